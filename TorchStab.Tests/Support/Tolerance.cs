@@ -1,0 +1,34 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Tests.Support;
+
+/// <summary>
+/// The one table of tolerances, each relative to the natural magnitude of the compared quantity (at least 1). A number here
+/// is a claim with a reason; a test that needs another one adds a line with its reason instead of a literal.
+/// </summary>
+internal static class Tolerance
+{
+    /// <summary>float64: 1e-10, six digits above rounding: sums of up to 1e5 terms in another order, times a 1/σ of up to 1e3.</summary>
+    public const double Float64 = 1e-10;
+
+    /// <summary>float32: 1e-5, about 80 ulp: the same formula with sums in another order.</summary>
+    public const double Float32 = 1e-5;
+
+    /// <summary>float16: 2⁻⁹, two ulp: results agree before the last rounding, which may go either way.</summary>
+    public const double Float16 = 1.0 / 512;
+
+    /// <summary>bfloat16: 2⁻⁷, one ulp: the same, with an 8-bit significand.</summary>
+    public const double BFloat16 = 1.0 / 128;
+
+    /// <summary>Second derivatives in float64: 1e-9, one more division by σ than <see cref="Float64"/>.</summary>
+    public const double SecondDerivative = 1e-9;
+
+    public static double Of(ScalarType dtype) => dtype switch
+    {
+        ScalarType.Float64 => Float64,
+        ScalarType.Float32 => Float32,
+        ScalarType.Float16 => Float16,
+        ScalarType.BFloat16 => BFloat16,
+        _ => 0, // integers and booleans are exact
+    };
+}
