@@ -1,0 +1,37 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Initialization;
+
+internal static class Dirac
+{
+    public static Tensor Fill(Tensor tensor, long groups)
+    {
+        var shape = Check(tensor, groups);
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        long perGroup = shape[0] / groups, kept = Math.Min(perGroup, shape[1]);
+        var centre = tensor.zero_();
+        for (int axis = shape.Length - 1; axis >= 2; axis--) centre = centre.select(axis, shape[axis] / 2);
+        for (long g = 0; g < groups; g++) centre.narrow(0, g * perGroup, kept).diagonal().fill_(1);
+        return tensor;
+    }
+
+    private static long[] Check(Tensor tensor, long groups)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        var shape = tensor.shape;
+        if (shape.Length is < 3 or > 5)
+        {
+            throw new ArgumentException($"Only tensors with 3, 4, or 5 dimensions are supported: got shape {InitArguments.Shape(tensor)}; "
+                + "a matrix takes eye_", nameof(tensor));
+        }
+
+        if (groups < 1) throw new ArgumentException($"groups must be at least 1, got {groups}", nameof(groups));
+        if (shape[0] % groups != 0)
+            throw new ArgumentException($"dim 0 must be divisible by groups: got shape {InitArguments.Shape(tensor)} and groups = {groups}", nameof(groups));
+        int empty = Array.IndexOf(shape, 0L, 2);
+        if (empty > 0 && shape[0] > 0 && shape[1] > 0)
+            throw new ArgumentException($"index 0 is out of bounds for dimension {empty} with size 0: the kernel has no centre", nameof(tensor));
+        return shape;
+    }
+}

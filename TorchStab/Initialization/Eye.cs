@@ -1,0 +1,17 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Initialization;
+
+internal static class Eye
+{
+    public static Tensor Fill(Tensor tensor)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (tensor.dim() != 2)
+            throw new ArgumentException($"Only tensors with 2 dimensions are supported: got shape {InitArguments.Shape(tensor)}", nameof(tensor));
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        tensor.zero_().diagonal().fill_(1);
+        return tensor;
+    }
+}

@@ -1,0 +1,67 @@
+using System.Globalization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Initialization;
+
+/// <summary>What libtorch checks before it draws, checked here first and in its words, so that a refused tensor is never half written.</summary>
+internal static class InitArguments
+{
+    public static void RequireUniform(Tensor tensor, double from, double to, string nameFrom, string nameTo)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        double max = Largest(tensor, "check_uniform_bounds");
+        if (!(Math.Abs(from) <= max)) throw new ArgumentException($"from is out of bounds for {CppName(tensor.dtype)}: got {Cpp(from)}", nameFrom);
+        if (!(Math.Abs(to) <= max)) throw new ArgumentException($"to is out of bounds for {CppName(tensor.dtype)}: got {Cpp(to)}", nameTo);
+        if (from > to)
+            throw new ArgumentException($"uniform_ expects to return a [from, to) range, but found from={Cpp(from)} > to={Cpp(to)}", nameFrom);
+        if (to - from > max)
+        {
+            throw new ArgumentException($"uniform_ expects to-from <= std::numeric_limits<{Name(tensor.dtype)}>::max(), but found to={Cpp(to)} and "
+                + $"from={Cpp(from)} which result in to-from to exceed the limit", nameTo);
+        }
+    }
+
+    public static void RequireNormal(Tensor tensor, double std, string nameStd)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (!is_complex(tensor)) Largest(tensor, "normal_kernel_cpu");
+        if (!(std >= 0)) throw new ArgumentException($"normal expects std >= 0.0, but found std {Cpp(std)}", nameStd);
+    }
+
+    /// <summary>A number as a C++ stream prints it, which is how libtorch's messages show it.</summary>
+    public static string Cpp(double value) => double.IsNaN(value) ? "nan"
+        : double.IsInfinity(value) ? value > 0 ? "inf" : "-inf"
+        : value.ToString("g6", CultureInfo.InvariantCulture);
+
+    public static string Shape(Tensor tensor) => $"[{string.Join(", ", tensor.shape)}]";
+
+    private static double Largest(Tensor tensor, string kernel) => tensor.dtype switch
+    {
+        ScalarType.Float64 => double.MaxValue,
+        ScalarType.Float32 => float.MaxValue,
+        ScalarType.BFloat16 => 3.3895313892515355e38,
+        ScalarType.Float16 => 65504,
+        _ => throw new ArgumentException(
+            $"\"{kernel}\" not implemented for '{Name(tensor.dtype)}': random schemes fill floating-point tensors", nameof(tensor)),
+    };
+
+    private static string Name(ScalarType dtype) => dtype switch
+    {
+        ScalarType.Float64 => "Double",
+        ScalarType.Float32 => "Float",
+        ScalarType.Float16 => "Half",
+        ScalarType.Int64 => "Long",
+        ScalarType.Int32 => "Int",
+        ScalarType.Int16 => "Short",
+        ScalarType.Int8 => "Char",
+        _ => dtype.ToString(),
+    };
+
+    private static string CppName(ScalarType dtype) => dtype switch
+    {
+        ScalarType.Float64 => "double",
+        ScalarType.Float32 => "float",
+        ScalarType.Float16 => "c10::Half",
+        _ => "c10::BFloat16",
+    };
+}

@@ -1,0 +1,33 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Initialization;
+
+/// <summary>Saxe et al. 2013: a random matrix with orthonormal rows or columns, whichever are fewer.</summary>
+internal static class Orthogonal
+{
+    public static Tensor Fill(Tensor tensor, double gain, Generator? generator)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (tensor.dim() < 2)
+            throw new ArgumentException($"Only tensors with 2 or more dimensions are supported: got shape {InitArguments.Shape(tensor)}", nameof(tensor));
+        InitArguments.RequireNormal(tensor, 1, nameof(tensor));
+        if (tensor.NumberOfElements == 0) return tensor;
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        long rows = tensor.size(0);
+        tensor.copy_(Matrix(rows, tensor.NumberOfElements / rows, tensor, generator).reshape(tensor.shape));
+        return tensor.mul_(gain);
+    }
+
+    /// <summary>Q of a random normal matrix, each column's sign chosen so that all orthogonal matrices are equally likely (Mezzadri 2006).</summary>
+    private static Tensor Matrix(long rows, long columns, Tensor like, Generator? generator)
+    {
+        var drawn = empty(rows, columns, WorkingType(like.dtype), like.device).normal_(0, 1, generator);
+        var (q, r) = linalg.qr(rows < columns ? drawn.t() : drawn);
+        q.mul_(r.diagonal().sign());
+        return rows < columns ? q.t() : q;
+    }
+
+    /// <summary>No factorization exists for half types; PyTorch refuses them, here their matrix is made in float32 and rounded.</summary>
+    private static ScalarType WorkingType(ScalarType dtype) => dtype is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : dtype;
+}
