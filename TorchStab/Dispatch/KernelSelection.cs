@@ -1,0 +1,72 @@
+using System.Runtime.Intrinsics;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>Whether the kernels run: <c>Auto</c> wherever they can, <c>Off</c> leaves everything to tensor operations.</summary>
+internal enum KernelMode
+{
+    Auto,
+    Off,
+}
+
+/// <summary>The vector width that kernels are instantiated for.</summary>
+internal enum VectorWidth
+{
+    Scalar = 0,
+    V128 = 128,
+    V256 = 256,
+    V512 = 512,
+}
+
+/// <summary>
+/// The one decision between the kernel form and the tensor-op form of an op: the only code that asks for device, dtype,
+/// layout or size. Settings (see <see cref="Setting"/>): <c>TorchStab.Kernels</c> = auto | off, <c>TorchStab.Vectors</c> =
+/// scalar | v128 | v256 | v512.
+/// </summary>
+/// <remarks>
+/// A kernel is generic in its vector type; choose its instance once, by <see cref="Width"/>, into a static readonly function pointer:
+/// <code>
+/// static readonly delegate*&lt;float*, long, double&gt; Sum = KernelSelection.Width switch
+/// {
+///     VectorWidth.V512 => &amp;SumKernel.Run&lt;V512&lt;float&gt;, float&gt;, … , _ => &amp;SumKernel.Run&lt;V1&lt;float&gt;, float&gt;,
+/// };
+/// </code>
+/// </remarks>
+internal static class KernelSelection
+{
+    /// <summary>Norms go to the team from this many elements on: they run next to libtorch's own operations, with its workers awake.</summary>
+    public const long ParallelNorm = 16 * 1024;
+
+    /// <summary>Optimizers from this many: the backward pass before them may have let the workers sleep.</summary>
+    public const long ParallelStep = 128 * 1024;
+
+    /// <summary>Settable so that tests run both forms in one process.</summary>
+    public static KernelMode Mode { get; set; } = Setting.Read("Kernels", KernelMode.Auto);
+
+    /// <summary>Chosen once: a 512-bit source on a machine without AVX-512 runs a third slower than a 256-bit one.</summary>
+    public static VectorWidth Width { get; } = Setting.Read("Vectors", Widest());
+
+    public static bool Enabled => Mode != KernelMode.Off && LibTorch.IsAvailable;
+
+    /// <summary>Whether a kernel can read the tensor as it lies: on the CPU, dense, contiguous, float32, float64 or bfloat16.</summary>
+    public static unsafe bool Takes(Tensor tensor) => Enabled && OnCpu(tensor.Handle) && LibTorch.IsContiguous(tensor.Handle) != 0;
+
+    /// <summary>The same for an optional tensor: a missing one is no obstacle.</summary>
+    public static bool TakesOptional(Tensor? tensor) => tensor is null || Takes(tensor);
+
+    /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
+    public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
+
+    private static unsafe bool OnCpu(nint tensor) =>
+        LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU
+        && (ScalarType)LibTorch.Dtype(tensor) is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16
+        && LibTorch.IsSparse(tensor) == 0;
+
+    private static VectorWidth Widest() =>
+        Vector512.IsHardwareAccelerated ? VectorWidth.V512
+        : Vector256.IsHardwareAccelerated ? VectorWidth.V256
+        : Vector128.IsHardwareAccelerated ? VectorWidth.V128
+        : VectorWidth.Scalar;
+}

@@ -1,0 +1,57 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>
+/// LibTorchSharp's exported C functions, as function pointers: TorchSharp's own wrappers check, box or allocate, which costs
+/// more than a small tensor's arithmetic. Where one is missing <see cref="IsAvailable"/> is false and every op stays in its
+/// tensor-op form. Handles are <see cref="Tensor.Handle"/>: keep the tensor reachable until the call is over.
+/// </summary>
+/// <remarks>
+/// The trivial getters suppress the GC transition: they take nanoseconds and never block. What may allocate or free does not.
+/// </remarks>
+internal static unsafe class LibTorch
+{
+    private static readonly nint Library = Load();
+
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, void*> Data =
+        (delegate* unmanaged[SuppressGCTransition]<nint, void*>)Export("THSTensor_data");
+
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long> Numel =
+        (delegate* unmanaged[SuppressGCTransition]<nint, long>)Export("THSTensor_numel");
+
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, sbyte> Dtype =
+        (delegate* unmanaged[SuppressGCTransition]<nint, sbyte>)Export("THSTensor_type");
+
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, int> DeviceKind =
+        (delegate* unmanaged[SuppressGCTransition]<nint, int>)Export("THSTensor_device_type");
+
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, byte> IsContiguous =
+        (delegate* unmanaged[SuppressGCTransition]<nint, byte>)Export("THSTensor_is_contiguous");
+
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, byte> IsSparse =
+        (delegate* unmanaged[SuppressGCTransition]<nint, byte>)Export("THSTensor_is_sparse");
+
+    public static readonly delegate* unmanaged[SuppressGCTransition]<int> ThreadCount =
+        (delegate* unmanaged[SuppressGCTransition]<int>)Export("THSTorch_get_num_threads");
+
+    /// <summary>A new handle to the gradient, or 0; give it to <see cref="Dispose"/>.</summary>
+    public static readonly delegate* unmanaged<nint, nint> Grad = (delegate* unmanaged<nint, nint>)Export("THSTensor_grad");
+
+    public static readonly delegate* unmanaged<nint, void> Dispose = (delegate* unmanaged<nint, void>)Export("THSTensor_dispose");
+
+    /// <summary>(input, dtype, device type, device index, requires grad) → a new handle; keeps the input's memory format.</summary>
+    public static readonly delegate* unmanaged<nint, sbyte, int, int, byte, nint> EmptyLike =
+        (delegate* unmanaged<nint, sbyte, int, int, byte, nint>)Export("THSTensor_empty_like");
+
+    public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
+        && IsContiguous != null && IsSparse != null && ThreadCount != null && Grad != null && Dispose != null && EmptyLike != null;
+
+    /// <summary>The address of an exported function, or 0.</summary>
+    public static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;
+
+    // The same name relative to the same assembly as TorchSharp's own DllImports, so it is the library that they bound to.
+    private static nint Load() =>
+        TryInitializeDeviceType(TorchSharp.DeviceType.CPU) && NativeLibrary.TryLoad("LibTorchSharp", typeof(TorchSharp.torch).Assembly, null, out nint library) ? library : 0;
+}

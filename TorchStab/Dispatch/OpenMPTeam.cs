@@ -1,0 +1,90 @@
+using System.Runtime.InteropServices;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>
+/// The OpenMP team that libtorch itself uses: the libgomp already loaded into the process, entered through GOMP_parallel. A dispatch
+/// costs 0.6 µs while the team is awake, as it is after any libtorch operation. Items are split evenly, one run per thread: each
+/// thread streams through memory of its own, and meets the same memory again in the next pass.
+/// </summary>
+internal static unsafe class OpenMPTeam
+{
+    private static readonly nint Library = Find();
+
+    private static readonly delegate* unmanaged<delegate* unmanaged<Job*, void>, Job*, uint, uint, void> Parallel =
+        (delegate* unmanaged<delegate* unmanaged<Job*, void>, Job*, uint, uint, void>)Export("GOMP_parallel");
+
+    private static readonly delegate* unmanaged[SuppressGCTransition]<int> ThreadNumber =
+        (delegate* unmanaged[SuppressGCTransition]<int>)Export("omp_get_thread_num");
+
+    private static readonly delegate* unmanaged[SuppressGCTransition]<int> Threads =
+        (delegate* unmanaged[SuppressGCTransition]<int>)Export("omp_get_num_threads");
+
+    private static readonly delegate* unmanaged[SuppressGCTransition]<int> InParallel =
+        (delegate* unmanaged[SuppressGCTransition]<int>)Export("omp_in_parallel");
+
+    public static bool IsAvailable { get; } = Parallel != null && ThreadNumber != null && Threads != null && InParallel != null;
+
+    private struct Job
+    {
+        public delegate*<void*, int, int, void> Body;
+        public void* Context;
+        public int Items;
+        public nint Failure;
+    }
+
+    public static void Run(delegate*<void*, int, int, void> body, void* context, int items, int threads)
+    {
+        if (InParallel() != 0)
+        {
+            body(context, 0, items);
+            return;
+        }
+        var job = new Job { Body = body, Context = context, Items = items };
+        Parallel(&Part, &job, (uint)threads, 0);
+        ParallelTeam.ThrowRecorded(job.Failure);
+    }
+
+    [UnmanagedCallersOnly]
+    private static void Part(Job* job)
+    {
+        try
+        {
+            // The team may be smaller than asked for (OMP_THREAD_LIMIT), so its size is read inside.
+            long thread = ThreadNumber(), threads = Threads();
+            int first = (int)(job->Items * thread / threads), last = (int)(job->Items * (thread + 1) / threads);
+            if (first < last) job->Body(job->Context, first, last);
+        }
+        catch (Exception e)
+        {
+            ParallelTeam.Record(ref job->Failure, e);
+        }
+    }
+
+    private static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;
+
+    // The package's libgomp has a hash in its name, and another one may be loaded too: libtorch's lies beside libtorch.
+    private static nint Find()
+    {
+        if (!OperatingSystem.IsLinux() || !LibTorch.IsAvailable) return 0;
+        try
+        {
+            string[] mapped = [.. File.ReadLines("/proc/self/maps").Select(PathOf).Where(p => p.Length > 0).Distinct()];
+            string? home = Path.GetDirectoryName(mapped.FirstOrDefault(p => Path.GetFileName(p).StartsWith("libtorch_cpu", StringComparison.Ordinal)));
+            string[] found = [.. mapped.Where(p => Path.GetFileName(p).StartsWith("libgomp", StringComparison.Ordinal))];
+            string? path = found.FirstOrDefault(p => Path.GetDirectoryName(p) == home) ?? found.FirstOrDefault();
+            return path is not null && NativeLibrary.TryLoad(path, out nint library) ? library : 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return 0;
+        }
+    }
+
+    // address perms offset dev inode path: the path is the rest of the line and may hold spaces.
+    private static string PathOf(string line)
+    {
+        int slash = line.IndexOf('/', StringComparison.Ordinal);
+        return slash < 0 ? "" : line[slash..];
+    }
+}

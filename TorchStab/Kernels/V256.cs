@@ -1,0 +1,107 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace TorchStab.Kernels;
+
+/// <summary>256 bits: 8 floats or 4 doubles.</summary>
+internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    private readonly Vector256<T> _value = value;
+
+    public static int Count => Vector256<T>.Count;
+
+    public static V256<T> Zero => default;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Create(T value) => new(Vector256.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Load(T* source) => new(Vector256.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(T* target) => _value.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreNonTemporal(T* target) => _value.StoreAlignedNonTemporal(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> operator +(V256<T> a, V256<T> b) => new(a._value + b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> operator -(V256<T> a, V256<T> b) => new(a._value - b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> operator *(V256<T> a, V256<T> b) => new(a._value * b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> operator /(V256<T> a, V256<T> b) => new(a._value / b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Sqrt(V256<T> a) => new(Vector256.Sqrt(a._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Abs(V256<T> a) => new(Vector256.Abs(a._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> GreaterThan(V256<T> a, V256<T> b) => new(Vector256.GreaterThan(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Select(V256<T> mask, V256<T> a, V256<T> b) => new(Vector256.ConditionalSelect(mask._value, a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> FirstLanes(int count) => typeof(T) == typeof(float)
+        ? new(Vector256.LessThan(Vector256.Create(0, 1, 2, 3, 4, 5, 6, 7), Vector256.Create(count)).As<int, T>())
+        : new(Vector256.LessThan(Vector256.Create(0L, 1L, 2L, 3L), Vector256.Create((long)count)).As<long, T>());
+
+    // a where it is larger or NaN; a NaN in b stays because nothing compares larger.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Max(V256<T> a, V256<T> b)
+    {
+        var keep = Vector256.Equals(a._value, a._value) & ~Vector256.GreaterThan(a._value, b._value);
+        return new(Vector256.ConditionalSelect(keep, b._value, a._value));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Sum(V256<T> a) => Vector256.Sum(a._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static double SumWide(V256<T> a)
+    {
+        if (typeof(T) == typeof(double)) return Vector256.Sum(a._value.AsDouble());
+        var (low, high) = Vector256.Widen(a._value.AsSingle());
+        return Vector256.Sum(low + high);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> MultiplyAdd(V256<T> a, V256<T> b, V256<T> c)
+    {
+        if (typeof(T) == typeof(float) && Fma.IsSupported)
+            return new(Fma.MultiplyAdd(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).As<float, T>());
+        if (typeof(T) == typeof(double) && Fma.IsSupported)
+            return new(Fma.MultiplyAdd(a._value.AsDouble(), b._value.AsDouble(), c._value.AsDouble()).As<double, T>());
+        return new((a._value * b._value) + c._value);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Load(BFloat16* source)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        return new(Vector256.ShiftLeft(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32(), 16).As<uint, T>());
+    }
+
+    // To nearest even as in BFloat16; NaN keeps its quiet bit instead of being rounded up to infinity.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(BFloat16* target)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        var bits = _value.As<T, uint>();
+        var rounded = Vector256.ShiftRightLogical(bits, 16) & Vector256<uint>.One;
+        rounded = Vector256.ShiftRightLogical(bits + rounded + Vector256.Create(0x7FFFu), 16);
+        var number = Vector256.Equals(_value, _value).As<T, uint>();
+        rounded = Vector256.ConditionalSelect(number, rounded, Vector256.Create(0x7FC0u));
+        Vector256.Narrow(rounded, rounded).GetLower().Store((ushort*)target);
+    }
+}
