@@ -1,0 +1,38 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>The layout an output takes from its input, as libtorch chooses it: channels_last stays, everything else becomes contiguous.</summary>
+internal static class MemoryLayout
+{
+    private static readonly int[] Order2d = [1, 3, 2, 0];
+    private static readonly int[] Order3d = [1, 4, 3, 2, 0];
+
+    /// <summary><paramref name="output"/> in the layout suggested by the strides of <paramref name="input"/>; itself where it has it already.</summary>
+    public static Tensor Suggested(Tensor output, Tensor input)
+    {
+        if (!IsChannelsLast(input)) return output.contiguous();
+        long[] last = output.dim() == 4 ? [0, 2, 3, 1] : [0, 2, 3, 4, 1];
+        long[] back = output.dim() == 4 ? [0, 3, 1, 2] : [0, 4, 1, 2, 3];
+        using var scope = NewDisposeScope();
+        return output.permute(last).contiguous().permute(back).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Whether the strides of a 4-D or 5-D tensor say channels_last (or channels_last_3d). Ambiguous strides, as of sizes N × 1 × 1 × 1,
+    /// and empty tensors say contiguous.
+    /// </summary>
+    public static bool IsChannelsLast(Tensor tensor)
+    {
+        if (tensor.dim() is not (4 or 5)) return false;
+        long[] sizes = tensor.shape, strides = tensor.stride();
+        if (strides[1] == 0) return false;
+        long least = 0;
+        foreach (int d in sizes.Length == 4 ? Order2d : Order3d)
+        {
+            if (sizes[d] == 0 || strides[d] < least || (d == 0 && least == strides[1])) return false;
+            least = strides[d] * Math.Max(1, sizes[d]);
+        }
+        return true;
+    }
+}

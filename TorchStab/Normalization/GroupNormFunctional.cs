@@ -1,0 +1,78 @@
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// Group normalization (Wu, He 2018): y = (x − mean) / √(var + eps) · weight + bias, mean and biased variance of each sample over the
+/// C / num_groups channels of a group and all positions; weight and bias are per channel.
+/// </summary>
+internal static class GroupNormFunctional
+{
+    /// <summary>Checks the arguments and normalizes; a channels_last input stays so, any other result is contiguous.</summary>
+    public static Tensor Apply(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    {
+        Require(input, num_groups, weight, bias);
+        ParameterTypes.Require(input, weight, bias, "GroupNormKernelImpl");
+        using var scope = NewDisposeScope();
+        return Normalize(input, num_groups, weight, bias, eps).output.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
+    /// <returns>The output, and per sample and group the mean and 1/√(var + eps) in the dtype of accumulation.</returns>
+    internal static (Tensor output, Tensor mean, Tensor rstd) Normalize(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    {
+        long[] shape = input.shape;
+        // Splitting a dimension is a view under any strides: groups of a channels_last tensor need no copy.
+        var x = input.to(Moments.Accumulator(input)).view([shape[0], num_groups, shape[1] / num_groups, .. shape[2..]]);
+        var moments = Moments.Over(x, [.. Enumerable.Range(2, shape.Length - 1).Select(d => (long)d)]);
+        var rstd = (moments.Variance + eps).rsqrt();
+        var y = (moments.Centred * rstd).reshape(shape);
+        if (weight is not null) y = y * PerChannel(weight, shape);
+        if (bias is not null) y = y + PerChannel(bias, shape);
+        return (MemoryLayout.Suggested(y.to(input.dtype), input), moments.Mean, rstd);
+    }
+
+    private static Tensor PerChannel(Tensor parameter, long[] shape)
+    {
+        long[] view = new long[shape.Length];
+        Array.Fill(view, 1);
+        view[1] = shape[1];
+        return parameter.view(view);
+    }
+
+    private static void Require(Tensor input, long num_groups, Tensor? weight, Tensor? bias)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        long[] shape = input.shape;
+        if (shape.Length < 2)
+            throw new ArgumentException($"Expected at least 2 dimensions for input tensor but received {shape.Length}", nameof(input));
+        if (num_groups <= 0)
+            throw new ArgumentOutOfRangeException(nameof(num_groups), $"Expected num groups to be greater than 0, got {num_groups}");
+        RequireMoreThanOneValue(input, shape, num_groups);
+        if (shape[1] % num_groups != 0)
+            throw new ArgumentException($"Expected number of channels in input to be divisible by num_groups, but got input of shape {Repr.List(shape)} "
+                + $"and num_groups={num_groups}", nameof(num_groups));
+        RequirePerChannel(weight, nameof(weight), weight, shape);
+        // PyTorch's message for a wrong bias gives the weight's shape: its text is kept, ours follows.
+        RequirePerChannel(bias, nameof(bias), weight ?? bias, shape);
+    }
+
+    // What PyTorch looks at: the batch and the channels of a group in one, and the positions.
+    private static void RequireMoreThanOneValue(Tensor input, long[] shape, long num_groups)
+    {
+        long[] size = [shape[0] * shape[1] / num_groups, num_groups, .. shape[2..]];
+        long values = size[0];
+        foreach (long positions in size.AsSpan(2)) values *= positions;
+        if (values == 1)
+            throw new ArgumentException($"Expected more than 1 value per channel when training, got input size {Repr.List(size)}; the input of shape "
+                + $"{Repr.List(shape)} has one value in each of {num_groups} groups", nameof(input));
+    }
+
+    private static void RequirePerChannel(Tensor? parameter, string name, Tensor? named, long[] shape)
+    {
+        if (parameter is null || (parameter.dim() == 1 && parameter.numel() == shape[1])) return;
+        throw new ArgumentException($"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
+            + $"{Repr.List(named!.shape)} and input of shape {Repr.List(shape)}; {name} has shape {Repr.List(parameter.shape)}", name);
+    }
+}

@@ -1,0 +1,54 @@
+using TorchStab.Normalization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// Layer normalization over the trailing dimensions, in training and evaluation alike:
+/// <para>y = (x − mean) / √(var + eps) · weight + bias</para>
+/// with mean and biased variance of each row of <see cref="normalized_shape"/> elements. float64, float32, bfloat16 and float16; the half
+/// types accumulate in float32 and also take float32 parameters. Empty inputs give empty outputs; a non-finite value stays within its row.
+/// </summary>
+/// <remarks>Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450); <c>torch.nn.LayerNorm</c>.</remarks>
+public sealed class LayerNorm : AffineModule
+{
+    internal LayerNorm(long[] normalized_shape, double eps, bool elementwise_affine, bool bias, Device? device, ScalarType? dtype)
+        : base(nameof(LayerNorm))
+    {
+        NormalizedShape.RequireAny(normalized_shape);
+        this.normalized_shape = [.. normalized_shape];
+        this.eps = eps;
+        this.elementwise_affine = elementwise_affine;
+        if (!elementwise_affine) return;
+        weight = ParameterFactory.Ones(normalized_shape, dtype, device);
+        if (bias) this.bias = ParameterFactory.Zeros(normalized_shape, dtype, device);
+    }
+
+    /// <summary>Sizes of the trailing dimensions that are normalized over.</summary>
+    public long[] normalized_shape { get; }
+
+    /// <summary>Added to the variance.</summary>
+    public double eps { get; set; }
+
+    /// <summary>Whether the module was made with a weight of the normalized shape.</summary>
+    public bool elementwise_affine { get; }
+
+    /// <summary>Normalizes.</summary>
+    /// <param name="input">Shape (*, <see cref="normalized_shape"/>).</param>
+    /// <returns>The same shape and dtype, contiguous.</returns>
+    /// <exception cref="ArgumentException">The trailing sizes differ from <see cref="normalized_shape"/>, or the dtypes don't go together.</exception>
+    public override Tensor forward(Tensor input) => LayerNormFunctional.Apply(input, normalized_shape, WeightOrNull, bias, eps);
+
+    /// <summary>
+    /// Normalizes every position with the mean and variance of the positions that the mask counts, so that padding changes nothing:
+    /// mean = Σ m·x / Σ m, var = Σ m·(x − mean)² / Σ m, with the mask m broadcast to the input first.
+    /// </summary>
+    /// <param name="input">Shape (*, <see cref="normalized_shape"/>).</param>
+    /// <param name="mask">Broadcasts to the input. Booleans, or weights ≥ 0; false or 0 is absent. A row with nothing present has mean and variance 0.</param>
+    /// <returns>The same shape and dtype, contiguous.</returns>
+    /// <exception cref="ArgumentException">As for <see cref="forward(Tensor)"/>, or the mask does not broadcast to the input.</exception>
+    public Tensor forward(Tensor input, Tensor mask) => LayerNormFunctional.Apply(input, mask, normalized_shape, WeightOrNull, bias, eps);
+
+    /// <inheritdoc/>
+    public override string extra_repr() => $"{Repr.Tuple(normalized_shape)}, eps={Repr.Of(eps)}, elementwise_affine={Repr.Of(elementwise_affine)}";
+}

@@ -1,0 +1,44 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// Layer normalization (Ba, Kiros, Hinton 2016): y = (x − mean) / √(var + eps) · weight + bias, mean and biased variance of each row
+/// over the trailing dimensions <c>normalized_shape</c>.
+/// </summary>
+internal static class LayerNormFunctional
+{
+    /// <summary>Checks the arguments and normalizes; the result is contiguous.</summary>
+    public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
+    {
+        NormalizedShape.Require(input, normalized_shape, weight, bias);
+        ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
+        using var scope = NewDisposeScope();
+        return Normalize(input, normalized_shape, weight, bias, eps).output.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The same with the statistics of what <paramref name="mask"/> counts; every position is normalized with them.</summary>
+    public static Tensor Apply(Tensor input, Tensor mask, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
+    {
+        NormalizedShape.Require(input, normalized_shape, weight, bias);
+        ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
+        MaskCheck.Require(mask, input);
+        using var scope = NewDisposeScope();
+        return Normalize(input, normalized_shape, weight, bias, eps, mask).output.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
+    /// <returns>The output, and per row the mean and 1/√(var + eps) in the dtype of accumulation.</returns>
+    internal static (Tensor output, Tensor mean, Tensor rstd) Normalize(
+        Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask = null)
+    {
+        var x = input.to(Moments.Accumulator(input));
+        long[] dims = NormalizedShape.Dims(normalized_shape);
+        var moments = mask is null ? Moments.Over(x, dims) : Moments.Over(x, dims, mask);
+        var rstd = (moments.Variance + eps).rsqrt();
+        var y = moments.Centred * rstd;
+        if (weight is not null) y = y * weight;
+        if (bias is not null) y = y + bias;
+        return (y.to(input.dtype).contiguous(), moments.Mean, rstd);
+    }
+}

@@ -1,0 +1,39 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// Root-mean-square normalization (Zhang, Sennrich 2019): y = x / √(mean(x²) + eps) · weight, the mean of each row over the trailing
+/// dimensions <c>normalized_shape</c>.
+/// </summary>
+internal static class RMSNormFunctional
+{
+    /// <summary>Checks the arguments and normalizes; the result has the input's layout.</summary>
+    public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, double? eps)
+    {
+        NormalizedShape.Require(input, normalized_shape, weight, bias: null);
+        ShapeCheck.FloatingPoint(input, "rms_norm");
+        using var scope = NewDisposeScope();
+        return Normalize(input, normalized_shape, weight, eps ?? Epsilon(input.dtype)).output.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The distance from 1 to the next number of the dtype.</summary>
+    public static double Epsilon(ScalarType dtype) => Math.ScaleB(1, dtype switch
+    {
+        ScalarType.BFloat16 => -7,
+        ScalarType.Float16 => -10,
+        ScalarType.Float32 => -23,
+        _ => -52,
+    });
+
+    /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
+    /// <returns>The output, and per row 1/√(mean(x²) + eps) in the dtype of accumulation.</returns>
+    internal static (Tensor output, Tensor rstd) Normalize(Tensor input, long[] normalized_shape, Tensor? weight, double eps)
+    {
+        var x = input.to(Moments.Accumulator(input));
+        var rstd = (x.square().mean(NormalizedShape.Dims(normalized_shape), keepdim: true) + eps).rsqrt();
+        var y = x * rstd;
+        if (weight is not null) y = y * weight;
+        return (y.to(input.dtype), rstd);
+    }
+}
