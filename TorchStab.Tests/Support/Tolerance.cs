@@ -23,6 +23,9 @@ internal static class Tolerance
     /// <summary>Second derivatives in float64: 1e-9, one more division by σ than <see cref="Float64"/>.</summary>
     public const double SecondDerivative = 1e-9;
 
+    /// <summary>Sums of a few hundred positive doubles in another order: 1e-14, some fifty ulp.</summary>
+    public const double DoubleSum = 1e-14;
+
     public static double Of(ScalarType dtype) => dtype switch
     {
         ScalarType.Float64 => Float64,

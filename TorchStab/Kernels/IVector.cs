@@ -18,8 +18,8 @@ namespace TorchStab.Kernels;
 /// }
 /// </code>
 /// Constants of the loop go into locals before it: the JIT does not hoist <c>V.Create</c> out of generic code reliably.
-/// A bfloat16 tensor is computed in float: <c>V.Load(BFloat16*)</c> widens, <c>Store(BFloat16*)</c> rounds to nearest even; both are for
-/// T = float only.
+/// A bfloat16 tensor is computed in float (or double): <c>V.Load(BFloat16*)</c> widens; <c>Store(BFloat16*)</c> rounds to nearest even and
+/// is for T = float only.
 /// </summary>
 internal unsafe interface IVector<TSelf, T>
     where TSelf : unmanaged, IVector<TSelf, T>
@@ -35,6 +35,9 @@ internal unsafe interface IVector<TSelf, T>
     static abstract TSelf Load(T* source);
 
     static abstract TSelf Load(BFloat16* source);
+
+    /// <summary>As many floats as there are lanes, as T.</summary>
+    static abstract TSelf Widen(float* source);
 
     void Store(T* target);
 

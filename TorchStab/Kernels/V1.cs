@@ -22,11 +22,10 @@ internal readonly unsafe struct V1<T>(T value) : IVector<V1<T>, T>
     public static V1<T> Load(T* source) => new(*source);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V1<T> Load(BFloat16* source)
-    {
-        if (typeof(T) != typeof(float)) throw new NotSupportedException();
-        return new(T.CreateTruncating((float)*source));
-    }
+    public static V1<T> Load(BFloat16* source) => new(T.CreateTruncating((float)*source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V1<T> Widen(float* source) => new(T.CreateTruncating(*source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(T* target) => *target = _value;

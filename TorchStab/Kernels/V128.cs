@@ -91,9 +91,17 @@ internal readonly unsafe struct V128<T>(Vector128<T> value) : IVector<V128<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V128<T> Widen(float* source)
+    {
+        if (typeof(T) == typeof(float)) return Load((T*)source);
+        return new(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsSingle()).As<double, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V128<T> Load(BFloat16* source)
     {
-        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        if (typeof(T) == typeof(double))
+            return new(Vector128.Create((double)(float)source[0], (float)source[1]).As<double, T>());
         return new(Vector128.ShiftLeft(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()), 16).As<uint, T>());
     }
 

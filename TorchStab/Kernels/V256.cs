@@ -86,9 +86,17 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Widen(float* source)
+    {
+        if (typeof(T) == typeof(float)) return Load((T*)source);
+        return new(Avx.ConvertToVector256Double(Vector128.Load(source)).As<double, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256<T> Load(BFloat16* source)
     {
-        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        if (typeof(T) == typeof(double))
+            return new(Avx.ConvertToVector256Double(Vector128.ShiftLeft(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()), 16).AsSingle()).As<double, T>());
         return new(Vector256.ShiftLeft(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32(), 16).As<uint, T>());
     }
 

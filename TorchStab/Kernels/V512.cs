@@ -86,9 +86,17 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V512<T> Widen(float* source)
+    {
+        if (typeof(T) == typeof(float)) return Load((T*)source);
+        return new(Avx512F.ConvertToVector512Double(Vector256.Load(source)).As<double, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V512<T> Load(BFloat16* source)
     {
-        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        if (typeof(T) == typeof(double))
+            return new(Avx512F.ConvertToVector512Double(Vector256.ShiftLeft(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)), 16).AsSingle()).As<double, T>());
         return new(Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)source)), 16).As<uint, T>());
     }
 

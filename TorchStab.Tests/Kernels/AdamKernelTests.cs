@@ -1,0 +1,37 @@
+using TorchStab.Kernels;
+using TorchStab.Tests.Support;
+
+namespace TorchStab.Tests.Kernels;
+
+public unsafe class AdamKernelTests : OptimizerKernelTests
+{
+    internal override void Equal<V, T, S>(int n, Random random, double tolerance)
+    {
+        using KernelData<T, S> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
+        using KernelData<T, Plain<T>> m = new(KernelData.Normal(random, n)), v = new(KernelData.Positive(random, n)), max = new(KernelData.Positive(random, n));
+        bool amsgrad = random.Next(2) == 0;
+        var a = new AdamArguments
+        {
+            Streams = new() { Parameter = p.Pointer, Gradient = g.Pointer, State0 = m.Pointer, State1 = v.Pointer, State2 = amsgrad ? max.Pointer : null },
+            Gradient = Transform(random),
+            Beta1 = 0.9,
+            Beta2 = 0.99,
+            Eps = 1e-8,
+            StepSize = 0.05,
+            Correction = 3,
+            Decay = random.Next(2) == 0 ? 1 : 0.98,
+        };
+        double[] ep = [.. p.Values], em = [.. m.Values], ev = [.. v.Values], emax = amsgrad ? [.. max.Values] : [];
+        AdamKernel.Reference.Update(a, ep, g.Values, em, ev, emax);
+        AdamKernel.Update<V, T, S>(&a, 0, n);
+        KernelData.Close(ep, p.Read(), tolerance, "p");
+        KernelData.Close(em, m.Read(), Math.Min(tolerance, Tolerance.Float32), "exp_avg");
+        KernelData.Close(ev, v.Read(), Math.Min(tolerance, Tolerance.Float32), "exp_avg_sq");
+        KernelData.Close(amsgrad ? emax : max.Values, max.Read(), Math.Min(tolerance, Tolerance.Float32), "max_exp_avg_sq");
+        Assert.Equal(g.Values, g.Read());
+        p.AssertGuards();
+        m.AssertGuards();
+        v.AssertGuards();
+        max.AssertGuards();
+    }
+}

@@ -1,0 +1,71 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using TorchStab.Kernels;
+using TorchStab.Tests.Support;
+
+namespace TorchStab.Tests.Kernels;
+
+public unsafe class GlobalNormKernelTests
+{
+    [Fact]
+    public void Scalar_equals_the_reference() => EveryStorage<V1<double>>();
+
+    [Fact]
+    public void Vectors_of_128_bits_equal_the_reference() => EveryStorage<V128<double>>();
+
+    [Fact]
+    public void Vectors_of_256_bits_equal_the_reference()
+    {
+        if (Vector256.IsHardwareAccelerated) EveryStorage<V256<double>>();
+    }
+
+    [Fact]
+    public void Vectors_of_512_bits_equal_the_reference()
+    {
+        if (Vector512.IsHardwareAccelerated) EveryStorage<V512<double>>();
+    }
+
+    private static void EveryStorage<V>() where V : unmanaged, IVector<V, double>
+    {
+        foreach (int n in KernelData.Lengths)
+        {
+            Equal<V, double, Plain<double>, Plain<double>>(n, 1e150);
+            Equal<V, float, Plain<float>, Widened>(n, 1e37);
+            Equal<V, float, HalfWidth<float>, HalfWidth<double>>(n, 1e37);
+        }
+    }
+
+    // Written through SW as T, read by the kernel through S as double.
+    private static void Equal<V, T, SW, S>(int n, double huge)
+        where V : unmanaged, IVector<V, double> where T : unmanaged, IBinaryFloatingPointIeee754<T> where SW : IStorage<T> where S : IStorage<double>
+    {
+        var random = new Random(n);
+        foreach (double scale in new[] { 1, 1e-30, huge })
+        {
+            using var x = new KernelData<T, SW>(KernelData.Normal(random, n, scale));
+            Same(GlobalNormKernel.Reference.SumOfSquares(x.Values), GlobalNormKernel.SumOfSquares<V, S>(x.Pointer, 0, n));
+            Same(GlobalNormKernel.Reference.SumOfMagnitudes(x.Values), GlobalNormKernel.SumOfMagnitudes<V, S>(x.Pointer, 0, n));
+            Assert.Equal(GlobalNormKernel.Reference.MaxMagnitude(x.Values), GlobalNormKernel.MaxMagnitude<V, S>(x.Pointer, 0, n));
+            if (n > 2) Same(GlobalNormKernel.Reference.SumOfSquares(x.Values.AsSpan(1, n - 2)), GlobalNormKernel.SumOfSquares<V, S>(x.Pointer, 1, n - 2));
+        }
+        if (n > 0) NonFinite<V, T, SW, S>(n, random);
+    }
+
+    private static void NonFinite<V, T, SW, S>(int n, Random random)
+        where V : unmanaged, IVector<V, double> where T : unmanaged, IBinaryFloatingPointIeee754<T> where SW : IStorage<T> where S : IStorage<double>
+    {
+        foreach (double bad in new[] { double.NaN, double.NegativeInfinity })
+        {
+            double[] values = KernelData.Normal(random, n);
+            values[random.Next(n)] = bad;
+            using var x = new KernelData<T, SW>(values);
+            double expected = Math.Abs(bad);
+            Assert.Equal(expected, GlobalNormKernel.SumOfSquares<V, S>(x.Pointer, 0, n));
+            Assert.Equal(expected, GlobalNormKernel.SumOfMagnitudes<V, S>(x.Pointer, 0, n));
+            Assert.Equal(expected, GlobalNormKernel.MaxMagnitude<V, S>(x.Pointer, 0, n));
+        }
+    }
+
+    private static void Same(double expected, double actual) =>
+        Assert.True(Math.Abs(expected - actual) <= Tolerance.DoubleSum * expected, $"{actual:g17}, expected {expected:g17}");
+}

@@ -1,0 +1,39 @@
+using TorchStab.Kernels;
+using TorchStab.Tests.Support;
+
+namespace TorchStab.Tests.Kernels;
+
+public unsafe class RMSpropKernelTests : OptimizerKernelTests
+{
+    internal override void Equal<V, T, S>(int n, Random random, double tolerance)
+    {
+        using KernelData<T, S> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
+        using KernelData<T, Plain<T>> squares = new([.. KernelData.Positive(random, n).Select(x => x + 1)]), means = new(KernelData.Normal(random, n, 0.1)), buffer = new(KernelData.Normal(random, n));
+        bool centered = random.Next(2) == 0, momentum = random.Next(2) == 0;
+        var a = new RMSpropArguments
+        {
+            Streams = new()
+            {
+                Parameter = p.Pointer,
+                Gradient = g.Pointer,
+                State0 = squares.Pointer,
+                State1 = centered ? means.Pointer : null,
+                State2 = momentum ? buffer.Pointer : null,
+            },
+            Gradient = Transform(random),
+            LearningRate = 0.1,
+            Alpha = 0.9,
+            Eps = 1e-8,
+            Momentum = 0.5,
+        };
+        double[] ep = [.. p.Values], es = [.. squares.Values], em = centered ? [.. means.Values] : [], eb = momentum ? [.. buffer.Values] : [];
+        RMSpropKernel.Reference.Update(a, ep, g.Values, es, em, eb);
+        RMSpropKernel.Update<V, T, S>(&a, 0, n);
+        KernelData.Close(ep, p.Read(), tolerance, "p");
+        KernelData.Close(es, squares.Read(), Math.Min(tolerance, Tolerance.Float32), "square_avg");
+        KernelData.Close(centered ? em : means.Values, means.Read(), Math.Min(tolerance, Tolerance.Float32), "grad_avg");
+        KernelData.Close(momentum ? eb : buffer.Values, buffer.Read(), Math.Min(tolerance, Tolerance.Float32), "momentum_buffer");
+        foreach (var state in new[] { squares, means, buffer }) state.AssertGuards();
+        p.AssertGuards();
+    }
+}

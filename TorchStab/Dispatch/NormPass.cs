@@ -1,0 +1,73 @@
+namespace TorchStab.Dispatch;
+
+/// <summary>
+/// One pass over many tensors that gives each tensor's Σ x², Σ |x| or max |x|. The same bits for any number of threads: chunks are fixed,
+/// and their results are merged in order. <see cref="Start"/> hands out the calling thread's own, emptied.
+/// </summary>
+internal sealed unsafe class NormPass
+{
+    [ThreadStatic]
+    private static NormPass? t_own;
+
+    private readonly Chunks _chunks = new();
+    private readonly NativeList<Source> _sources = new();
+    private readonly NativeList<double> _partial = new();
+    private readonly NativeList<double> _results = new();
+
+    private struct Source
+    {
+        public void* Elements;
+        public delegate*<void*, long, long, double> Kernel;
+    }
+
+    private struct Job
+    {
+        public Source* Sources;
+        public Chunk* Chunks;
+        public int* Bounds;
+        public double* Partial;
+    }
+
+    public static NormPass Start()
+    {
+        var pass = t_own ??= new NormPass();
+        pass._chunks.Clear();
+        pass._sources.Clear();
+        return pass;
+    }
+
+    /// <summary>Adds a tensor; null elements stand for a missing gradient and give 0.</summary>
+    public void Add(void* elements, long length, delegate*<void*, long, long, double> kernel)
+    {
+        if (elements != null) _chunks.Add(_sources.Count, length);
+        _sources.Add(new() { Elements = elements, Kernel = kernel });
+    }
+
+    /// <summary>Each tensor's result, in the order they were added; valid until the thread's next pass.</summary>
+    public ReadOnlySpan<double> Run(bool max)
+    {
+        _partial.Resize(_chunks.Count);
+        var job = new Job { Sources = _sources.Items, Chunks = _chunks.Items, Bounds = _chunks.Bounds(), Partial = _partial.Items };
+        ParallelTeam.Run(&Part, &job, _chunks.Groups, _chunks.Elements >= KernelSelection.ParallelStep);
+        _results.Resize(_sources.Count);
+        var results = new Span<double>(_results.Items, _sources.Count);
+        results.Clear();
+        for (int k = 0; k < _chunks.Count; k++)
+        {
+            ref double result = ref results[_chunks.Items[k].Tensor];
+            result = max ? Math.Max(result, _partial.Items[k]) : result + _partial.Items[k]; // Math.Max keeps NaN
+        }
+        return results;
+    }
+
+    private static void Part(void* context, int first, int last)
+    {
+        var job = (Job*)context;
+        for (int k = job->Bounds[first]; k < job->Bounds[last]; k++)
+        {
+            var chunk = job->Chunks[k];
+            var source = job->Sources[chunk.Tensor];
+            job->Partial[k] = source.Kernel(source.Elements, chunk.First, chunk.Count);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>One parameter's step of Adam or AdamW: where its elements lie, and the numbers of this step.</summary>
+internal unsafe struct AdamArguments
+{
+    public StepStreams Streams; // state: exp_avg, exp_avg_sq, and with amsgrad max_exp_avg_sq
+    public GradientTransform Gradient;
+    public double Beta1, Beta2, Eps;
+
+    /// <summary>lr / (1 − β₁ᵗ).</summary>
+    public double StepSize;
+
+    /// <summary>1 / √(1 − β₂ᵗ).</summary>
+    public double Correction;
+
+    /// <summary>1 − lr·λ for AdamW, 1 for Adam.</summary>
+    public double Decay;
+}
+
+/// <summary>
+/// Adam and AdamW, clipping included, in one pass: reads p, g, m, v (and v̂ with amsgrad), writes all but g. Seven streams of memory
+/// traffic are the whole cost; the gradient is clipped on the way in and never written back.
+/// <code>
+/// g ← transform(g, p)     m ← β₁·m + (1 − β₁)·g     v ← β₂·v + (1 − β₂)·g²     p ← decay·p − stepSize · m / (√v · correction + eps)
+/// </code>
+/// </summary>
+internal readonly unsafe partial struct AdamKernel : IStepKernel
+{
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Update<V, T, S>(void* arguments, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        long rest = count % V.Count;
+        Span<V, T, S>((AdamArguments*)arguments, first, count - rest);
+        Span<V1<T>, T, S>((AdamArguments*)arguments, first + count - rest, rest);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Span<V, T, S>(AdamArguments* a, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        void* p = a->Streams.Parameter;
+        T* m = (T*)a->Streams.State0, v = (T*)a->Streams.State1, max = (T*)a->Streams.State2;
+        var gradient = new ClippedGradient<V, T>(a->Gradient);
+        V keep1 = Create<V, T>(a->Beta1), add1 = Create<V, T>(1 - a->Beta1), keep2 = Create<V, T>(a->Beta2), add2 = Create<V, T>(1 - a->Beta2);
+        V correction = Create<V, T>(a->Correction), eps = Create<V, T>(a->Eps), decay = Create<V, T>(a->Decay), step = Create<V, T>(-a->StepSize);
+        for (long i = first; i < first + count; i += V.Count)
+        {
+            V x = S.Load<V>(p, i);
+            V g = gradient.Of(S.Load<V>(a->Streams.Gradient, i), x);
+            V mean = V.MultiplyAdd(g, add1, V.Load(m + i) * keep1);
+            V square = V.MultiplyAdd(g * g, add2, V.Load(v + i) * keep2);
+            mean.Store(m + i);
+            square.Store(v + i);
+            if (max != null)
+            {
+                square = V.Max(square, V.Load(max + i));
+                square.Store(max + i);
+            }
+            V denominator = V.MultiplyAdd(V.Sqrt(square), correction, eps);
+            S.Store(V.MultiplyAdd(step, mean / denominator, x * decay), p, i);
+        }
+    }
+
+    private static V Create<V, T>(double value) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> =>
+        V.Create(T.CreateTruncating(value));
+}

@@ -1,0 +1,82 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>One parameter's step of SGD: where its elements lie, and the numbers of this step.</summary>
+internal unsafe struct SGDArguments
+{
+    public StepStreams Streams; // state: momentum_buffer; null without momentum
+    public GradientTransform Gradient;
+    public double LearningRate;
+
+    /// <summary>μ; 0 in a buffer's first step, which sets it.</summary>
+    public double Momentum;
+
+    /// <summary>1 − dampening; 1 in a buffer's first step.</summary>
+    public double Intake;
+
+    /// <summary>μ of Nesterov's look-ahead; 0 for plain momentum.</summary>
+    public double LookAhead;
+}
+
+/// <summary>
+/// SGD, clipping included, in one pass: reads p, g and the momentum buffer b, writes p and b.
+/// <code>
+/// g ← transform(g, p)     b ← momentum·b + intake·g     p ← p − lr·(b, or g + lookAhead·b)
+/// </code>
+/// </summary>
+internal readonly unsafe partial struct SGDKernel : IStepKernel
+{
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Update<V, T, S>(void* arguments, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        var a = (SGDArguments*)arguments;
+        long rest = count % V.Count;
+        if (a->Streams.State0 == null)
+        {
+            Plain<V, T, S>(a, first, count - rest);
+            Plain<V1<T>, T, S>(a, first + count - rest, rest);
+        }
+        else
+        {
+            Momentum<V, T, S>(a, first, count - rest);
+            Momentum<V1<T>, T, S>(a, first + count - rest, rest);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Plain<V, T, S>(SGDArguments* a, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        void* p = a->Streams.Parameter;
+        var gradient = new ClippedGradient<V, T>(a->Gradient);
+        V step = V.Create(T.CreateTruncating(-a->LearningRate));
+        for (long i = first; i < first + count; i += V.Count)
+        {
+            V x = S.Load<V>(p, i);
+            S.Store(V.MultiplyAdd(step, gradient.Of(S.Load<V>(a->Streams.Gradient, i), x), x), p, i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Momentum<V, T, S>(SGDArguments* a, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        void* p = a->Streams.Parameter;
+        T* buffer = (T*)a->Streams.State0;
+        var gradient = new ClippedGradient<V, T>(a->Gradient);
+        V step = V.Create(T.CreateTruncating(-a->LearningRate)), intake = V.Create(T.CreateTruncating(a->Intake));
+        V momentum = V.Create(T.CreateTruncating(a->Momentum)), ahead = V.Create(T.CreateTruncating(a->LookAhead));
+        bool nesterov = a->LookAhead != 0;
+        for (long i = first; i < first + count; i += V.Count)
+        {
+            V x = S.Load<V>(p, i);
+            V g = gradient.Of(S.Load<V>(a->Streams.Gradient, i), x);
+            V b = V.MultiplyAdd(momentum, V.Load(buffer + i), intake * g);
+            b.Store(buffer + i);
+            S.Store(V.MultiplyAdd(step, nesterov ? V.MultiplyAdd(ahead, b, g) : b, x), p, i);
+        }
+    }
+}

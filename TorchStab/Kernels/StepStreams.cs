@@ -1,0 +1,51 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>What an optimizer step reads and writes of one parameter. The gradient is only read.</summary>
+internal unsafe struct StepStreams
+{
+    public void* Parameter, Gradient, State0, State1, State2;
+}
+
+/// <summary>What happens to a gradient before the optimizer sees it: clip by norm or by value, sign, L2 decay.</summary>
+internal struct GradientTransform
+{
+    /// <summary>The clip coefficient; negative to maximize.</summary>
+    public double Scale;
+
+    /// <summary>Elements are clamped to ±Bound; infinity where they are not.</summary>
+    public double Bound;
+
+    /// <summary>λ of the L2 penalty λ·p, added after clipping.</summary>
+    public double Decay;
+
+    /// <summary>One element, in double.</summary>
+    public readonly double Reference(double gradient, double parameter)
+    {
+        double g = gradient * Scale;
+        if (!double.IsNaN(g)) g = Math.Clamp(g, -Bound, Bound);
+        return Decay == 0 ? g : g + (Decay * parameter);
+    }
+}
+
+/// <summary>g ← clamp(scale · g, ±bound) + decay · p. A NaN stays NaN.</summary>
+internal readonly struct ClippedGradient<V, T>(GradientTransform transform)
+    where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+{
+    private readonly V _scale = V.Create(T.CreateTruncating(transform.Scale));
+    private readonly V _high = V.Create(T.CreateTruncating(transform.Bound));
+    private readonly V _low = V.Create(T.CreateTruncating(-transform.Bound));
+    private readonly V _decay = V.Create(T.CreateTruncating(transform.Decay));
+    private readonly bool _decays = transform.Decay != 0; // 0 · ∞ would be NaN
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Of(V gradient, V parameter)
+    {
+        V g = gradient * _scale;
+        g = V.Select(V.GreaterThan(g, _high), _high, g);
+        g = V.Select(V.GreaterThan(_low, g), _low, g);
+        return _decays ? V.MultiplyAdd(parameter, _decay, g) : g;
+    }
+}
