@@ -15,7 +15,8 @@ internal static class MemoryLayout
         long[] last = output.dim() == 4 ? [0, 2, 3, 1] : [0, 2, 3, 4, 1];
         long[] back = output.dim() == 4 ? [0, 3, 1, 2] : [0, 4, 1, 2, 3];
         using var scope = NewDisposeScope();
-        return output.permute(last).contiguous().permute(back).MoveToOuterDisposeScope();
+        var channelsLast = output.permute(last);
+        return channelsLast.is_contiguous() ? output : channelsLast.contiguous().permute(back).MoveToOuterDisposeScope();
     }
 
     /// <summary>

@@ -40,6 +40,11 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
     }
 
     // The rounding of a first mean is as large as a small variance beside a large mean. Taken as a constant shift it costs nothing:
-    // the moments of what is left are exact, and so are their derivatives, which no shift changes.
-    private static (Tensor shifted, Tensor shift) Shift(Tensor x, Tensor shift) => (x - shift, shift);
+    // the moments of what is left are exact, and so are their derivatives, which no shift changes. An infinite shift would turn an
+    // infinite mean into NaN.
+    private static (Tensor shifted, Tensor shift) Shift(Tensor x, Tensor shift)
+    {
+        var finite = shift.nan_to_num(0, 0, 0);
+        return (x - finite, finite);
+    }
 }

@@ -21,18 +21,25 @@ internal static class ShapeCheck
         throw new ArgumentException($"expected {expected} input (got {rank}D input){hint}", nameof(input));
     }
 
-    /// <summary>Statistics need at least two values: "Expected more than 1 value per channel when training, got input size …".</summary>
-    public static void MoreThanOneValue(Tensor input, long valuesPerChannel, string hint = "")
-    {
-        if (valuesPerChannel == 1)
-            throw new ArgumentException($"Expected more than 1 value per channel when training, got input size {Repr.Size(input)}{hint}", nameof(input));
-    }
-
     /// <summary>Normalization is for real floating-point numbers: "batch_norm" not implemented for 'Long'.</summary>
     public static void FloatingPoint(Tensor input, string op)
     {
         if (input.is_floating_point()) return;
-        string name = input.dtype switch { ScalarType.Int64 => "Long", ScalarType.Int32 => "Int", ScalarType.Int16 => "Short", ScalarType.Int8 => "Char", var d => d.ToString() };
-        throw new ArgumentException($"\"{op}\" not implemented for '{name}'; convert the input with .to(ScalarType.Float32)", nameof(input));
+        throw new ArgumentException($"\"{op}\" not implemented for '{CName(input.dtype)}'; convert the input with .to(ScalarType.Float32)", nameof(input));
     }
+
+    /// <summary>A dtype's name in libtorch's messages: Float, Double, Half, Long.</summary>
+    public static string CName(ScalarType dtype) => dtype switch
+    {
+        ScalarType.Float16 => "Half",
+        ScalarType.Float32 => "Float",
+        ScalarType.Float64 => "Double",
+        ScalarType.Int8 => "Char",
+        ScalarType.Int16 => "Short",
+        ScalarType.Int32 => "Int",
+        ScalarType.Int64 => "Long",
+        ScalarType.ComplexFloat32 => "ComplexFloat",
+        ScalarType.ComplexFloat64 => "ComplexDouble",
+        _ => dtype.ToString(),
+    };
 }

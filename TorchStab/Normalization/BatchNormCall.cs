@@ -1,0 +1,63 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// One call of batch_norm on its state: checks, then the maths of <see cref="BatchNormFunctional"/>, then one write of the running
+/// statistics. A call that fails leaves them as they were.
+/// </summary>
+internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? RunningVar, Tensor? Weight, Tensor? Bias, double Eps)
+{
+    /// <summary>Which values count in the statistics; null for all.</summary>
+    public Tensor? Mask { get; init; }
+
+    /// <summary>Whether max(0, ·) follows.</summary>
+    public bool Relu { get; init; }
+
+    /// <summary>The bounds of batch renormalization; null for none.</summary>
+    public (double RMax, double DMax)? Renorm { get; init; }
+
+    public SingleValuePolicy SingleValue { get; init; }
+
+    /// <summary>Whether the call counts as a batch of training: one without elements does, as in PyTorch; a fallback does not.</summary>
+    public bool Trained { get; private set; }
+
+    private bool HasRunning => RunningMean is not null && RunningVar is not null;
+
+    /// <summary>torch.nn.functional.batch_norm, with what the properties add.</summary>
+    public Tensor Run(bool training, double momentum)
+    {
+        ArgumentNullException.ThrowIfNull(Input);
+        bool mayFallBack = SingleValue == SingleValuePolicy.UseRunningStatistics && HasRunning;
+        if (training && !mayFallBack) BatchNormCheck.MoreThanOneValue(Input);
+        BatchNormCheck.Arguments(Input, RunningMean, RunningVar, Weight, Bias, training, Eps);
+        if (Mask is not null) MaskCheck.Require(Mask, Input);
+        if (Input.numel() == 0) return Empty(training);
+        if (!training) return Evaluate();
+
+        using var scope = NewDisposeScope();
+        var count = Count();
+        if (count.le(1).any().item<bool>())
+            return mayFallBack ? Evaluate().MoveToOuterDisposeScope() : throw BatchNormCheck.TooFewValues(Input, masked: true);
+        var (output, mean, variance) = Normalize();
+        RunningStatistics.Update(RunningMean, RunningVar, mean, variance, count, momentum);
+        Trained = true;
+        return output.MoveToOuterDisposeScope();
+    }
+
+    private (Tensor Output, Tensor Mean, Tensor Variance) Normalize() =>
+        Renorm is { } limits && HasRunning
+            ? BatchRenormFunctional.Normalize(Input, Mask, RunningMean!, RunningVar!, Weight, Bias, Eps, limits.RMax, limits.DMax)
+            : BatchNormFunctional.Normalize(Input, Mask, Weight, Bias, Eps, Relu);
+
+    private Tensor Evaluate() => BatchNormFunctional.Evaluate(Input, RunningMean!, RunningVar!, Weight, Bias, Eps, Relu);
+
+    private Tensor Empty(bool training)
+    {
+        Trained = training;
+        return BatchNormFunctional.Empty(Input, Weight, Bias);
+    }
+
+    // n of each channel: a number on the CPU (no wait for a GPU) unless a mask decides.
+    private Tensor Count() => Mask is null ? tensor((double)BatchNormCheck.ValuesPerChannel(Input)) : BatchNormFunctional.MaskCount(Input, Mask);
+}

@@ -1,0 +1,78 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>What batch and instance normalization refuse, in PyTorch's order and words.</summary>
+internal static class BatchNormCheck
+{
+    /// <summary>Conditions on the arguments of batch_norm; an input without elements is let pass, as PyTorch does.</summary>
+    public static void Arguments(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, bool training, double eps)
+    {
+        RankOfAtLeast2(input);
+        ShapeCheck.FloatingPoint(input, "batch_norm");
+        if (double.IsNaN(eps) || eps < 0) throw new ArgumentException($"batch_norm eps must be positive, but got {Repr.Of(eps)}", nameof(eps));
+        if (input.numel() == 0) return;
+        Statistics(running_mean, running_var, input.shape[1], training);
+        ShapeCheck.Elements(weight, nameof(weight), input.shape[1]);
+        ShapeCheck.Elements(bias, nameof(bias), input.shape[1]);
+        Dtypes(input, weight, bias, running_mean, running_var);
+    }
+
+    /// <summary>Training needs more than one value in each channel.</summary>
+    public static void MoreThanOneValue(Tensor input)
+    {
+        if (input.dim() >= 2 && ValuesPerChannel(input) == 1) throw TooFewValues(input, masked: false);
+    }
+
+    /// <summary>PyTorch's words for a channel with one value, or under a mask fewer.</summary>
+    public static ArgumentException TooFewValues(Tensor input, bool masked) => new(
+        $"Expected more than 1 value per channel when training, got input size {Repr.Size(input)}{(masked ? " and a mask of weight 1 or less in a channel" : "")}; "
+        + "use a larger batch, eval(), or SingleValuePolicy.UseRunningStatistics on the module", nameof(input));
+
+    /// <summary>How many values a channel has: the batch size times the spatial ones.</summary>
+    public static long ValuesPerChannel(Tensor input)
+    {
+        long[] shape = input.shape;
+        long values = shape[0];
+        for (int d = 2; d < shape.Length; d++) values *= shape[d];
+        return values;
+    }
+
+    /// <summary>The dtypes PyTorch takes: all the same, or a half-precision input with float32 parameters and statistics.</summary>
+    public static void Dtypes(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var)
+    {
+        (string Name, Tensor? Tensor)[] others =
+            [(nameof(weight), weight), (nameof(bias), bias), (nameof(running_mean), running_mean), (nameof(running_var), running_var)];
+        var first = others.FirstOrDefault(o => o.Tensor is not null).Tensor;
+        if (first is null) return;
+        bool mixed = first.dtype != input.dtype;
+        var expected = mixed ? ScalarType.Float32 : input.dtype;
+        foreach (var (name, t) in others)
+        {
+            if (t is null || t.dtype == expected) continue;
+            string pytorch = mixed ? "mixed dtype (CPU): expect parameter to have scalar type of Float"
+                : $"expected scalar type {ShapeCheck.CName(expected)} but found {ShapeCheck.CName(t.dtype)}";
+            throw new ArgumentException($"{pytorch}; {name} is {t.dtype} and input {input.dtype}: convert one with .to(ScalarType.{expected})", name);
+        }
+        if (mixed && input.dtype is not (ScalarType.Float16 or ScalarType.BFloat16))
+            throw new ArgumentException($"mixed dtype (CPU): all inputs must share same datatype.; input is {input.dtype}, the parameters Float32", nameof(input));
+    }
+
+    private static void RankOfAtLeast2(Tensor input)
+    {
+        if (input.dim() < 2)
+            throw new ArgumentException("Dimension out of range (expected to be in range of [-1, 0], but got 1): "
+                + $"input needs a batch and a channel dimension, got {Repr.Size(input)}", nameof(input));
+    }
+
+    private static void Statistics(Tensor? running_mean, Tensor? running_var, long channels, bool training)
+    {
+        if (running_mean is null && !training) throw new ArgumentException("running_mean must be defined in evaluation mode", nameof(running_mean));
+        ShapeCheck.Elements(running_mean, nameof(running_mean), channels);
+        if (running_var is null && !training) throw new ArgumentException("running_var must be defined in evaluation mode", nameof(running_var));
+        ShapeCheck.Elements(running_var, nameof(running_var), channels);
+        if (running_mean is null != running_var is null)
+            throw new ArgumentException("running_mean and running_var must either both be None or neither be None",
+                running_mean is null ? nameof(running_mean) : nameof(running_var));
+    }
+}

@@ -1,0 +1,107 @@
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// Batch normalization as tensor operations: y = (x − mean)/√(var + eps)·weight + bias, channel by channel (dimension 1).
+/// Any device and dtype, differentiable any number of times; nothing here writes to an argument.
+/// </summary>
+/// <remarks>
+/// Every module and functional computes through <see cref="Normalize(Tensor, Tensor?, Tensor?, double, bool)"/> (batch statistics) and <see cref="Evaluate"/> (given
+/// statistics), with arguments already checked and input not empty: a kernel that takes a case over goes in front of their bodies.
+/// </remarks>
+internal static class BatchNormFunctional
+{
+    /// <summary>
+    /// Normalizes with the batch's own statistics. Returns the output (input's dtype and memory format, never the input itself) and,
+    /// of shape (C) in the accumulation type and without gradient, the mean and the biased variance.
+    /// </summary>
+    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu = false)
+    {
+        using var scope = NewDisposeScope();
+        return Finish(input, Moments.Over(Wide(input), StatisticsDims(input)), weight, bias, eps, relu);
+    }
+
+    /// <summary>
+    /// The same with each value counted <paramref name="mask"/> times (bool, or weights ≥ 0; broadcast to input) and every value
+    /// normalized. Without a mask it is the plain form.
+    /// </summary>
+    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(
+        Tensor input, Tensor? mask, Tensor? weight, Tensor? bias, double eps, bool relu)
+    {
+        if (mask is null) return Normalize(input, weight, bias, eps, relu);
+        using var scope = NewDisposeScope();
+        return Finish(input, Moments.Over(Wide(input), StatisticsDims(input), mask), weight, bias, eps, relu);
+    }
+
+    /// <summary>Mean and biased variance of each channel alone, as <see cref="Normalize(Tensor, Tensor?, Tensor?, Tensor?, double, bool)"/> takes them.</summary>
+    public static (Tensor Mean, Tensor Variance) Statistics(Tensor input, Tensor? mask)
+    {
+        using var scope = NewDisposeScope();
+        var moments = mask is null ? Moments.Over(Wide(input), StatisticsDims(input)) : Moments.Over(Wide(input), StatisticsDims(input), mask);
+        return (PerChannel(moments.Mean).MoveToOuterDisposeScope(), PerChannel(moments.Variance).MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Normalizes with given statistics of shape (C), through which no gradient passes.</summary>
+    public static Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps, bool relu = false)
+    {
+        using var scope = NewDisposeScope();
+        var x = Wide(input);
+        var output = Affine(input, x - Broadcastable(mean.detach(), x), Broadcastable(variance.detach(), x), weight, bias, eps, relu);
+        return output.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The weight of each channel's values under a mask, counted after broadcasting; shape (C).</summary>
+    public static Tensor MaskCount(Tensor input, Tensor mask)
+    {
+        using var scope = NewDisposeScope();
+        var weights = mask.detach().to(Moments.Accumulator(input)).expand(input.shape);
+        return weights.sum(StatisticsDims(input)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The output for an input without elements; its gradients are zeros, not absent.</summary>
+    public static Tensor Empty(Tensor input, Tensor? weight, Tensor? bias)
+    {
+        using var scope = NewDisposeScope();
+        var output = input.clone();
+        if (weight is not null) output = output * weight.sum().to(input.dtype);
+        if (bias is not null) output = output + bias.sum().to(input.dtype);
+        return output.MoveToOuterDisposeScope();
+    }
+
+    // For the scope of the caller: what is returned goes to the scope around it.
+    private static (Tensor Output, Tensor Mean, Tensor Variance) Finish(
+        Tensor input, Moments moments, Tensor? weight, Tensor? bias, double eps, bool relu)
+    {
+        var output = Affine(input, moments.Centred, moments.Variance, weight, bias, eps, relu);
+        return (output.MoveToOuterDisposeScope(), PerChannel(moments.Mean).MoveToOuterDisposeScope(), PerChannel(moments.Variance).MoveToOuterDisposeScope());
+    }
+
+    private static Tensor Wide(Tensor input) => input.to(Moments.Accumulator(input));
+
+    /// <summary>centred/√(variance + eps)·weight + bias, rounded once to input's dtype, in the memory format PyTorch gives it.</summary>
+    private static Tensor Affine(Tensor input, Tensor centred, Tensor variance, Tensor? weight, Tensor? bias, double eps, bool relu)
+    {
+        var scale = (variance + eps).rsqrt();
+        if (weight is not null) scale = scale * Broadcastable(weight, centred);
+        var output = centred * scale;
+        if (bias is not null) output = output + Broadcastable(bias, centred);
+        // Not relu(): it would save its result, which the caller may change in place.
+        if (relu) output = output.masked_fill(output.detach().le(0), 0);
+        output = output.to(input.dtype);
+        return input.is_contiguous() ? output.contiguous() : MemoryLayout.Suggested(output, input);
+    }
+
+    /// <summary>Shape (C) to (1, C, 1, …), in the dtype of <paramref name="x"/>.</summary>
+    private static Tensor Broadcastable(Tensor perChannel, Tensor x)
+    {
+        long[] shape = [.. Enumerable.Repeat(1L, (int)x.dim())];
+        shape[1] = -1;
+        return perChannel.to(x.dtype).reshape(shape);
+    }
+
+    private static Tensor PerChannel(Tensor statistic) => statistic.detach().flatten();
+
+    private static long[] StatisticsDims(Tensor input) => [.. Enumerable.Range(0, (int)input.dim()).Where(d => d != 1).Select(d => (long)d)];
+}

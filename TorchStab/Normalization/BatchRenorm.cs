@@ -1,0 +1,63 @@
+using TorchStab.Normalization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// Batch renormalization (Ioffe 2017), for small batches: in training y = ((x − mean)/σ·r + d)·weight + bias, where
+/// r = σ/σ' clipped to [1/rmax, rmax] and d = (mean − mean')/σ' clipped to [−dmax, dmax] take the batch's statistics to the running
+/// ones (mean', σ' = √(running_var + eps)) and are constants for the gradient. In eval mode it is <see cref="BatchNorm"/>.
+/// </summary>
+/// <remarks>
+/// r and d use the running statistics before the batch is taken in. rmax = 1 with dmax = 0, or a module without running statistics, is
+/// batch normalization. The paper starts there and loosens the bounds: set <see cref="rmax"/> and <see cref="dmax"/> while training, or
+/// give a <see cref="Schedule"/>. The running variance is the unbiased one, so that the state dict is BatchNorm's.
+/// </remarks>
+public abstract class BatchRenorm : BatchNorm
+{
+    private double _rmax;
+    private double _dmax;
+
+    private protected BatchRenorm(
+        string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype,
+        double rmax, double dmax)
+        : base(name, num_features, eps, momentum, affine, track_running_stats, device, dtype) => (this.rmax, this.dmax) = (rmax, dmax);
+
+    /// <summary>The bound of r, at least 1.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Below 1, or NaN.</exception>
+    public double rmax
+    {
+        get => _rmax;
+        set => _rmax = value >= 1 ? value : throw new ArgumentOutOfRangeException(nameof(rmax), value, "rmax must be at least 1; 1 with dmax 0 is batch normalization");
+    }
+
+    /// <summary>The bound of |d|, at least 0.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Below 0, or NaN.</exception>
+    public double dmax
+    {
+        get => _dmax;
+        set => _dmax = value >= 0 ? value : throw new ArgumentOutOfRangeException(nameof(dmax), value, "dmax must be at least 0; 0 with rmax 1 is batch normalization");
+    }
+
+    /// <summary>
+    /// The bounds as a function of the batches tracked so far, asked before each training batch; null (the default) leaves
+    /// <see cref="rmax"/> and <see cref="dmax"/> as they are set.
+    /// </summary>
+    public Func<long, (double rmax, double dmax)>? Schedule { get; set; }
+
+    /// <summary>
+    /// The schedule of the paper's experiments: batch normalization for 5,000 steps, then rmax linearly to 3 at step 40,000 and dmax to 5
+    /// at step 25,000.
+    /// </summary>
+    public static (double rmax, double dmax) PaperSchedule(long step) =>
+        (Math.Clamp(1 + 2 * (step - 5000) / 35000.0, 1, 3), Math.Clamp(5 * (step - 5000) / 20000.0, 0, 5));
+
+    /// <inheritdoc/>
+    public override string extra_repr() => $"{base.extra_repr()}, rmax={Repr.Of(rmax)}, dmax={Repr.Of(dmax)}";
+
+    private protected override BatchNormCall Configure(BatchNormCall call)
+    {
+        if (training && Schedule is { } schedule && num_batches_tracked is { } tracked) (rmax, dmax) = schedule(tracked.item<long>());
+        return call with { Renorm = (rmax, dmax) };
+    }
+}

@@ -1,0 +1,122 @@
+using TorchSharp.Utils;
+using TorchStab.Normalization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// What batch and instance normalization share: weight and bias of shape (num_features), and running statistics under PyTorch's
+/// state-dict keys. <see cref="num_batches_tracked"/> is int64 whatever the dtype of the rest.
+/// </summary>
+public abstract class NormBase : AffineModule
+{
+    [ComponentName(Name = nameof(running_mean))]
+    private Tensor? _running_mean;
+
+    [ComponentName(Name = nameof(running_var))]
+    private Tensor? _running_var;
+
+    [ComponentName(Name = nameof(num_batches_tracked))]
+    private Tensor? _num_batches_tracked;
+
+    private protected NormBase(
+        string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
+        : base(name)
+    {
+        if (num_features < 0) throw new ArgumentOutOfRangeException(nameof(num_features), num_features, $"Trying to create tensor with negative dimension {num_features}: [{num_features}]");
+        (this.num_features, this.eps, this.momentum, this.affine, this.track_running_stats) = (num_features, eps, momentum, affine, track_running_stats);
+        if (affine)
+        {
+            weight = ParameterFactory.Ones([num_features], dtype, device);
+            bias = ParameterFactory.Zeros([num_features], dtype, device);
+        }
+        if (!track_running_stats) return;
+        ParameterFactory.Require([num_features], dtype);
+        running_mean = zeros(num_features, dtype, device);
+        running_var = ones(num_features, dtype, device);
+        num_batches_tracked = zeros([], ScalarType.Int64, device);
+    }
+
+    /// <summary>C, the number of channels (dimension 1).</summary>
+    public long num_features { get; }
+
+    /// <summary>Added to the variance, so that a constant channel is not divided by 0.</summary>
+    public double eps { get; set; }
+
+    /// <summary>The share of a new batch in the running statistics; null gives each batch the same share (cumulative average).</summary>
+    public double? momentum { get; set; }
+
+    /// <summary>Whether the module was made with <c>weight</c> and <c>bias</c>.</summary>
+    public bool affine { get; }
+
+    /// <summary>Whether training updates the running statistics.</summary>
+    public bool track_running_stats { get; set; }
+
+    /// <summary>The running mean, of shape (C); null where statistics are not tracked. A value set is owned by the module.</summary>
+    public Tensor? running_mean
+    {
+        get => _running_mean;
+        set => SetBuffer(ref _running_mean, value);
+    }
+
+    /// <summary>The running unbiased variance, of shape (C); null where statistics are not tracked. A value set is owned by the module.</summary>
+    public Tensor? running_var
+    {
+        get => _running_var;
+        set => SetBuffer(ref _running_var, value);
+    }
+
+    /// <summary>How many batches the running statistics hold: int64, no dimensions; null where statistics are not tracked.</summary>
+    public Tensor? num_batches_tracked
+    {
+        get => _num_batches_tracked;
+        set => SetBuffer(ref _num_batches_tracked, value);
+    }
+
+    /// <summary>Files of PyTorch before 0.4.1 have no num_batches_tracked.</summary>
+    private protected override string? KeyOlderFilesLack => nameof(num_batches_tracked);
+
+    /// <summary>Sets the running mean to 0, the variance to 1 and the count of batches to 0.</summary>
+    public void reset_running_stats()
+    {
+        using var _ = no_grad();
+        _running_mean?.fill_(0);
+        _running_var?.fill_(1);
+        _num_batches_tracked?.fill_(0);
+    }
+
+    /// <summary>Sets the scale to 1, the shift to 0 and the running statistics to those of no batch.</summary>
+    public override void reset_parameters()
+    {
+        reset_running_stats();
+        base.reset_parameters();
+    }
+
+    /// <inheritdoc/>
+    public override string extra_repr() =>
+        $"{num_features}, eps={Repr.Of(eps)}, momentum={Repr.Of(momentum)}, affine={Repr.Of(affine)}, track_running_stats={Repr.Of(track_running_stats)}";
+
+    private protected override void Move(StateMove move)
+    {
+        base.Move(move);
+        running_mean = move.Of(_running_mean);
+        running_var = move.Of(_running_var);
+        num_batches_tracked = move.Of(_num_batches_tracked);
+    }
+
+    /// <summary>Refuses a rank that the class is not for.</summary>
+    private protected abstract void CheckRank(Tensor input);
+
+    private void SetBuffer(ref Tensor? field, Tensor? value)
+    {
+        if (ReferenceEquals(field, value)) return;
+        var old = field;
+        field = value;
+        value?.DetachFromDisposeScope();
+        old?.Dispose();
+        foreach (string name in new[] { nameof(running_mean), nameof(running_var), nameof(num_batches_tracked) }) ConditionallyRegisterBuffer(name, null);
+        ConditionallyRegisterBuffer(nameof(running_mean), _running_mean);
+        ConditionallyRegisterBuffer(nameof(running_var), _running_var);
+        ConditionallyRegisterBuffer(nameof(num_batches_tracked), _num_batches_tracked);
+    }
+}

@@ -1,0 +1,32 @@
+using TorchStab.Normalization;
+using static TorchSharp.torch;
+
+namespace TorchStab;
+
+public static partial class stab
+{
+    public static partial class nn
+    {
+        /// <summary>Functions, by the names and defaults of <c>torch.nn.functional</c>.</summary>
+        public static partial class functional
+        {
+            /// <summary>
+            /// Batch normalization: y = (x − mean)/√(var + eps)·weight + bias for each channel (dimension 1), as
+            /// <c>torch.nn.functional.batch_norm</c>.
+            /// </summary>
+            /// <param name="input">(N, C, …); float64, float32, float16 or bfloat16.</param>
+            /// <param name="running_mean">(C); normalizes when not training, changed in place when training.</param>
+            /// <param name="running_var">(C); likewise, the unbiased variance. Both or neither.</param>
+            /// <param name="weight">(C), or null for 1.</param>
+            /// <param name="bias">(C), or null for 0.</param>
+            /// <param name="training">Whether the batch's own mean and biased variance normalize.</param>
+            /// <param name="momentum">running ← (1 − momentum)·running + momentum·batch.</param>
+            /// <param name="eps">Added to the variance.</param>
+            /// <returns>The shape, dtype and memory format of input; always a new tensor.</returns>
+            /// <exception cref="ArgumentException">A shape or dtype does not fit, statistics are missing when not training, or a channel
+            /// holds one value only when training; in PyTorch's words, before anything is written.</exception>
+            public static Tensor batch_norm(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight = null, Tensor? bias = null, bool training = false, double momentum = 0.1, double eps = 1e-5) =>
+                new BatchNormCall(input, running_mean, running_var, weight, bias, eps).Run(training, momentum);
+        }
+    }
+}
