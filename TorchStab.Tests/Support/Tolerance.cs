@@ -26,6 +26,18 @@ internal static class Tolerance
     /// <summary>Sums of a few hundred positive doubles in another order: 1e-14, some fifty ulp.</summary>
     public const double DoubleSum = 1e-14;
 
+    /// <summary>Orthogonality of a float32 matrix, largest |WᵀW − I|: 1e-6, a dozen roundings of numbers below 1.</summary>
+    public const double Orthogonality32 = 1e-6;
+
+    /// <summary>The same in float64: 1e-12, which leaves room for matrices of a thousand rows.</summary>
+    public const double Orthogonality64 = 1e-12;
+
+    /// <summary>Kolmogorov–Smirnov's √n·D: 1.95 is exceeded by one right sample in a thousand, and seeds are fixed.</summary>
+    public const double KolmogorovSmirnov = 1.95;
+
+    /// <summary>A measured standard deviation over the asked one, minus 1: 1e-2 at 1e5 samples is over four of its own deviations.</summary>
+    public const double SampleStd = 1e-2;
+
     public static double Of(ScalarType dtype) => dtype switch
     {
         ScalarType.Float64 => Float64,

@@ -24,7 +24,7 @@ internal static class InitArguments
     public static void RequireNormal(Tensor tensor, double std, string nameStd)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (!is_complex(tensor)) Largest(tensor, "normal_kernel_cpu");
+        Largest(tensor, "normal_kernel_cpu");
         if (!(std >= 0)) throw new ArgumentException($"normal expects std >= 0.0, but found std {Cpp(std)}", nameStd);
     }
 
@@ -37,8 +37,8 @@ internal static class InitArguments
 
     private static double Largest(Tensor tensor, string kernel) => tensor.dtype switch
     {
-        ScalarType.Float64 => double.MaxValue,
-        ScalarType.Float32 => float.MaxValue,
+        ScalarType.Float64 or ScalarType.ComplexFloat64 => double.MaxValue,
+        ScalarType.Float32 or ScalarType.ComplexFloat32 => float.MaxValue,
         ScalarType.BFloat16 => 3.3895313892515355e38,
         ScalarType.Float16 => 65504,
         _ => throw new ArgumentException(
@@ -47,8 +47,8 @@ internal static class InitArguments
 
     private static string Name(ScalarType dtype) => dtype switch
     {
-        ScalarType.Float64 => "Double",
-        ScalarType.Float32 => "Float",
+        ScalarType.Float64 or ScalarType.ComplexFloat64 => "Double",
+        ScalarType.Float32 or ScalarType.ComplexFloat32 => "Float",
         ScalarType.Float16 => "Half",
         ScalarType.Int64 => "Long",
         ScalarType.Int32 => "Int",
@@ -59,8 +59,8 @@ internal static class InitArguments
 
     private static string CppName(ScalarType dtype) => dtype switch
     {
-        ScalarType.Float64 => "double",
-        ScalarType.Float32 => "float",
+        ScalarType.Float64 or ScalarType.ComplexFloat64 => "double",
+        ScalarType.Float32 or ScalarType.ComplexFloat32 => "float",
         ScalarType.Float16 => "c10::Half",
         _ => "c10::BFloat16",
     };

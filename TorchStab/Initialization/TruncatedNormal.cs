@@ -10,6 +10,7 @@ internal static class TruncatedNormal
         if (std == 0) throw new ArgumentException("float division by zero: trunc_normal_ divides by std; for a constant take constant_", nameof(std));
         if (!double.IsFinite(std)) throw new ArgumentException($"std must be finite, got {InitArguments.Cpp(std)}", nameof(std));
         if (!double.IsFinite(mean)) throw new ArgumentException($"mean must be finite, got {InitArguments.Cpp(mean)}", nameof(mean));
+        if (tensor.is_complex()) throw new ArgumentException($"\"erfinv\" not implemented for '{tensor.dtype}': a real tensor is needed", nameof(tensor));
         var (low, high) = Quantiles((a - mean) / std, (b - mean) / std);
         InitArguments.RequireUniform(tensor, low, high, std < 0 ? nameof(std) : nameof(a), nameof(b));
         using var _ = no_grad();

@@ -1,0 +1,37 @@
+using static TorchSharp.torch;
+
+namespace TorchStab;
+
+/// <summary>How <c>stab.nn.init.initialize_</c> treats a model; the defaults need no knowledge of it.</summary>
+public sealed record InitializationOptions
+{
+    /// <summary>Which function follows which layer, where no Sequential shows it. Default: none, and such layers take Xavier.</summary>
+    public IReadOnlyList<InitializationRule> Rules { get; init; } = [];
+
+    /// <summary>What weights of linear layers and convolutions are drawn from; the variance is the scheme's in each case. Default: normal.</summary>
+    public InitDistribution Distribution { get; init; } = InitDistribution.Normal;
+
+    /// <summary>The fan that He initialization keeps the variance by. Default: fan-in.</summary>
+    public FanMode Mode { get; init; } = FanMode.FanIn;
+
+    /// <summary>The standard deviation of embeddings, N(0, σ²). Default: 1, as a lookup has one input; GPT-2 takes 0.02.</summary>
+    public double EmbeddingStd { get; init; } = 1;
+
+    /// <summary>The bias of an LSTM's forget gate, so that it starts by remembering. Default: 1 (Jozefowicz et al. 2015).</summary>
+    public double ForgetBias { get; init; } = 1;
+
+    /// <summary>
+    /// Picks residual blocks by name and module. The last normalization in each gets weight 0, so that the block starts as the identity
+    /// (Goyal et al. 2017); one in a child called downsample, shortcut or skip does not count. Default: null, none.
+    /// </summary>
+    public Func<string, nn.Module, bool>? ResidualBlocks { get; init; }
+
+    /// <summary>
+    /// Picks layers that write into a residual stream, by name and module. Their standard deviation is divided by √<see cref="ResidualCount"/>,
+    /// so that the stream's variance does not grow with depth (GPT-2, Radford et al. 2019). Default: null, none.
+    /// </summary>
+    public Func<string, nn.Module, bool>? ResidualOutputs { get; init; }
+
+    /// <summary>How many layers write into the residual stream. Default: null, as many as <see cref="ResidualOutputs"/> picks.</summary>
+    public long? ResidualCount { get; init; }
+}

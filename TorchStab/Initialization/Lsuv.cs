@@ -1,0 +1,110 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
+using Remover = TorchSharp.torch.nn.HookableModule<
+    System.Func<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>, TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>,
+    System.Func<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>, TorchSharp.torch.Tensor, TorchSharp.torch.Tensor,
+        TorchSharp.torch.Tensor>>.HookRemover;
+
+namespace TorchStab.Initialization;
+
+/// <summary>
+/// Layer-sequential unit-variance initialization. The layers are put right while one forward pass reaches them: a hook rescales its
+/// layer, runs it again on the same input until the variance fits, and hands the new output on, so that no layer is measured on
+/// inputs that still change.
+/// </summary>
+internal sealed class Lsuv
+{
+    private readonly double _tolerance;
+    private readonly int _maxIterations;
+    private readonly Dictionary<nn.Module, string> _pending = new(ReferenceEqualityComparer.Instance);
+    private readonly List<LsuvEntry> _entries = [];
+
+    private Lsuv(double tolerance, int maxIterations) => (_tolerance, _maxIterations) = (tolerance, maxIterations);
+
+    public static LsuvReport Run(nn.Module model, Tensor batch, double tol, int max_iterations, Generator? generator)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(batch);
+        if (batch.NumberOfElements == 0) throw new ArgumentException($"batch is empty: got shape {InitArguments.Shape(batch)}", nameof(batch));
+        if (model is not Layer callable)
+        {
+            throw new ArgumentException($"{model.GetType().Name} does not take one tensor and return one; "
+                + "use the overload with an action that runs the model", nameof(model));
+        }
+
+        return Run(model, () => callable.call(batch), tol, max_iterations, generator);
+    }
+
+    public static LsuvReport Run(nn.Module model, Action run, double tol, int max_iterations, Generator? generator)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(run);
+        if (!(tol > 0)) throw new ArgumentException($"tol must be positive, got {InitArguments.Cpp(tol)}", nameof(tol));
+        if (max_iterations < 1) throw new ArgumentException($"max_iterations must be at least 1, got {max_iterations}", nameof(max_iterations));
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        return new Lsuv(tol, max_iterations).Run(ModuleTree.Nodes(model), run, generator);
+    }
+
+    private LsuvReport Run(List<ModuleNode> nodes, Action run, Generator? generator)
+    {
+        var modes = nodes.ConvertAll(n => n.Module.training);
+        var hooks = new List<Remover>();
+        try
+        {
+            nodes[0].Module.eval();
+            foreach (var node in nodes.Where(n => LayerKind.IsLinearOrConvolution(n.Module)))
+            {
+                Start(node.Module, generator);
+                _pending.Add(node.Module, node.Name.Length == 0 ? node.Module.GetType().Name : node.Name);
+                hooks.Add(((Layer)node.Module).register_forward_hook(Fit));
+            }
+
+            run();
+            return new(_entries, [.. _pending.Values]);
+        }
+        finally
+        {
+            hooks.ForEach(h => h.remove());
+            // Parents first: train() takes the children along, whose own mode then follows.
+            for (int i = 0; i < nodes.Count; i++) nodes[i].Module.train(modes[i]);
+        }
+    }
+
+    private static void Start(nn.Module layer, Generator? generator)
+    {
+        foreach (var (name, parameter) in layer.named_parameters(false))
+        {
+            if (name == "weight") Orthogonal.Fill(parameter, 1, generator);
+            else Constant.Fill(parameter, 0);
+        }
+    }
+
+    /// <summary>The hook: from the layer's first output to one of unit variance. A layer that is called again is left as it is.</summary>
+    private Tensor Fit(Layer layer, Tensor input, Tensor output)
+    {
+        if (!_pending.Remove(layer, out string? name)) return output;
+        var weight = layer is Linear linear ? linear.weight! : ((Convolution)layer).weight!;
+        double before = Variance(output), variance = before;
+        int i = 0;
+        for (; i < _maxIterations && IsUsable(variance) && Math.Abs(variance - 1) > _tolerance; i++)
+        {
+            weight.div_(Math.Sqrt(variance));
+            output.Dispose();
+            output = layer.forward(input);
+            variance = Variance(output);
+        }
+
+        _entries.Add(new(name, before, variance, i, Math.Abs(variance - 1) <= _tolerance));
+        return output;
+    }
+
+    private static bool IsUsable(double variance) => variance > 0 && double.IsFinite(variance);
+
+    private static double Variance(Tensor output)
+    {
+        using var scope = NewDisposeScope();
+        return output.to(ScalarType.Float64).var(unbiased: false).item<double>();
+    }
+}

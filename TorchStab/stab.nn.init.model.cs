@@ -1,0 +1,58 @@
+using TorchStab.Initialization;
+using static TorchSharp.torch;
+
+namespace TorchStab;
+
+public static partial class stab
+{
+    public static partial class nn
+    {
+        public static partial class init
+        {
+            /// <summary>
+            /// Initializes a whole model. Linear layers and convolutions take He before the ReLU family, LeCun before SELU, Xavier before
+            /// sigmoid, tanh, softmax or nothing; which function follows is read from Sequentials, elsewhere from
+            /// <see cref="InitializationOptions.Rules"/>. Biases become 0, norms 1 and 0, embeddings normal; recurrent matrices orthogonal
+            /// gate by gate with a forget bias of 1; attention Xavier. Parameters keep identity and flags; one that is shared is filled
+            /// once. Whatever else holds parameters is left alone and listed.
+            /// </summary>
+            /// <param name="model">Any module, with layers of torch.nn and of TorchStab.</param>
+            /// <param name="options">Rules, distributions, residual blocks; null: the defaults.</param>
+            /// <param name="generator">Where to draw from, layer by layer in order of registration; null: the global stream.</param>
+            /// <returns>What was done to every parameter; prints as a table.</returns>
+            /// <exception cref="ArgumentException">An option out of range.</exception>
+            public static InitializationReport initialize_(TorchSharp.torch.nn.Module model, InitializationOptions? options = null, Generator? generator = null) =>
+                ModelInitializer.Run(model, options, generator);
+
+            /// <summary>
+            /// Layer-sequential unit variance: every linear layer and convolution starts orthogonal with biases 0; then, in the order in
+            /// which the batch reaches them, each weight is divided by the standard deviation of the layer's output until that output's
+            /// variance is within <paramref name="tol"/> of 1. One forward pass in evaluation mode; the modes come back, no hook stays.
+            /// </summary>
+            /// <param name="model">
+            /// A module that takes a tensor and returns one. Custom modules must run their layers by <c>call</c>: <c>forward</c> fires no hook.
+            /// </param>
+            /// <param name="batch">Inputs as in training, some dozens at least.</param>
+            /// <param name="tol">How far from 1 a variance may stay. Default: 0.01.</param>
+            /// <param name="max_iterations">How often a weight may be rescaled. Default: 10.</param>
+            /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns>Variances before and after, and the layers that were not reached; prints as a table.</returns>
+            /// <exception cref="ArgumentException">An empty batch, a model of another signature, a number out of range.</exception>
+            /// <remarks>Source: Mishkin and Matas 2015, “All you need is a good init”.</remarks>
+            public static LsuvReport lsuv_(TorchSharp.torch.nn.Module model, Tensor batch, double tol = 0.01, int max_iterations = 10,
+                Generator? generator = null) =>
+                Lsuv.Run(model, batch, tol, max_iterations, generator);
+
+            /// <summary>The same for a model of any signature.</summary>
+            /// <param name="model">Any module.</param>
+            /// <param name="run">Runs the model once on a batch, by <c>call</c>.</param>
+            /// <param name="tol">How far from 1 a variance may stay. Default: 0.01.</param>
+            /// <param name="max_iterations">How often a weight may be rescaled. Default: 10.</param>
+            /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <inheritdoc cref="lsuv_(TorchSharp.torch.nn.Module, Tensor, double, int, Generator?)"/>
+            public static LsuvReport lsuv_(TorchSharp.torch.nn.Module model, Action run, double tol = 0.01, int max_iterations = 10,
+                Generator? generator = null) =>
+                Lsuv.Run(model, run, tol, max_iterations, generator);
+        }
+    }
+}
