@@ -28,6 +28,7 @@ public sealed class Chart
         // The font is there in one weight only.
         plot.Axes.Title.Label.Bold = plot.Axes.Bottom.Label.Bold = plot.Axes.Left.Label.Bold = false;
         if (logY) plot.Axes.Left.TickGenerator = new NumericAutomatic { IntegerTicksOnly = true, LabelFormatter = exponent => $"1e{exponent:0}" };
+        plot.HideLegend();
         _panels.Add(plot);
         return new ChartPanel(plot, logY);
     }

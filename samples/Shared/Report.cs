@@ -8,7 +8,7 @@ public static class Report
     /// <summary>Whether tables may move and have colours: a terminal, not a file or a pipe.</summary>
     public static bool IsLive => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities is { Ansi: true, Interactive: true };
 
-    public static void Line(string text) => AnsiConsole.Console.WriteLine(text);
+    public static void Line(string text) => Console.WriteLine(text);
 
     /// <summary>The first column is aligned to the left, the others, numbers, to the right.</summary>
     public static void Table(string title, IReadOnlyList<string> columns, IEnumerable<IReadOnlyList<string>> rows)

@@ -1,0 +1,65 @@
+using System.CommandLine;
+using TorchStab.Samples;
+
+namespace TrainMnist;
+
+/// <summary>The options and what they mean together.</summary>
+internal sealed class CommandLine
+{
+    private const int QuickImages = 2000, QuickEpochs = 2;
+    private readonly Option<Activation> _activation = SampleOptions.OneOf("--activation", Activation.Sigmoid, "Of the hidden layers");
+    private readonly Option<int> _depth = SampleOptions.Whole("--depth", 10, 1, "Hidden layers");
+    private readonly Option<int> _width = SampleOptions.Whole("--width", 100, 1, "Units of each hidden layer");
+    private readonly Option<Norm> _norm = SampleOptions.OneOf("--norm", Norm.Batch, "Normalization before each activation");
+    private readonly Option<Init> _init = SampleOptions.OneOf("--init", Init.Xavier, "Initialization, by default He before ReLUs and Xavier otherwise (normal001: N(0, 0.01²))");
+    private readonly Option<ClipMode> _clip = SampleOptions.OneOf("--clip", ClipMode.Global, "Gradient clipping: each value, each tensor's norm, or the norm of all");
+    private readonly Option<double> _threshold = SampleOptions.Positive("--clip-threshold", 1, "What --clip bounds to");
+    private readonly Option<OptimizerKind> _optimizer = SampleOptions.OneOf("--optimizer", OptimizerKind.Adam, "Of all networks");
+    private readonly Option<double> _lr = SampleOptions.Positive("--lr", 1e-3, "Learning rate");
+    private readonly Option<int> _batch = SampleOptions.Whole("--batch", 100, 2, "Images of a step");
+    private readonly Option<int> _epochs = SampleOptions.Whole("--epochs", 12, 1, $"Passes over the training images; {QuickEpochs} with --quick");
+    private readonly Option<int> _seed = SampleOptions.Seed();
+    private readonly Option<DeviceKind> _device = Devices.Option();
+    private readonly Option<DirectoryInfo> _data = new("--data") { Description = "Folder with MNIST's four IDX files instead of the subset that comes along", HelpName = "DIR" };
+    private readonly Option<DirectoryInfo> _out = SampleOptions.Out();
+    private readonly Option<bool> _quick = SampleOptions.Quick($"A few seconds: {QuickImages} images, {QuickEpochs} epochs");
+    private readonly Option[] _networkOptions;
+
+    public CommandLine()
+    {
+        _networkOptions = [_activation, _norm, _init, _clip, _threshold];
+        Root = new RootCommand(
+            "Trains a deep network on MNIST without and with TorchStab: ten sigmoid layers, which learn nothing as they come and learn well with Xavier "
+            + "initialization, batch normalization and a clipped Adam; then ReLU with He. Options of the network describe the one with TorchStab and leave the "
+            + "ReLU network out; the one without has default initialization, no norm, no clipping. Ctrl-C ends early with what was learned so far.");
+        foreach (var option in _networkOptions.Concat([_depth, _width, _optimizer, _lr, _batch, _epochs, _seed, _device, _data, _out, _quick]))
+            Root.Options.Add(option);
+    }
+
+    public RootCommand Root { get; }
+
+    public DirectoryInfo Data(ParseResult parsed) => parsed.GetValue(_data) ?? Mnist.OwnFolder;
+
+    public OutputFolder Output(ParseResult parsed) => new(parsed.GetValue(_out)!);
+
+    public int? MostImages(ParseResult parsed) => parsed.GetValue(_quick) ? QuickImages : null;
+
+    public TrainingSettings Training(ParseResult parsed) => new(
+        parsed.GetValue(_optimizer), parsed.GetValue(_lr), parsed.GetValue(_batch),
+        parsed.GetValue(_quick) && !IsGiven(parsed, _epochs) ? QuickEpochs : parsed.GetValue(_epochs),
+        parsed.GetValue(_seed), parsed.GetValue(_device));
+
+    /// <summary>The networks to compare, in order.</summary>
+    public IReadOnlyList<NetworkSettings> Networks(ParseResult parsed)
+    {
+        var activation = parsed.GetValue(_activation);
+        bool rectifies = activation is Activation.ReLU or Activation.LeakyReLU;
+        var init = rectifies && !IsGiven(parsed, _init) ? Init.He : parsed.GetValue(_init);
+        var asked = new NetworkSettings($"{activation} with TorchStab", activation, parsed.GetValue(_depth), parsed.GetValue(_width),
+            parsed.GetValue(_norm), init, parsed.GetValue(_clip), parsed.GetValue(_threshold));
+        var relu = asked with { Name = "ReLU with TorchStab", Activation = Activation.ReLU, Init = Init.He };
+        return Array.Exists(_networkOptions, option => IsGiven(parsed, option)) ? [asked.Without(), asked] : [asked.Without(), asked, relu];
+    }
+
+    private static bool IsGiven(ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
+}

@@ -1,0 +1,89 @@
+using System.Globalization;
+using TorchSharp;
+using TorchStab.Samples;
+using static TorchSharp.torch;
+using Optimizer = TorchSharp.torch.optim.Optimizer;
+
+namespace TrainMnist;
+
+/// <summary>Trains one network and keeps what each epoch showed. Ctrl-C closes the current epoch early.</summary>
+internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings, ProgressView view, CancellationToken stop)
+{
+    /// <summary>Gradient norms are looked at every tenth step: often enough for a mean, too seldom to cost time.</summary>
+    private const int ProbeEvery = 10;
+    private const int TestBatch = 1000;
+    private readonly Device _device = Devices.Open(settings.Device);
+
+    public static string[] Columns { get; } = ["epoch", "loss", "accuracy", "gradient norm", "clipped"];
+
+    private int StepsPerEpoch => (int)(train.Count / settings.Batch);
+
+    public History Train(NetworkSettings networkSettings)
+    {
+        var history = new History(networkSettings);
+        // Every network starts from the same stream and sees the same batches.
+        manual_seed(settings.Seed);
+        using var network = new DeepNetwork(networkSettings);
+        network.to(_device);
+        using var optimizer = Optimizers.Create(networkSettings, settings, network.parameters());
+        using var order = new Generator((ulong)settings.Seed, CPU);
+        for (int epoch = 1; epoch <= settings.Epochs && !stop.IsCancellationRequested; epoch++)
+            RunEpoch(epoch, network, optimizer, order, history);
+        return history;
+    }
+
+    private void RunEpoch(int number, DeepNetwork network, Optimizer optimizer, Generator order, History history)
+    {
+        using var scope = NewDisposeScope();
+        var tally = new EpochTally(number);
+        var shuffled = randperm(train.Count, generator: order).to(_device);
+        network.train();
+        for (int step = 0; step < StepsPerEpoch && !stop.IsCancellationRequested; step++)
+        {
+            Step(network, optimizer, shuffled.narrow(0, (long)step * settings.Batch, settings.Batch), tally, probe: step % ProbeEvery == 0);
+            Show(history, tally.Close(double.NaN), (step + 1.0) / StepsPerEpoch, epochEnds: false);
+        }
+        if (tally.Steps == 0) return;
+        history.Epochs.Add(tally.Close(Accuracy(network)));
+        Show(history, history.Epochs[^1], 1, epochEnds: true);
+    }
+
+    private void Step(DeepNetwork network, Optimizer optimizer, Tensor indices, EpochTally tally, bool probe)
+    {
+        using var scope = NewDisposeScope();
+        var (images, labels) = train.Batch(indices);
+        optimizer.zero_grad();
+        var loss = nn.functional.cross_entropy(network.call(images), labels);
+        loss.backward();
+        if (probe) tally.Add(GradientNorms.Of(network));
+        optimizer.step();
+        tally.Add(loss.ToDouble(), Optimizers.Clipped(optimizer));
+    }
+
+    private double Accuracy(DeepNetwork network)
+    {
+        network.eval();
+        using var _ = no_grad();
+        long right = 0;
+        for (long start = 0; start < test.Count; start += TestBatch)
+        {
+            using var scope = NewDisposeScope();
+            var (images, labels) = test.Batch(arange(start, Math.Min(start + TestBatch, test.Count), device: _device));
+            right += network.call(images).argmax(1).eq(labels).sum().ToInt64();
+        }
+        return (double)right / test.Count;
+    }
+
+    private void Show(History history, Epoch epoch, double epochDone, bool epochEnds)
+    {
+        double accuracy = epochEnds ? epoch.Accuracy : history.Epochs.LastOrDefault()?.Accuracy ?? double.NaN;
+        string[] cells =
+        [
+            $"{epoch.Number}/{settings.Epochs}", Format(epoch.Loss, "0.0000"), Format(accuracy, "0.0 %"),
+            Format(epoch.Gradients.Total, "0.0e+0"), Format(epoch.ClippedShare ?? double.NaN, "0 %"),
+        ];
+        view.Update(new ProgressRow(history.Network.Name, (epoch.Number - 1 + epochDone) / settings.Epochs, cells), epochEnds);
+    }
+
+    private static string Format(double value, string format) => double.IsNaN(value) ? "-" : value.ToString(format, CultureInfo.InvariantCulture);
+}
