@@ -30,5 +30,59 @@ public static partial class stab
         /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static BatchNorm3d BatchNorm3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+
+        /// <summary>Batch normalization and ReLU of (N, C) or (N, C, L). <inheritdoc cref="BatchNormReLU" path="/summary/node()"/></summary>
+        /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        public static BatchNormReLU1d BatchNormReLU1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+
+        /// <summary>Batch normalization and ReLU of (N, C, H, W). <inheritdoc cref="BatchNormReLU" path="/summary/node()"/></summary>
+        /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        public static BatchNormReLU2d BatchNormReLU2d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+
+        /// <summary>Batch normalization and ReLU of (N, C, D, H, W). <inheritdoc cref="BatchNormReLU" path="/summary/node()"/></summary>
+        /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        public static BatchNormReLU3d BatchNormReLU3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+
+        /// <summary>Batch renormalization of (N, C) or (N, C, L). <inheritdoc cref="BatchRenorm" path="/summary/node()"/></summary>
+        /// <param name="num_features">C.</param>
+        /// <param name="eps">Added to the variance.</param>
+        /// <param name="momentum">The share of a new batch in the running statistics; null gives each batch the same share.</param>
+        /// <param name="affine">Whether there are weight (ones) and bias (zeros).</param>
+        /// <param name="track_running_stats">Whether there are running statistics; without, it is batch normalization.</param>
+        /// <param name="device">Where parameters and buffers are made.</param>
+        /// <param name="dtype">Their dtype; null is the default dtype.</param>
+        /// <param name="rmax">The bound of r, at least 1.</param>
+        /// <param name="dmax">The bound of |d|, at least 0.</param>
+        /// <exception cref="ArgumentException">num_features is negative, dtype no floating-point one, rmax below 1 or dmax below 0.</exception>
+        public static BatchRenorm1d BatchRenorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null, double rmax = 3, double dmax = 5) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);
+
+        /// <summary>Batch renormalization of (N, C, H, W). <inheritdoc cref="BatchRenorm" path="/summary/node()"/></summary>
+        /// <inheritdoc cref="BatchRenorm1d(long, double, double?, bool, bool, Device?, ScalarType?, double, double)"/>
+        public static BatchRenorm2d BatchRenorm2d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null, double rmax = 3, double dmax = 5) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);
+
+        /// <summary>Batch renormalization of (N, C, D, H, W). <inheritdoc cref="BatchRenorm" path="/summary/node()"/></summary>
+        /// <inheritdoc cref="BatchRenorm1d(long, double, double?, bool, bool, Device?, ScalarType?, double, double)"/>
+        public static BatchRenorm3d BatchRenorm3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null, double rmax = 3, double dmax = 5) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);
+
+        /// <summary>Instance normalization of (N, C, L) or (C, L). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
+        /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        public static InstanceNorm1d InstanceNorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false, bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+
+        /// <summary>Instance normalization of (N, C, H, W) or (C, H, W). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
+        /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        public static InstanceNorm2d InstanceNorm2d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false, bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+
+        /// <summary>Instance normalization of (N, C, D, H, W) or (C, D, H, W). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
+        /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        public static InstanceNorm3d InstanceNorm3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false, bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
+            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
     }
 }

@@ -27,6 +27,24 @@ public static partial class stab
             /// holds one value only when training; in PyTorch's words, before anything is written.</exception>
             public static Tensor batch_norm(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight = null, Tensor? bias = null, bool training = false, double momentum = 0.1, double eps = 1e-5) =>
                 new BatchNormCall(input, running_mean, running_var, weight, bias, eps).Run(training, momentum);
+
+            /// <summary>
+            /// Instance normalization: y = (x − mean)/√(var + eps)·weight + bias with the statistics of each channel of each sample, as
+            /// <c>torch.nn.functional.instance_norm</c>.
+            /// </summary>
+            /// <param name="input">(N, C, …); float64, float32, float16 or bfloat16.</param>
+            /// <param name="running_mean">(C); normalizes without use_input_stats, changed in place with it.</param>
+            /// <param name="running_var">(C); likewise, the unbiased variance. Both or neither.</param>
+            /// <param name="weight">(C), or null for 1.</param>
+            /// <param name="bias">(C), or null for 0.</param>
+            /// <param name="use_input_stats">Whether the input's own statistics normalize.</param>
+            /// <param name="momentum">running ← (1 − momentum)·running + momentum·(mean over the batch of the input's statistics).</param>
+            /// <param name="eps">Added to the variance.</param>
+            /// <returns>The shape and dtype of input, contiguous; always a new tensor.</returns>
+            /// <exception cref="ArgumentException">A shape or dtype does not fit, statistics are missing without use_input_stats, or a channel
+            /// has one position only with it; in PyTorch's words, before anything is written.</exception>
+            public static Tensor instance_norm(Tensor input, Tensor? running_mean = null, Tensor? running_var = null, Tensor? weight = null, Tensor? bias = null, bool use_input_stats = true, double momentum = 0.1, double eps = 1e-5) =>
+                new InstanceNormCall(input, running_mean, running_var, weight, bias, eps).Run(use_input_stats, momentum);
         }
     }
 }

@@ -8,14 +8,38 @@ internal static class BatchNormCheck
     /// <summary>Conditions on the arguments of batch_norm; an input without elements is let pass, as PyTorch does.</summary>
     public static void Arguments(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, bool training, double eps)
     {
-        RankOfAtLeast2(input);
+        Input(input, eps);
+        if (input.numel() == 0) return;
+        Statistics(running_mean, running_var, weight, bias, input.shape[1], training);
+        Dtypes(input, weight, bias, running_mean, running_var);
+    }
+
+    /// <summary>What holds for an input without elements too.</summary>
+    public static void Input(Tensor input, double eps)
+    {
+        if (input.dim() < 2)
+            throw new ArgumentException("Dimension out of range (expected to be in range of [-1, 0], but got 1): "
+                + $"input needs a batch and a channel dimension, got {Repr.Size(input)}", nameof(input));
         ShapeCheck.FloatingPoint(input, "batch_norm");
         if (double.IsNaN(eps) || eps < 0) throw new ArgumentException($"batch_norm eps must be positive, but got {Repr.Of(eps)}", nameof(eps));
-        if (input.numel() == 0) return;
-        Statistics(running_mean, running_var, input.shape[1], training);
-        ShapeCheck.Elements(weight, nameof(weight), input.shape[1]);
-        ShapeCheck.Elements(bias, nameof(bias), input.shape[1]);
-        Dtypes(input, weight, bias, running_mean, running_var);
+    }
+
+    /// <summary>
+    /// One entry for each channel, and statistics where they are needed. PyTorch runs instance normalization as batch normalization of
+    /// N·C channels and counts so in its messages: <paramref name="copies"/> is then N.
+    /// </summary>
+    public static void Statistics(
+        Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, long channels, bool training, long copies = 1)
+    {
+        if (running_mean is null && !training) throw new ArgumentException("running_mean must be defined in evaluation mode", nameof(running_mean));
+        ShapeCheck.Elements(running_mean, nameof(running_mean), channels, copies);
+        if (running_var is null && !training) throw new ArgumentException("running_var must be defined in evaluation mode", nameof(running_var));
+        ShapeCheck.Elements(running_var, nameof(running_var), channels, copies);
+        ShapeCheck.Elements(weight, nameof(weight), channels, copies);
+        ShapeCheck.Elements(bias, nameof(bias), channels, copies);
+        if (running_mean is null != running_var is null)
+            throw new ArgumentException("running_mean and running_var must either both be None or neither be None",
+                running_mean is null ? nameof(running_mean) : nameof(running_var));
     }
 
     /// <summary>Training needs more than one value in each channel.</summary>
@@ -56,23 +80,5 @@ internal static class BatchNormCheck
         }
         if (mixed && input.dtype is not (ScalarType.Float16 or ScalarType.BFloat16))
             throw new ArgumentException($"mixed dtype (CPU): all inputs must share same datatype.; input is {input.dtype}, the parameters Float32", nameof(input));
-    }
-
-    private static void RankOfAtLeast2(Tensor input)
-    {
-        if (input.dim() < 2)
-            throw new ArgumentException("Dimension out of range (expected to be in range of [-1, 0], but got 1): "
-                + $"input needs a batch and a channel dimension, got {Repr.Size(input)}", nameof(input));
-    }
-
-    private static void Statistics(Tensor? running_mean, Tensor? running_var, long channels, bool training)
-    {
-        if (running_mean is null && !training) throw new ArgumentException("running_mean must be defined in evaluation mode", nameof(running_mean));
-        ShapeCheck.Elements(running_mean, nameof(running_mean), channels);
-        if (running_var is null && !training) throw new ArgumentException("running_var must be defined in evaluation mode", nameof(running_var));
-        ShapeCheck.Elements(running_var, nameof(running_var), channels);
-        if (running_mean is null != running_var is null)
-            throw new ArgumentException("running_mean and running_var must either both be None or neither be None",
-                running_mean is null ? nameof(running_mean) : nameof(running_var));
     }
 }

@@ -8,8 +8,9 @@ namespace TorchStab.Normalization;
 /// Any device and dtype, differentiable any number of times; nothing here writes to an argument.
 /// </summary>
 /// <remarks>
-/// Every module and functional computes through <see cref="Normalize(Tensor, Tensor?, Tensor?, double, bool)"/> (batch statistics) and <see cref="Evaluate"/> (given
-/// statistics), with arguments already checked and input not empty: a kernel that takes a case over goes in front of their bodies.
+/// Every module and functional computes through <see cref="Normalize(Tensor, Tensor?, Tensor?, double, bool)"/> (batch statistics) and
+/// <see cref="Evaluate"/> (given statistics), with arguments already checked and input not empty: a kernel that takes a case over goes
+/// in front of their bodies.
 /// </remarks>
 internal static class BatchNormFunctional
 {
@@ -48,8 +49,8 @@ internal static class BatchNormFunctional
     {
         using var scope = NewDisposeScope();
         var x = Wide(input);
-        var output = Affine(input, x - Broadcastable(mean.detach(), x), Broadcastable(variance.detach(), x), weight, bias, eps, relu);
-        return output.MoveToOuterDisposeScope();
+        var y = Affine(x - Broadcastable(mean.detach(), x), Broadcastable(variance.detach(), x), weight, bias, eps);
+        return Output(y, input, relu).MoveToOuterDisposeScope();
     }
 
     /// <summary>The weight of each channel's values under a mask, counted after broadcasting; shape (C).</summary>
@@ -74,23 +75,28 @@ internal static class BatchNormFunctional
     private static (Tensor Output, Tensor Mean, Tensor Variance) Finish(
         Tensor input, Moments moments, Tensor? weight, Tensor? bias, double eps, bool relu)
     {
-        var output = Affine(input, moments.Centred, moments.Variance, weight, bias, eps, relu);
+        var output = Output(Affine(moments.Centred, moments.Variance, weight, bias, eps), input, relu);
         return (output.MoveToOuterDisposeScope(), PerChannel(moments.Mean).MoveToOuterDisposeScope(), PerChannel(moments.Variance).MoveToOuterDisposeScope());
     }
 
     private static Tensor Wide(Tensor input) => input.to(Moments.Accumulator(input));
 
-    /// <summary>centred/√(variance + eps)·weight + bias, rounded once to input's dtype, in the memory format PyTorch gives it.</summary>
-    private static Tensor Affine(Tensor input, Tensor centred, Tensor variance, Tensor? weight, Tensor? bias, double eps, bool relu)
+    /// <summary>centred/√(variance + eps)·weight + bias in the accumulation type; weight and bias of shape (C).</summary>
+    public static Tensor Affine(Tensor centred, Tensor variance, Tensor? weight, Tensor? bias, double eps)
     {
         var scale = (variance + eps).rsqrt();
         if (weight is not null) scale = scale * Broadcastable(weight, centred);
         var output = centred * scale;
-        if (bias is not null) output = output + Broadcastable(bias, centred);
+        return bias is null ? output : output + Broadcastable(bias, centred);
+    }
+
+    // What a caller gets: rounded once to input's dtype, in the memory format PyTorch gives it.
+    private static Tensor Output(Tensor y, Tensor input, bool relu)
+    {
         // Not relu(): it would save its result, which the caller may change in place.
-        if (relu) output = output.masked_fill(output.detach().le(0), 0);
-        output = output.to(input.dtype);
-        return input.is_contiguous() ? output.contiguous() : MemoryLayout.Suggested(output, input);
+        if (relu) y = y.masked_fill(y.detach().le(0), 0);
+        y = y.to(input.dtype);
+        return input.is_contiguous() ? y.contiguous() : MemoryLayout.Suggested(y, input);
     }
 
     /// <summary>Shape (C) to (1, C, 1, …), in the dtype of <paramref name="x"/>.</summary>

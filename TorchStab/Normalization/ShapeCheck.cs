@@ -6,10 +6,11 @@ namespace TorchStab.Normalization;
 internal static class ShapeCheck
 {
     /// <summary>One entry per channel: "running_mean should contain 3 elements not 5".</summary>
-    public static void Elements(Tensor? tensor, string name, long expected)
+    public static void Elements(Tensor? tensor, string name, long expected, long copies = 1)
     {
-        if (tensor is not null && tensor.numel() != expected)
-            throw new ArgumentException($"{name} should contain {expected} elements not {tensor.numel()}", name);
+        if (tensor is null || tensor.numel() == expected) return;
+        string perChannel = copies == 1 ? "" : $"; it has {tensor.numel()} for {expected} channels, each counted for {copies} samples";
+        throw new ArgumentException($"{name} should contain {expected * copies} elements not {tensor.numel() * copies}{perChannel}", name);
     }
 
     /// <summary>"expected 4D input (got 3D input)"; <paramref name="hint"/> says which call takes what came.</summary>

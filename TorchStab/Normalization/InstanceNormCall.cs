@@ -1,0 +1,26 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// One call of instance_norm on its state: checks, then the maths of <see cref="InstanceNormFunctional"/>, then one write of the
+/// running statistics. A call that fails leaves them as they were.
+/// </summary>
+internal sealed record InstanceNormCall(Tensor Input, Tensor? RunningMean, Tensor? RunningVar, Tensor? Weight, Tensor? Bias, double Eps)
+{
+    /// <summary>torch.nn.functional.instance_norm.</summary>
+    public Tensor Run(bool useInputStats, double momentum)
+    {
+        ArgumentNullException.ThrowIfNull(Input);
+        InstanceNormCheck.Arguments(Input, RunningMean, RunningVar, Weight, Bias, useInputStats, Eps);
+        if (Input.numel() == 0) return BatchNormFunctional.Empty(Input, Weight, Bias);
+        if (!useInputStats) return InstanceNormFunctional.Evaluate(Input, RunningMean!, RunningVar!, Weight, Bias, Eps);
+
+        using var scope = NewDisposeScope();
+        var (output, mean, variance) = InstanceNormFunctional.Normalize(Input, Weight, Bias, Eps);
+        // The running statistics take in the mean over the batch of what each sample has.
+        var count = tensor((double)InstanceNormCheck.Positions(Input));
+        RunningStatistics.Update(RunningMean, RunningVar, mean.mean([0]), variance.mean([0]), count, momentum);
+        return output.MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,36 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// Instance normalization (Ulyanov et al. 2016) as tensor operations: y = (x − mean)/√(var + eps)·weight + bias with mean and biased
+/// variance of each channel of each sample, over its positions. Any device and dtype, differentiable any number of times; nothing
+/// here writes to an argument.
+/// </summary>
+/// <remarks>
+/// Every module and functional computes through <see cref="Normalize"/>, or with given statistics through <see cref="Evaluate"/>, with
+/// arguments already checked and input not empty: a kernel that takes a case over goes in front of their bodies.
+/// </remarks>
+internal static class InstanceNormFunctional
+{
+    /// <summary>
+    /// Normalizes with the statistics of each (n, c). Returns the contiguous output and, of shape (N, C) in the accumulation type and
+    /// without gradient, the means and the biased variances.
+    /// </summary>
+    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps)
+    {
+        using var scope = NewDisposeScope();
+        var moments = Moments.Over(input.to(Moments.Accumulator(input)), [.. Enumerable.Range(2, (int)input.dim() - 2).Select(d => (long)d)]);
+        var output = BatchNormFunctional.Affine(moments.Centred, moments.Variance, weight, bias, eps).to(input.dtype).contiguous();
+        return (output.MoveToOuterDisposeScope(), PerInstance(moments.Mean).MoveToOuterDisposeScope(), PerInstance(moments.Variance).MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Normalizes with given statistics of shape (C), through which no gradient passes; the output is contiguous.</summary>
+    public static Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps)
+    {
+        using var output = BatchNormFunctional.Evaluate(input, mean, variance, weight, bias, eps);
+        return output.contiguous();
+    }
+
+    private static Tensor PerInstance(Tensor statistic) => statistic.detach().flatten(2).squeeze(2);
+}
