@@ -1,0 +1,23 @@
+namespace TorchStab.Clipping;
+
+/// <summary>
+/// One factor for all gradients: c / max(‖g‖ₚ + eps, c), which is min(1, c / (‖g‖ₚ + eps)) without 0/0. PyTorch's eps is 1e-6;
+/// eps = 0 is Keras's formula, in which a norm that is not finite makes every gradient NaN.
+/// </summary>
+internal sealed class GlobalNormClip(double c, double order, double eps) : GradientClip
+{
+    internal override double Order => order;
+
+    internal override ClipDecision Decide(GradientSet gradients)
+    {
+        double norm = gradients.TotalNorm(order);
+        return ClipDecision.Uniform(norm, Scale(norm, c, eps), gradients.Count);
+    }
+
+    public static double Scale(double norm, double c, double eps)
+    {
+        if (eps == 0 && !double.IsFinite(norm)) return double.NaN;
+        double n = norm + eps;
+        return n <= c ? 1 : c / n;
+    }
+}

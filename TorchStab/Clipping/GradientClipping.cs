@@ -1,0 +1,64 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchStab.Clipping;
+
+/// <summary>PyTorch's clipping functions on gradients in place.</summary>
+internal static class GradientClipping
+{
+    public static double ClipNorm(IEnumerable<Parameter> parameters, double maxNorm, double normType, bool errorIfNonfinite)
+    {
+        Numbers.Threshold(maxNorm, "max_norm");
+        Numbers.Order(normType, "norm_type");
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var gradients = GradientSet.Of(parameters);
+        double total = gradients.TotalNorm(normType);
+        Check(total, normType, errorIfNonfinite, "parameters");
+        Scale(gradients, maxNorm, total);
+        return total;
+    }
+
+    public static double TotalNorm(IEnumerable<Tensor> tensors, double normType, bool errorIfNonfinite)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        Numbers.Order(normType, "norm_type");
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var list = tensors.ToList();
+        foreach (var t in list) GradientSet.Dense(t ?? throw new ArgumentException("expected tensors, got null among them", nameof(tensors)), "a tensor");
+        double total = GradientNorms.Total(GradientNorms.Of(list, normType), normType);
+        Check(total, normType, errorIfNonfinite, "parameters");
+        return total;
+    }
+
+    public static void ClipWithNorm(IEnumerable<Parameter> parameters, double maxNorm, double totalNorm)
+    {
+        Numbers.Threshold(maxNorm, "max_norm");
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        Scale(GradientSet.Of(parameters), maxNorm, totalNorm);
+    }
+
+    public static void ClipValue(IEnumerable<Parameter> parameters, double clipValue)
+    {
+        Numbers.Threshold(clipValue, "clip_value");
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        foreach (var g in GradientSet.Of(parameters).Gradients) g.clamp_(-clipValue, clipValue);
+    }
+
+    private static void Scale(GradientSet gradients, double maxNorm, double totalNorm)
+    {
+        double scale = GlobalNormClip.Scale(totalNorm, maxNorm, 1e-6);
+        if (scale == 1) return;
+        foreach (var g in gradients.Gradients) g.mul_(scale);
+    }
+
+    private static void Check(double total, double normType, bool errorIfNonfinite, string source)
+    {
+        if (errorIfNonfinite && !double.IsFinite(total))
+            throw new InvalidOperationException($"The total norm of order {Numbers.Text(normType)} for gradients from `{source}` is non-finite, so it cannot be " +
+                "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`");
+    }
+}

@@ -1,0 +1,94 @@
+using TorchSharp.Modules;
+using TorchStab.Clipping;
+using Hosts = TorchSharp.Modules;
+
+namespace TorchStab.Modules;
+
+/// <summary>Options of a group of <see cref="Adam"/> or <see cref="AdamW"/>; what is null takes the optimizer's value.</summary>
+public abstract class AdamOptions : ClipOptions
+{
+    private protected AdamOptions() { }
+
+    /// <summary>Decay of the running mean of gradients.</summary>
+    public double? beta1 { get; set; }
+
+    /// <summary>Decay of the running mean of squared gradients.</summary>
+    public double? beta2 { get; set; }
+
+    /// <summary>Added to the denominator.</summary>
+    public double? eps { get; set; }
+
+    /// <summary>Weight decay: an L2 penalty in Adam, decoupled in AdamW.</summary>
+    public double? weight_decay { get; set; }
+
+    /// <summary>Whether the denominator uses the largest second moment so far (Reddi et al. 2018).</summary>
+    public bool? amsgrad { get; set; }
+
+    /// <summary>Whether to climb instead of to descend.</summary>
+    public bool? maximize { get; set; }
+
+    /// <inheritdoc/>
+    public override void SaveStateDict(BinaryWriter writer)
+    {
+        base.SaveStateDict(writer);
+        foreach (double? value in new[] { beta1, beta2, eps, weight_decay }) writer.Write(value!.Value);
+        writer.Write(amsgrad!.Value);
+        writer.Write(maximize!.Value);
+    }
+
+    /// <inheritdoc/>
+    public override void LoadStateDict(BinaryReader reader)
+    {
+        base.LoadStateDict(reader);
+        (beta1, beta2, eps, weight_decay) = (reader.ReadDouble(), reader.ReadDouble(), reader.ReadDouble(), reader.ReadDouble());
+        (amsgrad, maximize) = (reader.ReadBoolean(), reader.ReadBoolean());
+    }
+
+    /// <summary>Copies the options of another Adam or AdamW, TorchStab's or TorchSharp's.</summary>
+    public override void LoadStateDict(OptimizerOptions source)
+    {
+        (beta1, beta2, eps, weight_decay, amsgrad, maximize) = source switch
+        {
+            AdamOptions o => (o.beta1, o.beta2, o.eps, o.weight_decay, o.amsgrad, o.maximize),
+            Hosts.Adam.Options o => (o.beta1, o.beta2, o.eps, o.weight_decay, o.amsgrad, o.maximize),
+            Hosts.AdamW.Options o => (o.beta1, o.beta2, o.eps, o.weight_decay, o.amsgrad, o.maximize),
+            _ => throw new InvalidOperationException($"expected the options of Adam or AdamW, got {source.GetType().FullName}"),
+        };
+        base.LoadStateDict(source);
+    }
+
+    internal static T New<T>(double? lr, double? beta1, double? beta2, double? eps, double? weight_decay, bool? amsgrad, bool? maximize,
+        double? clipnorm, double? clipvalue, double? global_clipnorm) where T : AdamOptions, new() => new()
+        {
+            LearningRate = lr,
+            beta1 = beta1,
+            beta2 = beta2,
+            eps = eps,
+            weight_decay = weight_decay,
+            amsgrad = amsgrad,
+            maximize = maximize,
+            clipnorm = clipnorm,
+            clipvalue = clipvalue,
+            global_clipnorm = global_clipnorm,
+        };
+
+    internal override void FillFrom(ClipOptions defaults)
+    {
+        var d = (AdamOptions)defaults;
+        beta1 ??= d.beta1;
+        beta2 ??= d.beta2;
+        eps ??= d.eps;
+        weight_decay ??= d.weight_decay;
+        amsgrad ??= d.amsgrad;
+        maximize ??= d.maximize;
+    }
+
+    internal override void Validate()
+    {
+        base.Validate();
+        Require(eps >= 0, $"Invalid epsilon value: {Numbers.Text(eps)}", nameof(eps));
+        Require(beta1 is >= 0 and < 1, $"Invalid beta parameter at index 0: {Numbers.Text(beta1)}", nameof(beta1));
+        Require(beta2 is >= 0 and < 1, $"Invalid beta parameter at index 1: {Numbers.Text(beta2)}", nameof(beta2));
+        Require(weight_decay >= 0, $"Invalid weight_decay value: {Numbers.Text(weight_decay)}", nameof(weight_decay));
+    }
+}

@@ -1,0 +1,83 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchStab.Optimization;
+using static TorchSharp.torch;
+using Hosts = TorchSharp.Modules;
+
+namespace TorchStab.Modules;
+
+/// <summary>What <see cref="Adam"/> and <see cref="AdamW"/> remember of a parameter, by PyTorch's names.</summary>
+public abstract class AdamState : MomentState
+{
+    /// <summary>Updates so far; a step without a gradient for this parameter is none.</summary>
+    public long step;
+
+    /// <summary>m, the running mean of gradients.</summary>
+    public Tensor exp_avg = null!;
+
+    /// <summary>v, the running mean of squared gradients.</summary>
+    public Tensor exp_avg_sq = null!;
+
+    /// <summary>The largest v so far; null without amsgrad.</summary>
+    public Tensor? max_exp_avg_sq;
+
+    private protected AdamState(Parameter parameter) : base(parameter) { }
+
+    /// <summary>Zeros, and <see cref="max_exp_avg_sq"/> only under amsgrad.</summary>
+    public override void Initialize(OptimizerOptions options)
+    {
+        if (exp_avg is not null) Dispose();
+        step = 0;
+        exp_avg = MomentStorage.Zeros(Owner);
+        exp_avg_sq = MomentStorage.Zeros(Owner);
+        max_exp_avg_sq = ((AdamOptions)options).amsgrad == true ? MomentStorage.Zeros(Owner) : null;
+    }
+
+    /// <summary>Writes what <c>torch.optim.Adam</c> writes.</summary>
+    public override void SaveStateDict(BinaryWriter writer)
+    {
+        writer.Write(step);
+        exp_avg.Save(writer);
+        exp_avg_sq.Save(writer);
+        SaveConditionalStateTensor(writer, max_exp_avg_sq);
+    }
+
+    /// <summary>Reads what <c>torch.optim.Adam</c> writes.</summary>
+    public override void LoadStateDict(BinaryReader reader)
+    {
+        step = reader.ReadInt64();
+        TensorExtensionMethods.Load(exp_avg, reader);
+        TensorExtensionMethods.Load(exp_avg_sq, reader);
+        LoadConditionalStateTensor(reader, ref max_exp_avg_sq, Owner.device);
+        max_exp_avg_sq?.DetachFromDisposeScope();
+    }
+
+    /// <summary>Copies the state of another optimizer, TorchStab's or TorchSharp's Adam or AdamW.</summary>
+    public override void LoadStateDict(OptimizerState source)
+    {
+        var (steps, m, v, max) = source switch
+        {
+            AdamState s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
+            Hosts.Adam.State s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
+            Hosts.AdamW.State s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
+            _ => throw Foreign(source, "Adam or AdamW"),
+        };
+        Require(m, v, max);
+        Dispose();
+        step = steps;
+        exp_avg = MomentStorage.Copy(m, Owner);
+        exp_avg_sq = MomentStorage.Copy(v, Owner);
+        max_exp_avg_sq = max is null ? null : MomentStorage.Copy(max, Owner);
+    }
+
+    /// <inheritdoc/>
+    public override bool ApproximatelyEquals(OptimizerState other) => other is AdamState s && step == s.step
+        && Same(exp_avg, s.exp_avg) && Same(exp_avg_sq, s.exp_avg_sq) && Same(max_exp_avg_sq, s.max_exp_avg_sq);
+
+    private protected override void Map(Func<Tensor, Tensor> change)
+    {
+        exp_avg = change(exp_avg);
+        exp_avg_sq = change(exp_avg_sq);
+        max_exp_avg_sq = max_exp_avg_sq is null ? null : change(max_exp_avg_sq);
+    }
+}

@@ -1,0 +1,145 @@
+using TorchSharp.Modules;
+using TorchStab.Clipping;
+using TorchStab.Optimization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// Base of TorchStab's optimizers: one step measures the gradients, checks them for NaN, decides on clipping and updates, in the order
+/// accumulate → clip → weight decay → update. Gradients are read, not rewritten, unless <see cref="WriteBackClippedGrads"/>.
+/// They are <c>torch.optim.Optimizer</c>s: TorchSharp's learning-rate schedulers drive them.
+/// </summary>
+public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClippedStep
+{
+    private readonly List<List<ParameterSlot>> _slots = [];
+    private readonly StepGuard _guard;
+
+    private protected ClippingAwareOptimizer(ClipOptions defaults, NonFinitePolicy? nonFinite)
+    {
+        defaults.InitialLearningRate = defaults.LearningRate ?? 0;
+        defaults.Validate();
+        _defaults = defaults;
+        _parameter_groups = [];
+        _guard = new StepGuard(nonFinite);
+        Clip = defaults.Rule;
+    }
+
+    /// <inheritdoc/>
+    public StepReport LastStep => _guard.Last;
+
+    /// <inheritdoc/>
+    public StepCounters Counters => _guard.Counters;
+
+    /// <summary>What to do with gradients that are not finite; default <see cref="NonFinitePolicy.Skip"/>.</summary>
+    public NonFinitePolicy NonFinite
+    {
+        get => _guard.Policy;
+        set => _guard.Policy = value ?? throw new ArgumentNullException(nameof(value));
+    }
+
+    /// <summary>
+    /// The rule for all groups without a threshold of their own; null clips nothing. The constructor's clipnorm, clipvalue or
+    /// global_clipnorm sets it; any other <see cref="GradientClip"/> may take its place.
+    /// </summary>
+    public GradientClip? Clip { get; set; }
+
+    /// <summary>Whether a step also writes the clipped gradients back, for those who read <c>.grad</c> after it. Default false: it costs a pass.</summary>
+    public bool WriteBackClippedGrads { get; set; }
+
+    /// <summary>Averages <paramref name="passes"/> backward passes before clipping and stepping.</summary>
+    /// <remarks>
+    /// Call <c>backward</c>, <c>step</c> and <c>zero_grad</c> as ever: only every k-th <c>step</c> updates, with the mean of the k
+    /// gradients; between them <c>step</c> and <c>zero_grad</c> leave the gradients alone. Equal to one pass over the large batch where
+    /// the loss is a mean and nothing in the model depends on the batch (no batch statistics). A call starts a new window. 1 turns it off.
+    /// </remarks>
+    /// <exception cref="ArgumentException">Fewer than 1.</exception>
+    public void accumulate(int passes) => _guard.Accumulate(passes);
+
+    /// <summary>Clips, checks and updates.</summary>
+    /// <param name="closure">Computes the loss and its gradients, if given; called once, with gradients enabled.</param>
+    /// <returns>What the closure returned, or null.</returns>
+    /// <exception cref="InvalidOperationException">
+    /// A gradient is sparse; a gradient is not finite and <see cref="NonFinite"/> does not let it pass; a parameter was replaced by
+    /// <c>.to()</c> and <c>rebind</c> was not called. Nothing is changed then.
+    /// </exception>
+    public override Tensor step(Func<Tensor>? closure = null)
+    {
+        Tensor? loss = null;
+        if (closure is not null)
+            using (enable_grad()) loss = closure();
+        if (_guard.CompletesWindow()) Update();
+        return loss!;
+    }
+
+    /// <summary>Sets every gradient to null: parameters without one stay as they are, even under momentum.</summary>
+    public override void zero_grad() => zero_grad(true);
+
+    /// <summary>Forgets the gradients. Inside a window of <see cref="accumulate"/> it leaves them.</summary>
+    /// <param name="set_to_none">true (default): to null. false: to zero, as <c>torch.optim</c> of TorchSharp does.</param>
+    public void zero_grad(bool set_to_none = true)
+    {
+        if (!_guard.InsideWindow) Gradients.Clear(parameters(), set_to_none);
+    }
+
+    /// <summary>Updates a group: the only place that writes its parameters and state.</summary>
+    private protected abstract void Update(ClipOptions options, IReadOnlyList<ParameterUpdate> updates);
+
+    private void Update()
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var groups = new List<int>();
+        var slots = new List<ParameterSlot>();
+        var gradients = Collect(groups, slots);
+        var plan = new ClipPlan([.. _parameter_groups.Select(g => ((ClipOptions)g.Options).Rule ?? Clip)], groups);
+        if (_guard.Judge(gradients, plan.Order, plan.Decide) is not { } decision) return;
+        var updates = _slots.ConvertAll(_ => new List<ParameterUpdate>());
+        for (int i = 0; i < slots.Count; i++)
+            updates[groups[i]].Add(new(slots[i].Parameter, gradients.Gradients[i], slots[i].State, Coefficient(decision, i, gradients)));
+        for (int g = 0; g < updates.Count; g++)
+            if (updates[g].Count > 0) Update((ClipOptions)_parameter_groups[g].Options, updates[g]);
+    }
+
+    private GradientCoefficient Coefficient(ClipDecision decision, int i, GradientSet gradients)
+    {
+        var c = decision.Coefficients[i];
+        c = c with { Scale = c.Scale * gradients.Average };
+        if (!WriteBackClippedGrads) return c;
+        c.ApplyInPlace(gradients.Gradients[i]);
+        return GradientCoefficient.Identity;
+    }
+
+    private GradientSet Collect(List<int> groups, List<ParameterSlot> slots)
+    {
+        var gradients = new List<Tensor>();
+        var names = new List<string>();
+        for (int g = 0; g < _slots.Count; g++)
+            for (int i = 0; i < _slots[g].Count; i++)
+            {
+                var slot = _slots[g][i];
+                string name = slot.Label(g, i);
+                if (slot.Parameter.IsInvalid) throw Stale(name);
+                if (slot.Parameter.grad is not { } gradient) continue;
+                gradients.Add(GradientSet.Dense(gradient, name));
+                names.Add(name);
+                groups.Add(g);
+                slots.Add(slot);
+            }
+        return new([.. slots.Select(s => s.Parameter)], gradients, names, 1.0 / _guard.Window);
+    }
+
+    private static InvalidOperationException Stale(string name) =>
+        new($"The optimizer's {name} no longer exists: the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) after that.");
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        if (!disposing) return;
+        foreach (var slot in _slots.SelectMany(s => s)) ((IDisposable)slot.State).Dispose();
+        _slots.Clear();
+        _parameter_groups.Clear();
+        _state.Clear();
+    }
+}

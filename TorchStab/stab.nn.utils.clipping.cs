@@ -1,0 +1,58 @@
+using TorchSharp.Modules;
+using TorchStab.Clipping;
+using static TorchSharp.torch;
+
+namespace TorchStab;
+
+public static partial class stab
+{
+    public static partial class nn
+    {
+        /// <summary>As <c>torch.nn.utils</c>.</summary>
+        public static partial class utils
+        {
+            /// <summary>
+            /// Clips by the norm of all gradients together: g ← g · min(1, max_norm / (‖g‖ₚ + 1e-6)), in place.
+            /// As <c>torch.nn.utils.clip_grad_norm_</c> of PyTorch.
+            /// </summary>
+            /// <param name="parameters">Those without a gradient are left out; any floating dtypes, mixed. Norms of half types accumulate in float32.</param>
+            /// <param name="max_norm">The largest norm, at least 0.</param>
+            /// <param name="norm_type">p: any number or infinity; default 2.</param>
+            /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error, raised before anything is written; else it spreads.</param>
+            /// <returns>The norm before clipping; 0 without any gradient.</returns>
+            /// <exception cref="ArgumentException">A negative or NaN <paramref name="max_norm"/>, a NaN <paramref name="norm_type"/>.</exception>
+            /// <exception cref="InvalidOperationException">The norm is not finite and <paramref name="error_if_nonfinite"/>; a gradient is sparse.</exception>
+            public static double clip_grad_norm_(IEnumerable<Parameter> parameters, double max_norm, double norm_type = 2.0, bool error_if_nonfinite = false) =>
+                GradientClipping.ClipNorm(parameters, max_norm, norm_type, error_if_nonfinite);
+
+            /// <summary>Clips every element of every gradient to [−clip_value, clip_value], in place. As PyTorch's.</summary>
+            /// <param name="parameters">Those without a gradient are left out.</param>
+            /// <param name="clip_value">The largest magnitude, at least 0.</param>
+            /// <exception cref="ArgumentException">A negative or NaN <paramref name="clip_value"/>.</exception>
+            /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+            public static void clip_grad_value_(IEnumerable<Parameter> parameters, double clip_value) => GradientClipping.ClipValue(parameters, clip_value);
+
+            /// <summary>
+            /// The norm of all elements of all tensors: (Σ |x|ᵖ)^(1/p). As PyTorch's. Huge finite elements do not overflow.
+            /// </summary>
+            /// <param name="tensors">Of any floating dtypes, mixed; none gives 0.</param>
+            /// <param name="norm_type">p: any number or infinity; default 2.</param>
+            /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error.</param>
+            /// <exception cref="ArgumentException">A NaN <paramref name="norm_type"/>.</exception>
+            /// <exception cref="InvalidOperationException">The norm is not finite and <paramref name="error_if_nonfinite"/>; a tensor is sparse.</exception>
+            public static double get_total_norm(IEnumerable<Tensor> tensors, double norm_type = 2.0, bool error_if_nonfinite = false) =>
+                GradientClipping.TotalNorm(tensors, norm_type, error_if_nonfinite);
+
+            /// <summary>
+            /// The second half of <see cref="clip_grad_norm_"/>: g ← g · min(1, max_norm / (total_norm + 1e-6)), in place. As PyTorch's.
+            /// </summary>
+            /// <param name="parameters">Those without a gradient are left out.</param>
+            /// <param name="max_norm">The largest norm, at least 0.</param>
+            /// <param name="total_norm">What <see cref="get_total_norm"/> measured.</param>
+            /// <exception cref="ArgumentException">A negative or NaN <paramref name="max_norm"/>.</exception>
+            /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+            public static void clip_grads_with_norm_(IEnumerable<Parameter> parameters, double max_norm, double total_norm) =>
+                GradientClipping.ClipWithNorm(parameters, max_norm, total_norm);
+        }
+    }
+}
