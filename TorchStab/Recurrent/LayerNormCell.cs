@@ -1,0 +1,148 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchStab.Initialization;
+using TorchStab.Normalization;
+using TorchStab.Recurrent;
+using static TorchSharp.torch;
+using Uniform = TorchStab.Initialization.Uniform;
+
+namespace TorchStab.Modules;
+
+/// <summary>What the layer-normalized recurrent cells share: input and recurrent weights, a bias, and their state.</summary>
+/// <typeparam name="TState">The state that <c>forward</c> takes.</typeparam>
+/// <typeparam name="TResult">The state that <c>forward</c> returns.</typeparam>
+public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState, TResult>
+{
+    private readonly long _gates;
+    private readonly bool _orthogonal;
+    private Parameter _weight_ih, _weight_hh;
+    private Parameter? _bias;
+
+    private protected LayerNormCell(string name, long gates, long input_size, long hidden_size, bool bias, double eps, bool orthogonal, Device? device, ScalarType? dtype)
+        : base(name)
+    {
+        RecurrentCheck.Sizes(input_size, hidden_size);
+        (this.input_size, this.hidden_size, this.eps, _gates, _orthogonal) = (input_size, hidden_size, eps, gates, orthogonal);
+        _weight_ih = ParameterFactory.Zeros([gates * hidden_size, input_size], dtype, device);
+        _weight_hh = ParameterFactory.Zeros([gates * hidden_size, hidden_size], dtype, device);
+        if (bias) _bias = ParameterFactory.Zeros([gates * hidden_size], dtype, device);
+        RegisterParameters();
+    }
+
+    /// <summary>The number of features of the input.</summary>
+    public long input_size { get; }
+
+    /// <summary>The number of features of the state.</summary>
+    public long hidden_size { get; }
+
+    /// <summary>Added to the variances.</summary>
+    public double eps { get; }
+
+    /// <summary>Input weights, shape (gates · hidden_size, input_size). A value set is owned by the module.</summary>
+    public Parameter weight_ih
+    {
+        get => _weight_ih;
+        set => Set(ref _weight_ih, value);
+    }
+
+    /// <summary>Recurrent weights, shape (gates · hidden_size, hidden_size). A value set is owned by the module.</summary>
+    public Parameter weight_hh
+    {
+        get => _weight_hh;
+        set => Set(ref _weight_hh, value);
+    }
+
+    /// <summary>Shape (gates · hidden_size), or null without one. A value set is owned by the module.</summary>
+    public Parameter? bias
+    {
+        get => _bias;
+        set => Set(ref _bias, value);
+    }
+
+    /// <summary>
+    /// Draws weights anew: input weights from U(−1/√hidden_size, 1/√hidden_size), recurrent weights orthogonal for each gate (or from the same
+    /// U where that was turned off); the bias becomes 0 and the normalizations the identity.
+    /// </summary>
+    public virtual void reset_parameters()
+    {
+        using var _ = no_grad();
+        using var scope = NewDisposeScope();
+        double bound = 1 / Math.Sqrt(hidden_size);
+        Uniform.Fill(_weight_ih, -bound, bound, generator: null);
+        if (!_orthogonal) Uniform.Fill(_weight_hh, -bound, bound, generator: null);
+        else
+            for (long gate = 0; gate < _gates; gate++) Orthogonal.Fill(_weight_hh.narrow(0, gate * hidden_size, hidden_size), gain: 1, generator: null);
+        _bias?.fill_(0);
+        foreach (var (_, child) in named_children()) ((LayerNorm)child).reset_parameters();
+    }
+
+    /// <inheritdoc cref="AffineModule.load_state_dict"/>
+    public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
+        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => RecurrentState.Load(this, source, strict, skip);
+
+    /// <inheritdoc cref="AffineModule.load"/>
+    public override nn.Module load(
+        BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null) =>
+        RecurrentState.Load(this, reader, strict, skip, loadedParameters);
+
+    /// <summary>The class name, the sizes, and the bias where there is none.</summary>
+    public override string ToString() => $"{GetName()}({input_size}, {hidden_size}{(_bias is null ? ", bias=False" : "")}, eps={Repr.Of(eps)})";
+
+    /// <summary>A child LayerNorm with the cell's eps.</summary>
+    private protected LayerNorm AddNorm(string name, long features, Device? device, ScalarType? dtype)
+    {
+        var norm = new LayerNorm([features], eps, elementwise_affine: true, bias: true, device, dtype);
+        register_module(name, norm);
+        return norm;
+    }
+
+    /// <inheritdoc/>
+    protected override nn.Module _to(Device device, ScalarType dtype, bool non_blocking)
+    {
+        StateMove.RequireFloatingPoint(dtype);
+        return Move(new StateMove(device, dtype, non_blocking), norm => norm.to(device, dtype, non_blocking));
+    }
+
+    /// <inheritdoc/>
+    protected override nn.Module _to(DeviceType deviceType, int deviceIndex, bool non_blocking) =>
+        Move(new StateMove(new Device(deviceType, deviceIndex), null, non_blocking), norm => norm.to(deviceType, deviceIndex, non_blocking));
+
+    /// <inheritdoc/>
+    protected override nn.Module _to(ScalarType dtype, bool non_blocking)
+    {
+        StateMove.RequireFloatingPoint(dtype);
+        return Move(new StateMove(null, dtype, non_blocking), norm => norm.to(dtype, non_blocking));
+    }
+
+    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which are not those of the fields.</summary>
+    protected override void RegisterComponents() { }
+
+    private LayerNormCell<TState, TResult> Move(StateMove move, Action<nn.Module> child)
+    {
+        weight_ih = move.Of(_weight_ih)!;
+        weight_hh = move.Of(_weight_hh)!;
+        bias = move.Of(_bias);
+        foreach (var (_, norm) in named_children()) child(norm);
+        if (move.Device is not { } device) return this;
+        _deviceType = device.type;
+        _deviceIndex = device.type == DeviceType.CUDA ? device.index : -1;
+        return this;
+    }
+
+    private void Set<T>(ref T field, T value) where T : Parameter?
+    {
+        if (ReferenceEquals(field, value)) return;
+        var old = field;
+        field = value;
+        value?.DetachFromDisposeScope();
+        old?.Dispose();
+        RegisterParameters();
+    }
+
+    private void RegisterParameters()
+    {
+        ConditionallyRegisterParameter(nameof(weight_ih), _weight_ih);
+        ConditionallyRegisterParameter(nameof(weight_hh), _weight_hh);
+        ConditionallyRegisterParameter(nameof(bias), _bias);
+    }
+}

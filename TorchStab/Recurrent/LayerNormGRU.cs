@@ -1,0 +1,55 @@
+using TorchStab.Recurrent;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// Layers of <see cref="LayerNormGRUCell"/> along a sequence, with the arguments, shapes and errors of <c>torch.nn.GRU</c>. Sequences of
+/// different lengths go in one padded batch: see <see cref="forward(Tensor, Tensor, Tensor)"/>.
+/// </summary>
+/// <remarks>After Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450).</remarks>
+public sealed class LayerNormGRU : LayerNormRecurrent<LayerNormGRUCell, Tensor?, (Tensor output, Tensor h_n)>
+{
+    internal LayerNormGRU(long input_size, long hidden_size, long num_layers, bool batch_first, bool bias, double dropout, double eps,
+        bool orthogonal_recurrent, Device? device, ScalarType? dtype)
+        : base(nameof(LayerNormGRU), input_size, hidden_size, num_layers, batch_first, dropout,
+            features => new LayerNormGRUCell(features, hidden_size, bias, eps, orthogonal_recurrent, device, dtype))
+    { }
+
+    /// <inheritdoc/>
+    public override void reset_parameters()
+    {
+        foreach (var cell in cells) cell.reset_parameters();
+    }
+
+    /// <summary>Runs over sequences of one length.</summary>
+    /// <param name="input">Shape (T, N, input_size), or (N, T, input_size) if batch_first, or (T, input_size) without a batch.</param>
+    /// <param name="hx">Shape (num_layers, N, hidden_size), or (num_layers, hidden_size) without a batch; null is zeros.</param>
+    /// <returns>The last layer's h of every step, laid out as the input, and h of every layer after the last step.</returns>
+    /// <exception cref="ArgumentException">A rank, size or dtype does not fit, or there are no steps.</exception>
+    public override (Tensor output, Tensor h_n) forward(Tensor input, Tensor? hx) => forward(input, hx, lengths: null);
+
+    /// <summary>Runs over a padded batch; every sequence stops at its length, as PyTorch's packed sequences do.</summary>
+    /// <param name="input">Shape (T, N, input_size), or (N, T, input_size) if batch_first, or (T, input_size) without a batch.</param>
+    /// <param name="hx">Shape (num_layers, N, hidden_size), or (num_layers, hidden_size) without a batch; null is zeros.</param>
+    /// <param name="lengths">Integers from 1 to T, shape (N), in any order; null is T for all.</param>
+    /// <returns>The last layer's h of every step, zero after a sequence's end, and h of every layer at the end of each sequence.</returns>
+    /// <exception cref="ArgumentException">A rank, size or dtype does not fit, there are no steps, or a length is below 1 or above T.</exception>
+    public (Tensor output, Tensor h_n) forward(Tensor input, Tensor? hx = null, Tensor? lengths = null)
+    {
+        var (output, state) = Run(input, hx is null ? null : [hx], lengths);
+        return (output, state[0]);
+    }
+
+    /// <summary>The module with its hooks.</summary>
+    public new (Tensor output, Tensor h_n) call(Tensor input, Tensor? hx = null) => base.call(input, hx);
+
+    private protected override int States => 1;
+
+    private protected override ScalarType Dtype => cells[0].weight_ih.dtype;
+
+    private protected override Tensor InputGates(LayerNormGRUCell cell, Tensor x) => LayerNormGRUCellFunctional.InputGates(cell, x);
+
+    private protected override Tensor[] Step(LayerNormGRUCell cell, Tensor inputGates, Tensor[] state) =>
+        LayerNormGRUCellFunctional.Step(cell, inputGates, state);
+}

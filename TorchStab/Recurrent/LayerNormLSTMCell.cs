@@ -1,0 +1,70 @@
+using TorchStab.Recurrent;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// One step of a layer-normalized LSTM:
+/// <para>i, f, g, o = LN(x W_ihᵀ) + LN(h W_hhᵀ) + bias</para>
+/// <para>c' = σ(f)·c + σ(i)·tanh(g)</para>
+/// <para>h' = σ(o)·tanh(LN(c'))</para>
+/// Each of the first two normalizations is over all 4 · hidden_size gates; the cell state carried on is c' itself, not its normalization.
+/// </summary>
+/// <remarks>Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450), equations 20 to 22; calls and errors as <c>torch.nn.LSTMCell</c>.</remarks>
+public sealed class LayerNormLSTMCell : LayerNormCell<(Tensor h, Tensor c)?, (Tensor h, Tensor c)>
+{
+    private readonly bool _unitForgetBias;
+
+    internal LayerNormLSTMCell(long input_size, long hidden_size, bool bias, double eps, bool orthogonal_recurrent, bool unit_forget_bias, Device? device, ScalarType? dtype)
+        : base(nameof(LayerNormLSTMCell), 4, input_size, hidden_size, bias, eps, orthogonal_recurrent, device, dtype)
+    {
+        _unitForgetBias = unit_forget_bias;
+        ln_ih = AddNorm(nameof(ln_ih), 4 * hidden_size, device, dtype);
+        ln_hh = AddNorm(nameof(ln_hh), 4 * hidden_size, device, dtype);
+        ln_c = AddNorm(nameof(ln_c), hidden_size, device, dtype);
+        reset_parameters();
+    }
+
+    /// <summary>Normalizes what the input adds to the gates.</summary>
+    public LayerNorm ln_ih { get; }
+
+    /// <summary>Normalizes what the hidden state adds to the gates.</summary>
+    public LayerNorm ln_hh { get; }
+
+    /// <summary>Normalizes the cell state on its way to the output.</summary>
+    public LayerNorm ln_c { get; }
+
+    /// <inheritdoc/>
+    /// <remarks>The forget gate's bias becomes 1 (Gers et al. 2000; Jozefowicz et al. 2015), unless that was turned off.</remarks>
+    public override void reset_parameters()
+    {
+        base.reset_parameters();
+        if (!_unitForgetBias || bias is null) return;
+        using var _ = no_grad();
+        using var forget = bias.narrow(0, hidden_size, hidden_size);
+        forget.fill_(1);
+    }
+
+    /// <summary>One step.</summary>
+    /// <param name="input">Shape (N, input_size) or (input_size).</param>
+    /// <param name="hx">(h, c), each (N, hidden_size) or (hidden_size); null is zeros.</param>
+    /// <returns>(h', c') of the same shapes.</returns>
+    /// <exception cref="ArgumentException">A rank, size or dtype does not fit.</exception>
+    public override (Tensor h, Tensor c) forward(Tensor input, (Tensor h, Tensor c)? hx = null)
+    {
+        RecurrentCheck.CellInput(input, "LSTMCell", input_size, weight_ih.dtype);
+        if (hx is { } given)
+        {
+            RecurrentCheck.CellState(given.h, 0, "hx[0]", input, "LSTMCell", hidden_size);
+            RecurrentCheck.CellState(given.c, 1, "hx[1]", input, "LSTMCell", hidden_size);
+        }
+        using var scope = NewDisposeScope();
+        long[] shape = [.. input.shape[..^1], hidden_size];
+        Tensor[] state = hx is { } s ? [s.h, s.c] : [input.new_zeros(shape), input.new_zeros(shape)];
+        var next = LayerNormLSTMCellFunctional.Step(this, LayerNormLSTMCellFunctional.InputGates(this, input), state);
+        return (next[0].MoveToOuterDisposeScope(), next[1].MoveToOuterDisposeScope());
+    }
+
+    /// <summary><see cref="forward"/> with the module's hooks.</summary>
+    public new (Tensor h, Tensor c) call(Tensor input, (Tensor h, Tensor c)? hx = null) => base.call(input, hx);
+}

@@ -1,0 +1,108 @@
+using TorchSharp.Modules;
+using TorchStab.Recurrent;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>What the layer-normalized sequence modules share: cells one above the other, run along time.</summary>
+/// <typeparam name="TCell">The cell of a layer.</typeparam>
+/// <typeparam name="TState">The initial state that <c>forward</c> takes.</typeparam>
+/// <typeparam name="TResult">What <c>forward</c> returns.</typeparam>
+public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Tensor, TState, TResult> where TCell : nn.Module
+{
+    private protected LayerNormRecurrent(string name, long input_size, long hidden_size, long num_layers, bool batch_first, double dropout, Func<long, TCell> cell)
+        : base(name)
+    {
+        RecurrentCheck.Sizes(input_size, hidden_size, num_layers);
+        RecurrentCheck.Dropout(dropout);
+        (this.input_size, this.hidden_size, this.num_layers, this.batch_first, this.dropout) = (input_size, hidden_size, num_layers, batch_first, dropout);
+        cells = new ModuleList<TCell>([.. Enumerable.Range(0, (int)num_layers).Select(layer => cell(layer == 0 ? input_size : hidden_size))]);
+        register_module(nameof(cells), cells);
+    }
+
+    /// <summary>One cell a layer, the first layer first.</summary>
+    public ModuleList<TCell> cells { get; }
+
+    /// <summary>The number of features of the input.</summary>
+    public long input_size { get; }
+
+    /// <summary>The number of features of the states and of the output.</summary>
+    public long hidden_size { get; }
+
+    /// <summary>The number of layers.</summary>
+    public long num_layers { get; }
+
+    /// <summary>Whether input and output are (N, T, *) rather than (T, N, *); states are (num_layers, N, hidden_size) either way.</summary>
+    public bool batch_first { get; }
+
+    /// <summary>The probability with which a layer's outputs are zeroed in training on their way to the next layer.</summary>
+    public double dropout { get; }
+
+    /// <summary>Draws every cell's weights anew.</summary>
+    public abstract void reset_parameters();
+
+    /// <inheritdoc cref="AffineModule.load_state_dict"/>
+    public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
+        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => RecurrentState.Load(this, source, strict, skip);
+
+    /// <inheritdoc cref="AffineModule.load"/>
+    public override nn.Module load(
+        BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null) =>
+        RecurrentState.Load(this, reader, strict, skip, loadedParameters);
+
+    /// <summary>The class name and the sizes, as PyTorch prints them.</summary>
+    public override string ToString()
+    {
+        string layers = num_layers == 1 ? "" : $", num_layers={num_layers}", first = batch_first ? ", batch_first=True" : "";
+        return $"{GetName()}({input_size}, {hidden_size}{layers}{first}{(dropout == 0 ? "" : $", dropout={Normalization.Repr.Of(dropout)}")})";
+    }
+
+    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which are not those of the fields.</summary>
+    protected override void RegisterComponents() { }
+
+    /// <summary>1 for h, 2 for h and c.</summary>
+    private protected abstract int States { get; }
+
+    /// <summary>The weights' dtype.</summary>
+    private protected abstract ScalarType Dtype { get; }
+
+    /// <summary>What the input of all steps adds to the gates of a layer.</summary>
+    private protected abstract Tensor InputGates(TCell cell, Tensor x);
+
+    /// <summary>The states after one step of a layer, h first.</summary>
+    private protected abstract Tensor[] Step(TCell cell, Tensor inputGates, Tensor[] state);
+
+    /// <summary>Checks the arguments, runs the layers, and gives back what the caller's layout asks for.</summary>
+    private protected (Tensor output, Tensor[] state) Run(Tensor input, Tensor[]? hx, Tensor? lengths)
+    {
+        RecurrentCheck.SequenceInput(input, GetName()["LayerNorm".Length..], input_size, Dtype, batch_first);
+        bool batched = input.dim() == 3, swap = batched && batch_first;
+        long[] shape = batched ? input.shape : [input.shape[0], 1, input.shape[1]];
+        var (steps, batch) = swap ? (shape[1], shape[0]) : (shape[0], shape[1]);
+        if (hx is not null) RecurrentCheck.SequenceState(hx, input, [num_layers, batch, hidden_size]);
+        RecurrentCheck.Lengths(lengths, batch, steps);
+
+        using var scope = NewDisposeScope();
+        var x = swap ? input.transpose(0, 1) : input.reshape(shape);
+        var start = hx?.Select(s => s.reshape(num_layers, batch, hidden_size)).ToArray()
+            ?? [.. Enumerable.Range(0, States).Select(_ => x.new_zeros([num_layers, batch, hidden_size]))];
+        var (output, last) = Layers(x, start, Recurrence.Valid(lengths, x));
+        if (swap) output = output.transpose(0, 1);
+        if (!batched) (output, last) = (output.squeeze(1), [.. last.Select(s => s.squeeze(1))]);
+        return (output.MoveToOuterDisposeScope(), [.. last.Select(s => s.MoveToOuterDisposeScope())]);
+    }
+
+    private (Tensor output, Tensor[] state) Layers(Tensor x, Tensor[] start, Tensor? valid)
+    {
+        var last = new List<Tensor[]>();
+        for (int layer = 0; layer < num_layers; layer++)
+        {
+            var cell = cells[layer];
+            if (layer > 0 && dropout > 0) x = nn.functional.dropout(x, dropout, training);
+            var (output, state) = Recurrence.Run(InputGates(cell, x), [.. start.Select(s => s[layer])], valid, (gates, s) => Step(cell, gates, s));
+            x = output;
+            last.Add(state);
+        }
+        return (x, [.. start.Select((_, k) => stack(last.Select(s => s[k])))]);
+    }
+}
