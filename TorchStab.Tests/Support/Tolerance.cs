@@ -20,6 +20,15 @@ internal static class Tolerance
     /// <summary>bfloat16: 2⁻⁷, one ulp: the same, with an 8-bit significand.</summary>
     public const double BFloat16 = 1.0 / 128;
 
+    /// <summary>A float64 kernel against its reference in double: the same formula, sums in another order; 1/σ of up to 300 (eps 1e-5).</summary>
+    public const double KernelFloat64 = 1e-12;
+
+    /// <summary>A float32 kernel against its reference in double: some 16 ulp of the largest value, for sums over rows and columns.</summary>
+    public const double KernelFloat32 = 2e-6;
+
+    /// <summary>Mean 1e4 with σ 1e-2 in float32, against the formula on the same numbers in double: what is asked of the kernels.</summary>
+    public const double LargeMean = 1e-6;
+
     /// <summary>Second derivatives in float64: 1e-9, one more division by σ than <see cref="Float64"/>.</summary>
     public const double SecondDerivative = 1e-9;
 

@@ -42,11 +42,14 @@ internal static class KernelSelection
     /// <summary>Optimizers from this many: the backward pass before them may have let the workers sleep.</summary>
     public const long ParallelStep = 128 * 1024;
 
+    /// <summary>Kernels count columns in an int, and bytes of two rows of them too.</summary>
+    private const long MostColumns = int.MaxValue / 32;
+
     /// <summary>Settable so that tests run both forms in one process.</summary>
     public static KernelMode Mode { get; set; } = Setting.Read("Kernels", KernelMode.Auto);
 
-    /// <summary>Chosen once: a 512-bit source on a machine without AVX-512 runs a third slower than a 256-bit one.</summary>
-    public static VectorWidth Width { get; } = Setting.Read("Vectors", Widest());
+    /// <summary>Settable for tests; otherwise chosen once: a 512-bit source on a machine without AVX-512 runs a third slower than a 256-bit one.</summary>
+    public static VectorWidth Width { get; set; } = Setting.Read("Vectors", Widest());
 
     public static bool Enabled => Mode != KernelMode.Off && LibTorch.IsAvailable;
 
@@ -56,6 +59,17 @@ internal static class KernelSelection
     /// <summary>The same for an optional tensor: a missing one is no obstacle.</summary>
     public static bool TakesOptional(Tensor? tensor) => tensor is null || Takes(tensor);
 
+    /// <summary>
+    /// Whether a norm over contiguous rows runs by kernel: everything contiguous, of one dtype (mixed precision stays in tensor operations),
+    /// no bias without a weight, not empty, and of sizes that an int counts.
+    /// </summary>
+    public static unsafe bool TakesRows(Tensor input, Tensor? weight, Tensor? bias, long columns)
+    {
+        if (!Takes(input) || !TakesParameter(weight, input) || !TakesParameter(bias, input) || (weight is null && bias is not null)) return false;
+        long elements = LibTorch.Numel(input.Handle);
+        return elements > 0 && columns <= MostColumns && elements / columns <= int.MaxValue;
+    }
+
     /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
 
@@ -63,6 +77,10 @@ internal static class KernelSelection
         LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU
         && (ScalarType)LibTorch.Dtype(tensor) is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16
         && LibTorch.IsSparse(tensor) == 0;
+
+    private static unsafe bool TakesParameter(Tensor? parameter, Tensor input) => parameter is null
+        || (LibTorch.DeviceKind(parameter.Handle) == (int)DeviceType.CPU && LibTorch.Dtype(parameter.Handle) == LibTorch.Dtype(input.Handle)
+            && LibTorch.IsContiguous(parameter.Handle) != 0);
 
     private static VectorWidth Widest() =>
         Vector512.IsHardwareAccelerated ? VectorWidth.V512

@@ -45,8 +45,14 @@ internal static unsafe class LibTorch
     public static readonly delegate* unmanaged<nint, sbyte, int, int, byte, nint> EmptyLike =
         (delegate* unmanaged<nint, sbyte, int, int, byte, nint>)Export("THSTensor_empty_like");
 
+    /// <summary>A second handle to the same tensor.</summary>
+    public static readonly delegate* unmanaged<nint, nint> Alias = (delegate* unmanaged<nint, nint>)Export("THSTensor_alias");
+
+    /// <summary>A new handle to the tensor laid out contiguously: the same tensor where it is so already.</summary>
+    public static readonly delegate* unmanaged<nint, nint> Contiguous = (delegate* unmanaged<nint, nint>)Export("THSTensor_contiguous");
+
     public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
-        && IsContiguous != null && IsSparse != null && ThreadCount != null && Grad != null && Dispose != null && EmptyLike != null;
+        && IsContiguous != null && IsSparse != null && ThreadCount != null && Grad != null && Dispose != null && EmptyLike != null && Alias != null && Contiguous != null;
 
     /// <summary>The address of an exported function, or 0.</summary>
     public static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;

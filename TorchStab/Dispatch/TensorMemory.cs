@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using TorchStab.Kernels;
 using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
@@ -17,6 +18,14 @@ internal static unsafe class TensorMemory
     /// <summary>The same; null for a missing optional tensor (a norm without weight or bias).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T* PointerOrNull<T>(Tensor? tensor) where T : unmanaged => tensor is null ? null : Pointer<T>(tensor);
+
+    /// <summary>The kernels' word for the dtype of a tensor that <see cref="KernelSelection"/> has let through.</summary>
+    public static Element ElementOf(nint tensor) => (ScalarType)LibTorch.Dtype(tensor) switch
+    {
+        ScalarType.Float32 => Element.Float32,
+        ScalarType.Float64 => Element.Float64,
+        _ => Element.BFloat16,
+    };
 
     /// <summary>The elements of a small tensor; a span's length is an int, so a large one needs <see cref="Pointer"/>.</summary>
     public static Span<T> Span<T>(Tensor tensor) where T : unmanaged => new(Pointer<T>(tensor), checked((int)LibTorch.Numel(tensor.Handle)));

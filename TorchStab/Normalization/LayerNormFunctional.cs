@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -13,6 +14,8 @@ internal static class LayerNormFunctional
     {
         NormalizedShape.Require(input, normalized_shape, weight, bias);
         ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
+        if (KernelSelection.TakesRows(input, weight, bias, NormalizedShape.Count(normalized_shape)))
+            return LayerNormNode.Apply(input, normalized_shape, weight, bias, eps);
         using var scope = NewDisposeScope();
         return Normalize(input, normalized_shape, weight, bias, eps).output.MoveToOuterDisposeScope();
     }

@@ -13,6 +13,14 @@ internal static class NormalizedShape
         return dims;
     }
 
+    /// <summary>Elements of a row.</summary>
+    public static long Count(long[] normalized_shape)
+    {
+        long count = 1;
+        foreach (long size in normalized_shape) count *= size;
+        return count;
+    }
+
     /// <summary>Refuses, in PyTorch's words, what does not fit together.</summary>
     public static void Require(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias)
     {

@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -13,6 +14,8 @@ internal static class RMSNormFunctional
     {
         NormalizedShape.Require(input, normalized_shape, weight, bias: null);
         ShapeCheck.FloatingPoint(input, "rms_norm");
+        if (KernelSelection.TakesRows(input, weight, bias: null, NormalizedShape.Count(normalized_shape)))
+            return RMSNormNode.Apply(input, normalized_shape, weight, eps ?? Epsilon(input.dtype));
         using var scope = NewDisposeScope();
         return Normalize(input, normalized_shape, weight, eps ?? Epsilon(input.dtype)).output.MoveToOuterDisposeScope();
     }

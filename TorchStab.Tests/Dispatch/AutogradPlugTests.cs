@@ -1,0 +1,145 @@
+using System.Runtime.InteropServices;
+using TorchStab.Dispatch;
+using TorchStab.Normalization;
+using TorchStab.Tests.Support;
+using static TorchSharp.torch;
+
+namespace TorchStab.Tests.Dispatch;
+
+/// <summary>The two ways into the autograd graph: nothing leaks, nothing is allocated, nothing that fails ends the process.</summary>
+public class AutogradPlugTests
+{
+    private const long Columns = 64;
+
+    /// <summary>Steps of the soak: 20,000 with TORCHSTAB_SOAK=1.</summary>
+    private static readonly int Steps = Environment.GetEnvironmentVariable("TORCHSTAB_SOAK") == "1" ? 20_000 : 1000;
+
+    public static TheoryData<string> Plugs => [.. Enum.GetNames<AutogradKind>()];
+
+    [Fact]
+    public void The_exports_of_the_pooled_node_are_there()
+    {
+        Assert.True(AutogradLibrary.IsAvailable);
+        if (Setting.Read("Autograd") is null) Assert.Equal(AutogradKind.Pooled, AutogradPlug.Kind);
+    }
+
+    [Theory]
+    [MemberData(nameof(Plugs))]
+    public void Each_plug_records_with_its_own_nodes(string plug)
+    {
+        using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
+        using var scope = NewDisposeScope();
+        int before = PooledPlug.Created - PooledPlug.Idle;
+        var y = stab.nn.functional.layer_norm(randn(2, Columns, requires_grad: true), [Columns]);
+        Assert.True(y.requires_grad);
+        Assert.Equal(plug == nameof(AutogradKind.Pooled) ? 1 : 0, PooledPlug.Created - PooledPlug.Idle - before);
+    }
+
+    [Theory]
+    [MemberData(nameof(Plugs))]
+    public void Steps_leave_no_tensor_and_no_memory(string plug)
+    {
+        using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
+        using var weight = ones(Columns, requires_grad: true);
+        using var bias = zeros(Columns, requires_grad: true);
+        for (int i = 0; i < 100; i++) Step(weight, bias, i % 2 == 0);
+        Collect();
+        long tensors = Tensor.TotalCount, memory = Environment.WorkingSet;
+        for (int i = 0; i < Steps; i++) Step(weight, bias, i % 2 == 0);
+        Collect();
+        Assert.True(Tensor.TotalCount <= tensors, $"{Tensor.TotalCount - tensors} tensors left");
+        Assert.True(Environment.WorkingSet - memory < 10 << 20, $"grew by {(Environment.WorkingSet - memory) >> 10} kB");
+    }
+
+    [Fact]
+    public void The_pooled_node_allocates_nothing_but_the_returned_wrapper()
+    {
+        using var form = KernelForm.Kernel();
+        using var x = randn(32, Columns, requires_grad: true);
+        using var weight = ones(Columns, requires_grad: true);
+        using var bias = zeros(Columns, requires_grad: true);
+        long[] shape = [Columns];
+        long ours = Allocated(() => LayerNormNode.Apply(x, shape, weight, bias, 1e-5).Dispose());
+        long wrapper = Allocated(() => x.alias().Dispose());
+        Assert.True(ours <= wrapper, $"{ours} bytes a call, a tensor's wrapper has {wrapper}");
+    }
+
+    [Theory]
+    [MemberData(nameof(Plugs))]
+    public async Task Three_threads_train_at_once_under_forced_collections(string plug)
+    {
+        using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
+        using var stop = new CancellationTokenSource();
+        var collector = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested) GC.Collect();
+        });
+        float alone = Train();
+        float[] together = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => Task.Factory.StartNew(Train, TaskCreationOptions.LongRunning)));
+        await stop.CancelAsync();
+        await collector;
+        Assert.All(together, result => Assert.Equal(alone, result));
+    }
+
+    [Theory]
+    [MemberData(nameof(Plugs))]
+    public void An_exception_in_the_backward_pass_reaches_the_caller(string plug)
+    {
+        using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
+        using var scope = NewDisposeScope();
+        var x = randn(2, 3, requires_grad: true);
+        var current = AutogradPlug.Current;
+        var state = current.Rent();
+        state.Begin(new FailingOp(), x, null, null);
+        var y = current.Attach(state, x, null, null, NewTensor.Like(x.Handle));
+        Assert.Throws<ExternalException>(() => y.sum().backward());
+        Assert.Contains("out of luck", BackwardPass.LastFailure, StringComparison.Ordinal);
+    }
+
+    private static void Step(Tensor weight, Tensor bias, bool scoped)
+    {
+        using var scope = scoped ? NewDisposeScope() : null;
+        using var x = randn(64, Columns, requires_grad: true);
+        using var y = stab.nn.functional.layer_norm(x, [Columns], weight, bias);
+        y.backward([x]);
+    }
+
+    // What 100 steps make of a weight; they depend on nothing but themselves.
+    private static float Train()
+    {
+        using var scope = NewDisposeScope();
+        var x = linspace(-1, 2, 300 * Columns).reshape(300, Columns).sin().requires_grad_(true);
+        var weight = ones(Columns, requires_grad: true);
+        for (int i = 0; i < 100; i++)
+        {
+            using var inner = NewDisposeScope();
+            var grad = autograd.grad([stab.nn.functional.layer_norm(x, [Columns], weight)], [weight], [x])[0];
+            using (no_grad()) weight.sub_(grad * 1e-4);
+        }
+        return weight.sum().item<float>();
+    }
+
+    private static long Allocated(Action action)
+    {
+        for (int i = 0; i < 100; i++) action();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 1000; i++) action();
+        return (GC.GetAllocatedBytesForCurrentThread() - before) / 1000;
+    }
+
+    private static void Collect()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+    }
+
+    private sealed class FailingOp : NormOp
+    {
+        public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
+            throw new InvalidOperationException("out of luck");
+
+        public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) => input * 1;
+
+        public override long[] AffineShape(NodeState state) => [1];
+    }
+}

@@ -1,0 +1,39 @@
+using TorchStab.Dispatch;
+
+namespace TorchStab.Tests.Support;
+
+/// <summary>Forces one form of every op for as long as it is not disposed: kernels on or off, the autograd plug, the vector width.</summary>
+internal sealed class KernelForm : IDisposable
+{
+    private readonly KernelMode _mode = KernelSelection.Mode;
+    private readonly AutogradKind _kind = AutogradPlug.Kind;
+    private readonly VectorWidth _width = KernelSelection.Width;
+
+    private KernelForm(KernelMode mode, AutogradKind kind, VectorWidth width)
+    {
+        KernelSelection.Mode = mode;
+        AutogradPlug.Kind = kind;
+        KernelSelection.Width = width;
+    }
+
+    /// <summary>Every width that this machine has kernels for, the widest first.</summary>
+    public static IEnumerable<VectorWidth> Widths => Enum.GetValues<VectorWidth>().Where(w => w <= Widest).OrderDescending();
+
+    public static VectorWidth Widest { get; } = KernelSelection.Width;
+
+    public static KernelForm TensorOps() => new(KernelMode.Off, AutogradPlug.Kind, Widest);
+
+    public static KernelForm Kernel(AutogradKind kind = AutogradKind.Pooled, VectorWidth? width = null)
+    {
+        var form = new KernelForm(KernelMode.Auto, kind, width is { } w && w < Widest ? w : Widest);
+        Assert.Equal(kind, AutogradPlug.Kind);
+        return form;
+    }
+
+    public void Dispose()
+    {
+        KernelSelection.Mode = _mode;
+        AutogradPlug.Kind = _kind;
+        KernelSelection.Width = _width;
+    }
+}

@@ -1,0 +1,59 @@
+namespace TorchStab.Dispatch;
+
+/// <summary>An array of tensor handles as LibTorchSharp's C++ passes it.</summary>
+internal unsafe struct HandleArray
+{
+    public nint* Items;
+    public long Count;
+}
+
+/// <summary>A node of the autograd graph: the owning pointer that its creator gives up, and the weak one that stays.</summary>
+internal struct NodeHandle
+{
+    public nint Shared, Weak;
+}
+
+/// <summary>
+/// LibTorchSharp's exports for a node of one's own in the autograd graph. They are not a published interface: <see cref="IsAvailable"/> is
+/// true only where all are there and TorchSharp is a version whose signatures are known (0.107).
+/// </summary>
+internal static unsafe class AutogradLibrary
+{
+    /// <summary>(apply, deleted) → the node.</summary>
+    public static readonly delegate* unmanaged<nint, nint, NodeHandle> CreateNode =
+        (delegate* unmanaged<nint, nint, NodeHandle>)LibTorch.Export("THSAutograd_CSharpNode_ctor");
+
+    public static readonly delegate* unmanaged<NodeHandle, void> ReleaseShared =
+        (delegate* unmanaged<NodeHandle, void>)LibTorch.Export("THSAutograd_CSharpNode_disposeSharedPtr");
+
+    public static readonly delegate* unmanaged<NodeHandle, void> ReleaseWeak =
+        (delegate* unmanaged<NodeHandle, void>)LibTorch.Export("THSAutograd_CSharpNode_disposeWeakPtr");
+
+    /// <summary>(node, inputs, whether gradients are wanted): gradients go to the graphs of the inputs.</summary>
+    public static readonly delegate* unmanaged<NodeHandle, HandleArray, byte, void> SetNextEdges =
+        (delegate* unmanaged<NodeHandle, HandleArray, byte, void>)LibTorch.Export("THSAutograd_CSharpNode_setNextEdges");
+
+    /// <summary>(inputs, not differentiable, changed in place, outputs, node, allocator): makes the node the origin of the outputs.</summary>
+    public static readonly delegate* unmanaged<HandleArray, HandleArray, HandleArray, HandleArray, NodeHandle, delegate* unmanaged<nuint, nint*>, void> WrapOutputs =
+        (delegate* unmanaged<HandleArray, HandleArray, HandleArray, HandleArray, NodeHandle, delegate* unmanaged<nuint, nint*>, void>)
+            LibTorch.Export("THSAutograd_Function_wrapOutputs");
+
+    /// <summary>(tensor, node, whether in place on a view) → a saved variable, which remembers the tensor's version.</summary>
+    public static readonly delegate* unmanaged<nint, NodeHandle, byte, nint> Save =
+        (delegate* unmanaged<nint, NodeHandle, byte, nint>)LibTorch.Export("THSAutograd_SavedVariable_ctor");
+
+    /// <summary>(saved variable, node) → a new handle, or 0 with an error where the tensor was changed in place.</summary>
+    public static readonly delegate* unmanaged<nint, NodeHandle, nint> Unpack =
+        (delegate* unmanaged<nint, NodeHandle, nint>)LibTorch.Export("THSAutograd_SavedVariable_unpack");
+
+    public static readonly delegate* unmanaged<nint, void> ReleaseSaved =
+        (delegate* unmanaged<nint, void>)LibTorch.Export("THSAutograd_SavedVariable_dispose");
+
+    /// <summary>The text of the last error of a call on this thread, or 0; forgets it.</summary>
+    public static readonly delegate* unmanaged<nint> TakeError = (delegate* unmanaged<nint>)LibTorch.Export("THSTorch_get_and_reset_last_err");
+
+    public static bool IsAvailable { get; } = LibTorch.IsAvailable && IsKnownVersion() && CreateNode != null && ReleaseShared != null && ReleaseWeak != null && SetNextEdges != null && WrapOutputs != null && Save != null
+        && Unpack != null && ReleaseSaved != null && TakeError != null;
+
+    private static bool IsKnownVersion() => typeof(TorchSharp.torch).Assembly.GetName().Version is { Major: 0, Minor: 107 };
+}

@@ -1,0 +1,33 @@
+namespace TorchStab.Dispatch;
+
+/// <summary>Which plug records ops.</summary>
+internal enum AutogradKind
+{
+    /// <summary>Pooled nodes over LibTorchSharp's exports: no garbage, no second activation.</summary>
+    Pooled,
+
+    /// <summary>TorchSharp's public <c>Function&lt;T&gt;</c>: slower, with a spare activation for each call, but promised to stay.</summary>
+    Function,
+}
+
+/// <summary>
+/// Chooses the plug once: pooled nodes where their exports and a known version of TorchSharp are found, else <c>Function&lt;T&gt;</c>.
+/// Setting <c>TorchStab.Autograd</c> = pooled | function forces either (see <see cref="Setting"/>).
+/// </summary>
+internal static class AutogradPlug
+{
+    private static readonly PooledPlug Pooled = new();
+    private static readonly FunctionPlug Function = new();
+    private static AutogradKind s_kind = Choose(Setting.Read("Autograd", AutogradKind.Pooled));
+
+    /// <summary>Settable so that tests run both in one process; <c>Pooled</c> is refused where its exports are missing.</summary>
+    public static AutogradKind Kind
+    {
+        get => s_kind;
+        set => s_kind = Choose(value);
+    }
+
+    public static IAutogradPlug Current => s_kind == AutogradKind.Pooled ? Pooled : Function;
+
+    private static AutogradKind Choose(AutogradKind wanted) => AutogradLibrary.IsAvailable ? wanted : AutogradKind.Function;
+}

@@ -1,0 +1,15 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>New tensors by handle, without a managed wrapper.</summary>
+internal static unsafe class NewTensor
+{
+    /// <summary>Uninitialized, of the shape, dtype and dense layout of another tensor on the CPU.</summary>
+    public static nint Like(nint tensor)
+    {
+        nint made = LibTorch.EmptyLike(tensor, LibTorch.Dtype(tensor), 0, -1, 0);
+        if (made == 0) CheckForErrors();
+        return made;
+    }
+}

@@ -1,0 +1,104 @@
+using TorchStab.Kernels;
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>
+/// Runs the kernels of a norm over rows on tensors that <see cref="KernelSelection.TakesRows"/> has let through: pointers, the split into
+/// items, and the team.
+/// </summary>
+internal static unsafe class RowNormLaunch<TForward, TBackward>
+    where TForward : struct, IKernel
+    where TBackward : struct, IKernel
+{
+    /// <summary>Elements of a block of rows whose columns' sums are taken together; more blocks serve more threads and cost more merging.</summary>
+    private const long BlockElements = 32 * 1024;
+    private const int MostBlocks = 64;
+
+    /// <summary>A block has at least so many rows, which bounds the memory for its sums to a quarter of the activation.</summary>
+    private const int LeastBlockRows = 8;
+
+    /// <summary>Outputs from this many bytes on do not stay in the caches, and are stored past them.</summary>
+    private const long StreamBytes = 16L << 20;
+
+    /// <summary>Normalizes into a new tensor and leaves the statistics, if they are to be kept, in the state.</summary>
+    /// <returns>The output's handle.</returns>
+    public static nint Forward(Tensor input, Tensor? weight, Tensor? bias, int columns, double eps, NodeState? state)
+    {
+        var job = Describe(input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0, columns, out var element, out long elements);
+        nint output = NewTensor.Like(input.Handle);
+        job.Output = LibTorch.Data(output);
+        job.Epsilon = eps;
+        job.Stream = elements * Bytes(element) >= StreamBytes;
+        if (state is not null)
+        {
+            job.Mean = state.Reserve(2L * job.Rows);
+            job.InverseDeviation = job.Mean + job.Rows;
+        }
+        ParallelTeam.Run(KernelTable<TForward>.Get(element, (int)KernelSelection.Width), &job, job.Rows, elements >= KernelSelection.ParallelNorm);
+        GC.KeepAlive(input);
+        GC.KeepAlive(weight);
+        GC.KeepAlive(bias);
+        return output;
+    }
+
+    /// <summary>The wanted gradients, in new tensors.</summary>
+    public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+    {
+        var job = Describe(saved.Input, saved.Weight, 0, state.Inner, out var element, out long elements);
+        nint contiguous = LibTorch.Contiguous(outputGradient);
+        void* partial = null;
+        try
+        {
+            job.OutputGradient = LibTorch.Data(contiguous);
+            job.Mean = state.Statistics;
+            job.InverseDeviation = job.Mean + job.Rows;
+            if (state.InputWanted) job.InputGradient = LibTorch.Data(gradients.Input = NewTensor.Like(saved.Input));
+            if (state.WeightWanted) job.WeightGradient = LibTorch.Data(gradients.Weight = NewTensor.Like(saved.Weight));
+            if (state.BiasWanted) job.BiasGradient = LibTorch.Data(gradients.Bias = NewTensor.Like(saved.Weight));
+            Split(ref job, elements);
+            if (state.AnyAffineWanted) job.Partial = partial = Scratch.Rent(2L * job.Blocks * job.Columns * (element == Element.Float64 ? 8 : 4));
+            Run(ref job, element, elements);
+        }
+        finally
+        {
+            if (partial != null) Scratch.Return(partial);
+            LibTorch.Dispose(contiguous);
+        }
+    }
+
+    private static void Run(ref RowNormJob source, Element element, long elements)
+    {
+        var job = source;
+        int width = (int)KernelSelection.Width;
+        bool parallel = elements >= KernelSelection.ParallelNorm;
+        ParallelTeam.Run(KernelTable<TBackward>.Get(element, width), &job, job.Blocks, parallel);
+        if (job.Partial == null) return;
+        int tiles = (job.Columns + RowNormMerge.Tile - 1) / RowNormMerge.Tile;
+        ParallelTeam.Run(KernelTable<RowNormMerge>.Get(element, width), &job, tiles, 2L * job.Blocks * job.Columns >= KernelSelection.ParallelNorm);
+    }
+
+    // Depends on the sizes alone, never on the number of threads: the order of the sums is fixed by it.
+    private static void Split(ref RowNormJob job, long elements)
+    {
+        long blocks = Math.Clamp(elements / BlockElements, 1, Math.Min(MostBlocks, Math.Max(1, job.Rows / LeastBlockRows)));
+        job.BlockRows = (int)((job.Rows + blocks - 1) / blocks);
+        job.Blocks = (job.Rows + job.BlockRows - 1) / job.BlockRows;
+    }
+
+    private static RowNormJob Describe(nint input, nint weight, nint bias, int columns, out Element element, out long elements)
+    {
+        element = TensorMemory.ElementOf(input);
+        elements = LibTorch.Numel(input);
+        return new()
+        {
+            Input = LibTorch.Data(input),
+            Weight = weight != 0 ? LibTorch.Data(weight) : Constants.Ones(element, columns),
+            Bias = bias != 0 ? LibTorch.Data(bias) : Constants.Zeros(element, columns),
+            Columns = columns,
+            Rows = (int)(elements / columns),
+        };
+    }
+
+    private static int Bytes(Element element) => element switch { Element.Float64 => 8, Element.Float32 => 4, _ => 2 };
+}

@@ -1,0 +1,34 @@
+using System.Runtime.InteropServices;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>Native memory for the length of one job. A thread keeps a block of moderate size for its next job; larger ones are freed.</summary>
+internal sealed unsafe class Scratch
+{
+    private const long KeptBytes = 4L << 20;
+    private const int Alignment = 64;
+
+    [ThreadStatic]
+    private static Scratch? t_own;
+
+    private void* _block;
+    private long _bytes;
+
+    ~Scratch() => NativeMemory.AlignedFree(_block);
+
+    /// <summary>Uninitialized memory on a cache line; give it to <see cref="Return"/>. Not to be rented twice at once by one thread.</summary>
+    public static void* Rent(long bytes)
+    {
+        if (bytes > KeptBytes) return NativeMemory.AlignedAlloc((nuint)bytes, Alignment);
+        var own = t_own ??= new Scratch();
+        if (bytes <= own._bytes) return own._block;
+        NativeMemory.AlignedFree(own._block);
+        own._bytes = Math.Max(bytes, 4096);
+        return own._block = NativeMemory.AlignedAlloc((nuint)own._bytes, Alignment);
+    }
+
+    public static void Return(void* block)
+    {
+        if (t_own is null || t_own._block != block) NativeMemory.AlignedFree(block);
+    }
+}

@@ -1,0 +1,75 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>A choice that a kernel is compiled for, so that its inner loop holds no branch.</summary>
+internal interface IFlag
+{
+    static abstract bool IsSet { get; }
+}
+
+internal readonly struct Yes : IFlag
+{
+    public static bool IsSet => true;
+}
+
+internal readonly struct No : IFlag
+{
+    public static bool IsSet => false;
+}
+
+/// <summary>What norm kernels do with an <see cref="IVector{TSelf, T}"/> beyond its arithmetic; E is the element type in memory.</summary>
+internal static unsafe class Lane
+{
+    /// <summary>Loads elements of E: bfloat16 is widened to float, everything else is the vector's own type.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Load<V, T, E>(E* source)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where E : unmanaged => typeof(E) == typeof(BFloat16) ? V.Load((BFloat16*)source) : V.Load((T*)source);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store<V, T, E>(V value, E* target)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where E : unmanaged
+    {
+        if (typeof(E) == typeof(BFloat16)) value.Store((BFloat16*)target);
+        else value.Store((T*)target);
+    }
+
+    /// <summary>Stores past the caches where <typeparamref name="S"/> says so (see <see cref="CanStream"/>).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store<V, T, E, S>(V value, E* target)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where E : unmanaged
+        where S : struct, IFlag
+    {
+        if (S.IsSet && typeof(E) == typeof(T)) value.StoreNonTemporal((T*)target);
+        else Store<V, T, E>(value, target);
+    }
+
+    /// <summary>Zero in all but the last <paramref name="count"/> lanes: for a last vector that overlaps the one before it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V KeepLast<V, T>(V value, int count)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T> => V.Select(V.FirstLanes(V.Count - count), V.Zero, value);
+
+    /// <summary>max(value, 0), NaN kept, as relu does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Relu<V, T>(V value)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T> => V.Max(value, V.Zero);
+
+    /// <summary>The gradient where the activation was positive, zero elsewhere.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V WherePositive<V, T>(V activation, V gradient)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T> => V.Select(V.GreaterThan(activation, V.Zero), gradient, V.Zero);
+
+    /// <summary>Whether runs of <paramref name="elements"/> from this address on are made of whole, aligned vectors of any width.</summary>
+    public static bool CanStream<E>(void* address, long elements) where E : unmanaged =>
+        typeof(E) != typeof(BFloat16) && (nint)address % Memory.Line == 0 && elements * sizeof(E) % Memory.Line == 0;
+}

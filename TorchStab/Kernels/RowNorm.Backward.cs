@@ -1,0 +1,131 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// The backward pass over rows. With x̂ the normalized input and d = dy · weight:
+/// dx = r · (d − mean(d) − x̂ · mean(d · x̂)); mean(d) falls away where nothing was centred (RMSNorm).
+/// dweight = Σ dy · x̂, dbias = Σ dy over rows, summed per fixed block of rows and merged in a fixed order.
+/// </summary>
+internal static unsafe class RowNormBackward<V, T, E>
+    where V : unmanaged, IVector<V, T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where E : unmanaged
+{
+    private const int Quad = 4;
+
+    // The sums of a long row's columns fall out of the first cache before the next row comes, so four rows share a visit; rows that
+    // are short gain from four independent chains. In between one row at a time keeps x and dy in the first cache.
+    private const int ShortRow = 128, LongRow = 2048;
+
+    /// <summary>Blocks of rows [first, last).</summary>
+    public static void Run<Centre>(RowNormJob* job, int first, int last) where Centre : struct, IFlag
+    {
+        for (int block = first; block < last; block++)
+        {
+            int begin = block * job->BlockRows, end = Math.Min(begin + job->BlockRows, job->Rows), n = job->Columns;
+            T* weightSum = (T*)job->Partial + (2L * block * n);
+            if (job->Partial != null) new Span<T>(weightSum, 2 * n).Clear();
+            bool quads = (n < ShortRow || n >= LongRow) && job->Partial != null;
+            int row = begin;
+            if (quads) for (; row <= end - Quad; row += Quad) FourRows<Centre>(job, row, weightSum);
+            for (; row < end; row++) OneRow<Centre>(job, row, weightSum);
+        }
+    }
+
+    private static void OneRow<Centre>(RowNormJob* job, int row, T* weightSum) where Centre : struct, IFlag
+    {
+        int n = job->Columns;
+        E* x = (E*)job->Input + ((long)row * n), dy = (E*)job->OutputGradient + ((long)row * n);
+        var (high, scale, offset) = RowNorm<V, T, E>.Split(Centre.IsSet ? job->Mean[row] : 0, job->InverseDeviation[row]);
+        double sum = 0, dot = 0;
+        if (job->Partial != null) Sums<Yes>(x, dy, (E*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
+        else Sums<No>(x, dy, (E*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
+        if (job->InputGradient != null) WriteRow<Centre>(job, row, sum, dot);
+    }
+
+    private static void FourRows<Centre>(RowNormJob* job, int row, T* weightSum) where Centre : struct, IFlag
+    {
+        double* sums = stackalloc double[2 * Quad];
+        RowNormQuad<V, T, E>.Sums<Centre>(job, row, weightSum, sums);
+        if (job->InputGradient == null) return;
+        for (int k = 0; k < Quad; k++) WriteRow<Centre>(job, row + k, sums[k], sums[Quad + k]);
+    }
+
+    private static void WriteRow<Centre>(RowNormJob* job, int row, double sum, double dot) where Centre : struct, IFlag
+    {
+        int n = job->Columns;
+        long at = (long)row * n;
+        double r = job->InverseDeviation[row];
+        var (high, scale, offset) = RowNorm<V, T, E>.Split(Centre.IsSet ? job->Mean[row] : 0, r);
+        T constant = Centre.IsSet ? T.CreateTruncating(-r * sum / n) : T.Zero;
+        Write((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->Weight, (E*)job->InputGradient + at, n, high, scale, offset,
+            T.CreateTruncating(-r * dot / n), constant);
+    }
+
+    // Σ d and Σ d·x̂ of the row; adds dy·x̂ and dy to the columns' sums.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Sums<Affine>(E* x, E* dy, E* weight, T* weightSum, int n, T high, T scale, T offset, ref double sum, ref double dot)
+        where Affine : struct, IFlag
+    {
+        int w = V.Count, i = 0;
+        V h = V.Create(high), r = V.Create(scale), o = V.Create(offset), s0 = V.Zero, s1 = V.Zero, p0 = V.Zero, p1 = V.Zero;
+        for (; i <= n - (2 * w); i += 2 * w)
+        {
+            Step<V, Affine>(Lane.Load<V, T, E>(x + i), Lane.Load<V, T, E>(dy + i), weight + i, weightSum + i, n, h, r, o, ref s0, ref p0);
+            Step<V, Affine>(Lane.Load<V, T, E>(x + i + w), Lane.Load<V, T, E>(dy + i + w), weight + i + w, weightSum + i + w, n, h, r, o, ref s1, ref p1);
+        }
+        for (; i <= n - w; i += w)
+            Step<V, Affine>(Lane.Load<V, T, E>(x + i), Lane.Load<V, T, E>(dy + i), weight + i, weightSum + i, n, h, r, o, ref s0, ref p0);
+        V1<T> s = V1<T>.Zero, p = V1<T>.Zero, h1 = V1<T>.Create(high), r1 = V1<T>.Create(scale), o1 = V1<T>.Create(offset);
+        for (; i < n; i++)
+            Step<V1<T>, Affine>(Lane.Load<V1<T>, T, E>(x + i), Lane.Load<V1<T>, T, E>(dy + i), weight + i, weightSum + i, n, h1, r1, o1, ref s, ref p);
+        sum = double.CreateTruncating(V.Sum(s0 + s1)) + V1<T>.SumWide(s);
+        dot = double.CreateTruncating(V.Sum(p0 + p1)) + V1<T>.SumWide(p);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Step<U, Affine>(U x, U dy, E* weight, T* weightSum, int n, U h, U r, U o, ref U sum, ref U dot)
+        where U : unmanaged, IVector<U, T>
+        where Affine : struct, IFlag
+    {
+        U normalized = U.MultiplyAdd(x - h, r, o), d = dy * Lane.Load<U, T, E>(weight);
+        sum += d;
+        dot = U.MultiplyAdd(d, normalized, dot);
+        if (!Affine.IsSet) return;
+        U.MultiplyAdd(dy, normalized, U.Load(weightSum)).Store(weightSum);
+        (U.Load(weightSum + n) + dy).Store(weightSum + n);
+    }
+
+    // dx = d·scale + x̂·slope + constant
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Write(E* x, E* dy, E* weight, E* dx, int n, T high, T scale, T offset, T slope, T constant)
+    {
+        int w = V.Count, i = 0;
+        V h = V.Create(high), r = V.Create(scale), o = V.Create(offset), k = V.Create(slope), c = V.Create(constant);
+        for (; i <= n - (2 * w); i += 2 * w)
+        {
+            Memory.Prefetch(x + n + i);
+            Memory.Prefetch(x + n + i + w);
+            Memory.Prefetch(dy + n + i);
+            Memory.Prefetch(dy + n + i + w);
+            WriteOne(x + i, dy + i, weight + i, dx + i, h, r, o, k, c);
+            WriteOne(x + i + w, dy + i + w, weight + i + w, dx + i + w, h, r, o, k, c);
+        }
+        for (; i <= n - w; i += w) WriteOne(x + i, dy + i, weight + i, dx + i, h, r, o, k, c);
+        if (i < n && n >= w) WriteOne(x + n - w, dy + n - w, weight + n - w, dx + n - w, h, r, o, k, c);
+        else
+        {
+            V1<T> h1 = V1<T>.Create(high), r1 = V1<T>.Create(scale), o1 = V1<T>.Create(offset), k1 = V1<T>.Create(slope), c1 = V1<T>.Create(constant);
+            for (; i < n; i++) WriteOne(x + i, dy + i, weight + i, dx + i, h1, r1, o1, k1, c1);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void WriteOne<U>(E* x, E* dy, E* weight, E* dx, U h, U r, U o, U slope, U constant) where U : unmanaged, IVector<U, T>
+    {
+        U normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - h, r, o), d = Lane.Load<U, T, E>(dy) * Lane.Load<U, T, E>(weight);
+        Lane.Store<U, T, E>(U.MultiplyAdd(d, r, U.MultiplyAdd(normalized, slope, constant)), dx);
+    }
+}

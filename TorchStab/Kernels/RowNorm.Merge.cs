@@ -1,0 +1,55 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// Adds up the blocks' sums of dweight and dbias. Blocks are merged pairwise in an order that depends only on their number, in tiles of
+/// columns that different threads may take.
+/// </summary>
+internal readonly unsafe struct RowNormMerge : IKernel
+{
+    /// <summary>Columns of one item.</summary>
+    public const int Tile = 512;
+
+    /// <summary>Items: tiles of columns.</summary>
+    public static void Run<V, T, E>(void* job, int first, int last)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where E : unmanaged
+    {
+        var norm = (RowNormJob*)job;
+        int n = norm->Columns, begin = first * Tile, end = Math.Min(last * Tile, n);
+        T* sums = (T*)norm->Partial;
+        for (int distance = 1; distance < norm->Blocks; distance *= 2)
+        {
+            for (int block = 0; block + distance < norm->Blocks; block += 2 * distance)
+            {
+                T* into = sums + (2L * block * n), from = sums + (2L * (block + distance) * n);
+                Add<V, T>(into + begin, from + begin, end - begin);
+                Add<V, T>(into + n + begin, from + n + begin, end - begin);
+            }
+        }
+        Write<T, E>(sums, (E*)norm->WeightGradient, begin, end);
+        Write<T, E>(sums + n, (E*)norm->BiasGradient, begin, end);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Add<V, T>(T* into, T* from, int n)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        int i = 0;
+        for (; i <= n - V.Count; i += V.Count) (V.Load(into + i) + V.Load(from + i)).Store(into + i);
+        for (; i < n; i++) into[i] += from[i];
+    }
+
+    private static void Write<T, E>(T* sums, E* gradient, int begin, int end)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where E : unmanaged
+    {
+        if (gradient == null) return;
+        if (typeof(E) == typeof(T)) new Span<E>(sums + begin, end - begin).CopyTo(new(gradient + begin, end - begin));
+        else for (int i = begin; i < end; i++) Lane.Store<V1<T>, T, E>(V1<T>.Load(sums + i), gradient + i);
+    }
+}

@@ -1,0 +1,93 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// What LayerNorm and RMSNorm share: a row-major matrix whose rows are normalized, with a weight and a bias per column. All pointers
+/// are to the element type but the statistics (double) and the partial sums (the accumulator type).
+/// </summary>
+internal unsafe struct RowNormJob
+{
+    public void* Input, Output, Weight, Bias;
+    public void* OutputGradient, InputGradient, WeightGradient, BiasGradient;
+
+    /// <summary>Per row; null where nobody will need them.</summary>
+    public double* Mean, InverseDeviation;
+
+    /// <summary>Per block of rows 2 × <see cref="Columns"/> sums: the weight's gradient, then the bias'. Null where neither is wanted.</summary>
+    public void* Partial;
+
+    public int Rows, Columns, BlockRows, Blocks;
+    public double Epsilon;
+
+    /// <summary>Whether the output is large enough for non-temporal stores (checked against alignment by the kernel).</summary>
+    public bool Stream;
+}
+
+/// <summary>The forward pass over one row: y = (x − mean) · r · weight + bias.</summary>
+internal static unsafe class RowNorm<V, T, E>
+    where V : unmanaged, IVector<V, T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where E : unmanaged
+{
+    /// <summary>Rows [first, last). The mean is subtracted in two parts, its value in T and the rest of it, so that a large mean costs no digits.</summary>
+    public static void Forward<Centre>(RowNormJob* job, int first, int last) where Centre : struct, IFlag
+    {
+        int n = job->Columns;
+        bool stream = job->Stream && n % V.Count == 0 && Lane.CanStream<E>(job->Output, n);
+        for (int row = first; row < last; row++)
+        {
+            E* x = (E*)job->Input + ((long)row * n), y = (E*)job->Output + ((long)row * n);
+            var (mean, variance) = Centre.IsSet ? Statistics<V, T, E>.Of(x, n) : (0, Statistics<V, T, E>.MeanSquare(x, n));
+            double r = 1 / Math.Sqrt(variance + job->Epsilon);
+            if (job->InverseDeviation != null) job->InverseDeviation[row] = r;
+            if (Centre.IsSet && job->Mean != null) job->Mean[row] = mean;
+            var (high, scale, offset) = Split(mean, r);
+            if (stream) Scale<Yes>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
+            else Scale<No>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
+        }
+        if (stream) Memory.Fence();
+    }
+
+    /// <summary>(x − mean)·r as (x − high)·scale + offset in T.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (T High, T Scale, T Offset) Split(double mean, double r)
+    {
+        T high = T.CreateTruncating(mean);
+        return (high, T.CreateTruncating(r), T.CreateTruncating((double.CreateTruncating(high) - mean) * r));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Scale<S>(E* x, E* y, E* weight, E* bias, int n, T high, T scale, T offset) where S : struct, IFlag
+    {
+        int w = V.Count, i = 0;
+        V h = V.Create(high), r = V.Create(scale), o = V.Create(offset);
+        for (; i <= n - (2 * w); i += 2 * w)
+        {
+            V a = V.MultiplyAdd(Lane.Load<V, T, E>(x + i) - h, r, o), b = V.MultiplyAdd(Lane.Load<V, T, E>(x + i + w) - h, r, o);
+            Memory.Prefetch(x + n + i); // the next row
+            Memory.Prefetch(x + n + i + w);
+            a = V.MultiplyAdd(a, Lane.Load<V, T, E>(weight + i), Lane.Load<V, T, E>(bias + i));
+            b = V.MultiplyAdd(b, Lane.Load<V, T, E>(weight + i + w), Lane.Load<V, T, E>(bias + i + w));
+            Lane.Store<V, T, E, S>(a, y + i);
+            Lane.Store<V, T, E, S>(b, y + i + w);
+        }
+        for (; i <= n - w; i += w) ScaleOne<V, S>(x + i, y + i, weight + i, bias + i, h, r, o);
+        if (i < n && n >= w) ScaleOne<V, No>(x + n - w, y + n - w, weight + n - w, bias + n - w, h, r, o);
+        else
+        {
+            V1<T> h1 = V1<T>.Create(high), r1 = V1<T>.Create(scale), o1 = V1<T>.Create(offset);
+            for (; i < n; i++) ScaleOne<V1<T>, No>(x + i, y + i, weight + i, bias + i, h1, r1, o1);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ScaleOne<U, S>(E* x, E* y, E* weight, E* bias, U h, U r, U o)
+        where U : unmanaged, IVector<U, T>
+        where S : struct, IFlag
+    {
+        var normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - h, r, o);
+        Lane.Store<U, T, E, S>(U.MultiplyAdd(normalized, Lane.Load<U, T, E>(weight), Lane.Load<U, T, E>(bias)), y);
+    }
+}
