@@ -23,6 +23,7 @@ internal sealed class CommandLine
     private readonly Option<DirectoryInfo> _data = new("--data") { Description = "Folder with MNIST's four IDX files instead of the subset that comes along", HelpName = "DIR" };
     private readonly Option<DirectoryInfo> _out = SampleOptions.Out();
     private readonly Option<bool> _quick = SampleOptions.Quick($"A few seconds: {QuickImages} images, {QuickEpochs} epochs");
+    private readonly Option<bool> _sweep = new("--init-sweep") { Description = "Compares every initialization at depths 5 to 30 with tanh and ReLU, no norm, no clipping" };
     private readonly Option[] _networkOptions;
 
     public CommandLine()
@@ -32,7 +33,7 @@ internal sealed class CommandLine
             "Trains a deep network on MNIST without and with TorchStab: ten sigmoid layers, which learn nothing as they come and learn well with Xavier "
             + "initialization, batch normalization and a clipped Adam; then ReLU with He. Options of the network describe the one with TorchStab and leave the "
             + "ReLU network out; the one without has default initialization, no norm, no clipping. Ctrl-C ends early with what was learned so far.");
-        foreach (var option in _networkOptions.Concat([_depth, _width, _optimizer, _lr, _batch, _epochs, _seed, _device, _data, _out, _quick]))
+        foreach (var option in _networkOptions.Concat([_depth, _width, _optimizer, _lr, _batch, _epochs, _seed, _device, _data, _out, _quick, _sweep]))
             Root.Options.Add(option);
     }
 
@@ -49,9 +50,12 @@ internal sealed class CommandLine
         parsed.GetValue(_quick) && !IsGiven(parsed, _epochs) ? QuickEpochs : parsed.GetValue(_epochs),
         parsed.GetValue(_seed), parsed.GetValue(_device));
 
+    public bool IsSweep(ParseResult parsed) => parsed.GetValue(_sweep);
+
     /// <summary>The networks to compare, in order.</summary>
     public IReadOnlyList<NetworkSettings> Networks(ParseResult parsed)
     {
+        if (IsSweep(parsed)) return InitSweep.Networks(parsed.GetValue(_width));
         var activation = parsed.GetValue(_activation);
         bool rectifies = activation is Activation.ReLU or Activation.LeakyReLU;
         var init = rectifies && !IsGiven(parsed, _init) ? Init.He : parsed.GetValue(_init);

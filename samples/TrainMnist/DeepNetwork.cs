@@ -51,7 +51,8 @@ internal sealed class DeepNetwork : Module<Tensor, Tensor>
 
     private static void Initialize(Linear linear, Init scheme)
     {
-        if (scheme == Init.Default) return;
+        // LSUV needs data: the trainer has it.
+        if (scheme is Init.Default or Init.LSUV) return;
         stab.nn.init.zeros_(linear.bias!);
         _ = scheme switch
         {

@@ -6,7 +6,7 @@ internal enum Activation { Sigmoid, Tanh, ReLU, LeakyReLU, SELU }
 
 internal enum Norm { None, Batch, Layer }
 
-internal enum Init { Default, Zeros, Normal001, Xavier, He }
+internal enum Init { Default, Zeros, Normal001, Xavier, He, LSUV }
 
 internal enum ClipMode { None, Value, Norm, Global }
 

@@ -12,6 +12,7 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
     /// <summary>Gradient norms are looked at every tenth step: often enough for a mean, too seldom to cost time.</summary>
     private const int ProbeEvery = 10;
     private const int TestBatch = 1000;
+    private const int LsuvBatch = 500;
     private readonly Device _device = Devices.Open(settings.Device);
 
     public static string[] Columns { get; } = ["epoch", "loss", "accuracy", "gradient norm", "clipped"];
@@ -25,11 +26,19 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         manual_seed(settings.Seed);
         using var network = new DeepNetwork(networkSettings);
         network.to(_device);
+        if (networkSettings.Init == Init.LSUV) FitToData(network);
         using var optimizer = Optimizers.Create(networkSettings, settings, network.parameters());
         using var order = new Generator((ulong)settings.Seed, CPU);
         for (int epoch = 1; epoch <= settings.Epochs && !stop.IsCancellationRequested; epoch++)
             RunEpoch(epoch, network, optimizer, order, history);
         return history;
+    }
+
+    private void FitToData(DeepNetwork network)
+    {
+        using var scope = NewDisposeScope();
+        var (images, _) = train.Batch(arange(Math.Min(LsuvBatch, train.Count), device: _device));
+        TorchStab.stab.nn.init.lsuv_(network, images);
     }
 
     private void RunEpoch(int number, DeepNetwork network, Optimizer optimizer, Generator order, History history)
