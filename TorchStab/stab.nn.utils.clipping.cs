@@ -53,6 +53,28 @@ public static partial class stab
             /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
             public static void clip_grads_with_norm_(IEnumerable<Parameter> parameters, double max_norm, double total_norm) =>
                 GradientClipping.ClipWithNorm(parameters, max_norm, total_norm);
+
+            /// <summary>Clips each gradient by its own norm: g ← g · c / max(‖g‖₂, c), in place. Keras's <c>clipnorm</c>.</summary>
+            /// <param name="parameters">Those without a gradient are left out.</param>
+            /// <param name="clipnorm">c, the largest norm of one gradient, at least 0.</param>
+            /// <returns>The norm over all gradients before clipping.</returns>
+            /// <exception cref="ArgumentException">A negative or NaN <paramref name="clipnorm"/>.</exception>
+            /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+            public static double clip_grad_norm_per_parameter_(IEnumerable<Parameter> parameters, double clipnorm) =>
+                new ParameterNormClip(Numbers.Threshold(clipnorm, nameof(clipnorm))).Apply(parameters).GradNorm;
+
+            /// <summary>
+            /// Adaptive gradient clipping (Brock et al. 2021) in place, unit by unit; see <see cref="GradientClip.Adaptive"/>. Leave the last
+            /// layer out of <paramref name="parameters"/>, as its authors do.
+            /// </summary>
+            /// <param name="parameters">Those without a gradient are left out.</param>
+            /// <param name="clip_factor">How long a unit's gradient may be in terms of its weights, at least 0; default 0.01.</param>
+            /// <param name="eps">Length that weights near zero count as, at least 0; default 1e-3.</param>
+            /// <returns>The norm over all gradients before clipping.</returns>
+            /// <exception cref="ArgumentException">A negative or NaN value.</exception>
+            /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+            public static double adaptive_clip_grad_(IEnumerable<Parameter> parameters, double clip_factor = 0.01, double eps = 1e-3) =>
+                new AdaptiveClip(Numbers.Threshold(clip_factor, nameof(clip_factor)), Numbers.Threshold(eps, nameof(eps)), null).Apply(parameters).GradNorm;
         }
     }
 }

@@ -40,9 +40,9 @@ public class GoldenClipTests
         "clip_grad_norm_" => stab.nn.utils.clip_grad_norm_(parameters, c.Number("max_norm")!.Value, c.Number("norm_type")!.Value, c.Flag("error_if_nonfinite")),
         "clip_grad_value_" => Value(parameters, c.Number("clip_value")!.Value),
         "keras_clipvalue" => GradientClip.ByValue(c.Number("clipvalue")!.Value).Apply(parameters).GradNorm,
-        "keras_clipnorm" => GradientClip.ByNorm(c.Number("clipnorm")!.Value).Apply(parameters).GradNorm,
+        "keras_clipnorm" => stab.nn.utils.clip_grad_norm_per_parameter_(parameters, c.Number("clipnorm")!.Value),
         "keras_global_clipnorm" => GradientClip.ByGlobalNorm(c.Number("global_clipnorm")!.Value, 2, 0).Apply(parameters).GradNorm,
-        "agc" => GradientClip.Adaptive(c.Number("clip_factor")!.Value, c.Number("eps")!.Value).Apply(parameters).GradNorm,
+        "agc" => stab.nn.utils.adaptive_clip_grad_(parameters, c.Number("clip_factor")!.Value, c.Number("eps")!.Value),
         _ => throw new NotSupportedException(c.Op),
     };
 

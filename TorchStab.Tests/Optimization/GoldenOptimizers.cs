@@ -1,9 +1,8 @@
 using System.Text.Json;
 using TorchSharp.Modules;
-using TorchStab.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
-using Adam = TorchStab.Modules.Adam;
+using Ours = TorchStab.Modules;
 
 namespace TorchStab.Tests.Optimization;
 
@@ -13,13 +12,35 @@ internal static class GoldenOptimizers
     public static List<Parameter> Parameters(GoldenCase c) =>
         [.. Enumerable.Range(0, 3).Select(k => new Parameter(c.ExpectsError ? zeros(2) : c[$"param_p{k}"].clone()))];
 
-    public static ClippingAwareOptimizer Ours(GoldenCase c, List<Parameter> parameters)
+    public static Ours.ClippingAwareOptimizer Stab(GoldenCase c, List<Parameter> parameters)
     {
         var groups = Groups(c, parameters);
+        double beta1 = Beta(c.Params, 0) ?? 0.9, beta2 = Beta(c.Params, 1) ?? 0.999, eps = Or(c, "eps", 1e-8), momentum = Or(c, "momentum", 0);
         return c.Op switch
         {
-            "Adam" => stab.optim.Adam(groups.Select(g => new Adam.ParamGroup(g.Parameters, g.Number("lr"), g.Beta(0), g.Beta(1), g.Number("eps"), g.Number("weight_decay"))),
-                Or(c, "lr", 1e-3), Beta(c.Params, 0) ?? 0.9, Beta(c.Params, 1) ?? 0.999, Or(c, "eps", 1e-8), Or(c, "weight_decay", 0), c.Flag("amsgrad"), c.Flag("maximize")),
+            "Adam" => stab.optim.Adam(groups.Select(g => new Ours.Adam.ParamGroup(g.Parameters, g.Number("lr"), g.Beta(0), g.Beta(1), g.Number("eps"), g.Number("weight_decay"))),
+                Or(c, "lr", 1e-3), beta1, beta2, eps, Or(c, "weight_decay", 0), c.Flag("amsgrad"), c.Flag("maximize")),
+            "AdamW" => stab.optim.AdamW(groups.Select(g => new Ours.AdamW.ParamGroup(g.Parameters, g.Number("lr"), g.Beta(0), g.Beta(1), g.Number("eps"), g.Number("weight_decay"))),
+                Or(c, "lr", 1e-3), beta1, beta2, eps, Or(c, "weight_decay", 1e-2), c.Flag("amsgrad"), c.Flag("maximize")),
+            "SGD" => stab.optim.SGD(groups.Select(g => new Ours.SGD.ParamGroup(g.Parameters, g.Number("lr"), g.Number("momentum"), g.Number("dampening"), g.Number("weight_decay"))),
+                Or(c, "lr", 1e-3), momentum, Or(c, "dampening", 0), Or(c, "weight_decay", 0), c.Flag("nesterov"), c.Flag("maximize")),
+            "RMSprop" => stab.optim.RMSprop(groups.Select(g => new Ours.RMSprop.ParamGroup(g.Parameters, g.Number("lr"), g.Number("alpha"), g.Number("eps"), g.Number("weight_decay"), g.Number("momentum"))),
+                Or(c, "lr", 0.01), Or(c, "alpha", 0.99), eps, Or(c, "weight_decay", 0), momentum, c.Flag("centered"), c.Flag("maximize")),
+            _ => throw new NotSupportedException(c.Op),
+        };
+    }
+
+    /// <summary>torch.optim's, for what TorchStab only wraps.</summary>
+    public static optim.Optimizer Theirs(GoldenCase c, List<Parameter> parameters)
+    {
+        double lr = Or(c, "lr", 1e-3), decay = Or(c, "weight_decay", 0), eps = Or(c, "eps", 1e-8);
+        return c.Op switch
+        {
+            "Adagrad" => optim.Adagrad(parameters, lr, Or(c, "lr_decay", 0), decay, Or(c, "initial_accumulator_value", 0), Or(c, "eps", 1e-10)),
+            "NAdam" => optim.NAdam(parameters, lr, Beta(c.Params, 0) ?? 0.9, Beta(c.Params, 1) ?? 0.999, eps, decay, Or(c, "momentum_decay", 4e-3)),
+            "Adamax" => optim.Adamax(parameters, lr, Beta(c.Params, 0) ?? 0.9, Beta(c.Params, 1) ?? 0.999, eps, decay),
+            "Adadelta" => optim.Adadelta(parameters, lr, Or(c, "rho", 0.9), Or(c, "eps", 1e-6), decay),
+            "RAdam" => optim.RAdam(parameters, lr, Beta(c.Params, 0) ?? 0.9, Beta(c.Params, 1) ?? 0.999, eps, decay),
             _ => throw new NotSupportedException(c.Op),
         };
     }

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace TorchStab;
 
 /// <summary>
-/// A rule that bounds gradients. Give one to the <c>Clip</c> of TorchStab's optimizers, or call <see cref="Apply"/>.
+/// A rule that bounds gradients. Give one to <see cref="Modules.ClippedOptimizer"/> or to the <c>Clip</c> of TorchStab's optimizers,
+/// or call <see cref="Apply"/>. <see cref="ZScore"/> and <see cref="Percentile"/> remember past norms: one instance for one optimizer.
 /// </summary>
 public abstract class GradientClip
 {
@@ -16,6 +17,13 @@ public abstract class GradientClip
 
     /// <summary>Measures and decides; writes no gradient. Rules with a memory take the norm into it.</summary>
     internal abstract ClipDecision Decide(GradientSet gradients);
+
+    /// <summary>Whether past norms decide too; these belong into a saved state.</summary>
+    internal virtual bool HasMemory => false;
+
+    internal virtual void SaveMemory(BinaryWriter writer) { }
+
+    internal virtual void LoadMemory(BinaryReader reader) { }
 
     /// <summary>
     /// Global norm as <c>torch.nn.utils.clip_grad_norm_</c>: every gradient is multiplied by min(1, c / (‖g‖ₚ + eps)), the norm taken
@@ -53,6 +61,45 @@ public abstract class GradientClip
     /// <exception cref="ArgumentException">A negative or NaN value.</exception>
     public static GradientClip Adaptive(double clipping = 0.01, double eps = 1e-3, Func<string?, Parameter, bool>? exclude = null) =>
         new AdaptiveClip(Numbers.Threshold(clipping, nameof(clipping)), Numbers.Threshold(eps, nameof(eps)), exclude);
+
+    /// <summary>
+    /// Each gradient by the root of its mean square: g / max(1, rms(g) / c). As optax's <c>clip_by_block_rms</c> (Adafactor's update
+    /// clipping, Shazeer and Stern 2018): unlike <see cref="ByNorm"/> it does not depend on the size of the tensor.
+    /// </summary>
+    /// <param name="c">The largest root mean square, at least 0.</param>
+    /// <exception cref="ArgumentException">A negative or NaN <paramref name="c"/>.</exception>
+    public static GradientClip ByBlockRms(double c) => new BlockRmsClip(Numbers.Threshold(c, nameof(c)));
+
+    /// <summary>
+    /// ZClip (Kumar et al. 2025, arXiv:2504.02507): a global norm whose z-score (‖g‖ − μ)/σ among the past ones exceeds z* is clipped to
+    /// μ + z*σ · z*/z, the lower the wilder it is. μ and σ² are running averages, started from the first <paramref name="warmup"/> norms.
+    /// </summary>
+    /// <param name="alpha">Weight of the past in the running averages, in [0, 1); default 0.97.</param>
+    /// <param name="zThreshold">z*, above 0; default 2.5.</param>
+    /// <param name="warmup">Steps that are only watched, at least 1; default 25.</param>
+    /// <param name="maxNorm">A bound that always holds, during the warm-up too; null: none. The authors' code has 1.</param>
+    /// <exception cref="ArgumentException">A value outside its range.</exception>
+    public static GradientClip ZScore(double alpha = 0.97, double zThreshold = 2.5, int warmup = 25, double? maxNorm = null)
+    {
+        if (alpha is not (>= 0 and < 1)) throw new ArgumentException($"expected a weight in [0, 1), got {Numbers.Text(alpha)}", nameof(alpha));
+        if (!(zThreshold > 0)) throw new ArgumentException($"expected a z-score above 0, got {Numbers.Text(zThreshold)}", nameof(zThreshold));
+        if (warmup < 1) throw new ArgumentException($"expected at least 1 step, got {warmup}", nameof(warmup));
+        return new ZScoreClip(alpha, zThreshold, warmup, maxNorm is { } m ? Numbers.Threshold(m, nameof(maxNorm)) : null);
+    }
+
+    /// <summary>
+    /// AutoClip (Seetharaman et al. 2020, arXiv:2007.14469): the global norm is clipped, as <see cref="ByGlobalNorm"/> does, to the p-th
+    /// percentile of the norms so far, this one included. The authors' history grows for ever; here it is a window of the latest norms.
+    /// </summary>
+    /// <param name="percentile">p in [0, 100], interpolated linearly; default 10, the authors' choice.</param>
+    /// <param name="window">How many norms are remembered, at least 1; default 1000.</param>
+    /// <exception cref="ArgumentException">A value outside its range.</exception>
+    public static GradientClip Percentile(double percentile = 10, int window = 1000)
+    {
+        if (percentile is not (>= 0 and <= 100)) throw new ArgumentException($"expected a percentile in [0, 100], got {Numbers.Text(percentile)}", nameof(percentile));
+        if (window < 1) throw new ArgumentException($"expected a window of at least 1 norm, got {window}", nameof(window));
+        return new PercentileClip(percentile, window);
+    }
 
     /// <summary>
     /// Clips the gradients of <paramref name="parameters"/> in place by this rule, once, without an optimizer. Parameters without a

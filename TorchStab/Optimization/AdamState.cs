@@ -1,6 +1,5 @@
 using TorchSharp;
 using TorchSharp.Modules;
-using TorchStab.Optimization;
 using static TorchSharp.torch;
 using Hosts = TorchSharp.Modules;
 
@@ -28,9 +27,9 @@ public abstract class AdamState : MomentState
     {
         if (exp_avg is not null) Dispose();
         step = 0;
-        exp_avg = MomentStorage.Zeros(Owner);
-        exp_avg_sq = MomentStorage.Zeros(Owner);
-        max_exp_avg_sq = ((AdamOptions)options).amsgrad == true ? MomentStorage.Zeros(Owner) : null;
+        exp_avg = Zeros();
+        exp_avg_sq = Zeros();
+        max_exp_avg_sq = ((AdamOptions)options).amsgrad == true ? Zeros() : null;
     }
 
     /// <summary>Writes what <c>torch.optim.Adam</c> writes.</summary>
@@ -48,31 +47,30 @@ public abstract class AdamState : MomentState
         step = reader.ReadInt64();
         TensorExtensionMethods.Load(exp_avg, reader);
         TensorExtensionMethods.Load(exp_avg_sq, reader);
-        LoadConditionalStateTensor(reader, ref max_exp_avg_sq, Owner.device);
-        max_exp_avg_sq?.DetachFromDisposeScope();
+        Load(reader, ref max_exp_avg_sq);
     }
 
     /// <summary>Copies the state of another optimizer, TorchStab's or TorchSharp's Adam or AdamW.</summary>
     public override void LoadStateDict(OptimizerState source)
     {
-        var (steps, m, v, max) = source switch
-        {
-            AdamState s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
-            Hosts.Adam.State s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
-            Hosts.AdamW.State s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
-            _ => throw Foreign(source, "Adam or AdamW"),
-        };
-        Require(m, v, max);
+        Check(source);
+        var (steps, m, v, max) = Parts(source);
         Dispose();
         step = steps;
-        exp_avg = MomentStorage.Copy(m, Owner);
-        exp_avg_sq = MomentStorage.Copy(v, Owner);
-        max_exp_avg_sq = max is null ? null : MomentStorage.Copy(max, Owner);
+        exp_avg = Copy(m)!;
+        exp_avg_sq = Copy(v)!;
+        max_exp_avg_sq = Copy(max);
     }
 
     /// <inheritdoc/>
     public override bool ApproximatelyEquals(OptimizerState other) => other is AdamState s && step == s.step
         && Same(exp_avg, s.exp_avg) && Same(exp_avg_sq, s.exp_avg_sq) && Same(max_exp_avg_sq, s.max_exp_avg_sq);
+
+    internal override void Check(OptimizerState source)
+    {
+        var (_, m, v, max) = Parts(source);
+        Require(m, v, max);
+    }
 
     private protected override void Map(Func<Tensor, Tensor> change)
     {
@@ -80,4 +78,12 @@ public abstract class AdamState : MomentState
         exp_avg_sq = change(exp_avg_sq);
         max_exp_avg_sq = max_exp_avg_sq is null ? null : change(max_exp_avg_sq);
     }
+
+    private static (long Step, Tensor M, Tensor V, Tensor? Max) Parts(OptimizerState source) => source switch
+    {
+        AdamState s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
+        Hosts.Adam.State s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
+        Hosts.AdamW.State s => (s.step, s.exp_avg, s.exp_avg_sq, s.max_exp_avg_sq),
+        _ => throw Foreign(source, "Adam or AdamW"),
+    };
 }

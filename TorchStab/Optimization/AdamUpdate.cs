@@ -17,23 +17,25 @@ internal static class AdamUpdate
     /// </summary>
     private static void TensorForm(AdamOptions o, bool decoupled, ParameterUpdate update)
     {
-        var (p, state) = (update.Parameter, (AdamState)update.State);
+        var state = (AdamState)update.State;
         double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, beta1 = o.beta1!.Value, beta2 = o.beta2!.Value;
-        var g = update.Coefficient.Of(update.Gradient);
-        if (o.maximize == true) g = g.neg();
-        if (decay != 0 && decoupled) p.mul_(1 - lr * decay);
-        else if (decay != 0) g = g.add(p, alpha: decay);
-        state.step++;
-        state.exp_avg.mul_(beta1).add_(g, alpha: 1 - beta1);
-        state.exp_avg_sq.mul_(beta2).addcmul_(g, g, value: 1 - beta2);
-        var v = o.amsgrad == true ? Largest(state) : state.exp_avg_sq;
-        var denominator = v.sqrt().div_(Math.Sqrt(1 - Math.Pow(beta2, state.step))).add_(o.eps!.Value);
-        p.addcdiv_(state.exp_avg, denominator, value: -lr / (1 - Math.Pow(beta1, state.step)));
+        update.Write(state.exp_avg.dtype, p =>
+        {
+            var g = update.Clipped(p.dtype, o.maximize);
+            if (decay != 0 && decoupled) p.mul_(1 - lr * decay);
+            else if (decay != 0) g = g.add(p, alpha: decay);
+            state.step++;
+            state.exp_avg.mul_(beta1).add_(g, alpha: 1 - beta1);
+            state.exp_avg_sq.mul_(beta2).addcmul_(g, g, value: 1 - beta2);
+            var v = o.amsgrad == true ? Largest(state) : state.exp_avg_sq;
+            var denominator = v.sqrt().div_(Math.Sqrt(1 - Math.Pow(beta2, state.step))).add_(o.eps!.Value);
+            p.addcdiv_(state.exp_avg, denominator, value: -lr / (1 - Math.Pow(beta1, state.step)));
+        });
     }
 
     private static Tensor Largest(AdamState state)
     {
-        state.max_exp_avg_sq ??= MomentStorage.Zeros(state.exp_avg_sq);
+        state.max_exp_avg_sq ??= MomentStorage.Zeros(state.exp_avg_sq, null);
         return state.max_exp_avg_sq.copy_(maximum(state.max_exp_avg_sq, state.exp_avg_sq));
     }
 }

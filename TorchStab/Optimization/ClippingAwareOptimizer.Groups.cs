@@ -75,6 +75,7 @@ public abstract partial class ClippingAwareOptimizer
     {
         var state = NewState(parameter);
         state.Initialize(options);
+        state.Convert(MomentDtype);
         return state;
     }
 

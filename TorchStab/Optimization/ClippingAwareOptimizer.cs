@@ -61,7 +61,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     /// <returns>What the closure returned, or null.</returns>
     /// <exception cref="InvalidOperationException">
     /// A gradient is sparse; a gradient is not finite and <see cref="NonFinite"/> does not let it pass; a parameter was replaced by
-    /// <c>.to()</c> and <c>rebind</c> was not called. Nothing is changed then.
+    /// <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called. Nothing is changed then.
     /// </exception>
     public override Tensor step(Func<Tensor>? closure = null)
     {
@@ -137,7 +137,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     {
         base.Dispose(disposing);
         if (!disposing) return;
-        foreach (var slot in _slots.SelectMany(s => s)) ((IDisposable)slot.State).Dispose();
+        foreach (var slot in _slots.SelectMany(s => s)) slot.State.Dispose();
         _slots.Clear();
         _parameter_groups.Clear();
         _state.Clear();

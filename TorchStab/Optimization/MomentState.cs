@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Optimization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
@@ -12,6 +13,9 @@ public abstract class MomentState : OptimizerState, IDisposable
     private protected MomentState(Parameter parameter) : base(parameter) { }
 
     private protected Parameter Owner => _parameter;
+
+    /// <summary>The dtype of the moments, if it is not the parameter's.</summary>
+    private protected ScalarType? Dtype { get; private set; }
 
     /// <summary>Frees the tensors.</summary>
     public void Dispose()
@@ -31,14 +35,47 @@ public abstract class MomentState : OptimizerState, IDisposable
     internal void Rebind(Parameter parameter)
     {
         _parameter = parameter;
-        Map(t => Replace(t, t.to(parameter.dtype, parameter.device)));
+        Convert(Dtype);
     }
+
+    /// <summary>Begins at zero for another parameter.</summary>
+    internal void Restart(Parameter parameter, OptimizerOptions options)
+    {
+        _parameter = parameter;
+        Initialize(options);
+    }
+
+    /// <summary>Refuses a state that this one cannot take over.</summary>
+    internal abstract void Check(OptimizerState source);
+
+    /// <summary>Converts the tensors to <paramref name="dtype"/>, or to the parameter's where it is null.</summary>
+    internal void Convert(ScalarType? dtype)
+    {
+        Dtype = dtype;
+        Map(t => Replace(t, t.to(dtype ?? Owner.dtype, Owner.device)));
+    }
+
+    /// <summary>Zeros for a moment of this parameter.</summary>
+    private protected Tensor Zeros() => MomentStorage.Zeros(Owner, Dtype);
+
+    /// <summary>A copy of another state's moment for this parameter.</summary>
+    private protected Tensor? Copy(Tensor? source) => source is null ? null : MomentStorage.Copy(source, Owner, Dtype);
 
     /// <summary>Replaces every tensor of the state by what <paramref name="change"/> makes of it.</summary>
     private protected abstract void Map(Func<Tensor, Tensor> change);
 
     private protected static InvalidOperationException Foreign(OptimizerState source, string expected) =>
         new($"expected the state of {expected}, got {source.GetType().FullName}; load the state_dict of an optimizer of the same kind");
+
+    /// <summary>The dtype that the moments have, or would have.</summary>
+    internal ScalarType MomentDtype => Dtype ?? Owner.dtype;
+
+    /// <summary>Reads a tensor that may be missing, to this parameter's device, outside every DisposeScope.</summary>
+    private protected void Load(BinaryReader reader, ref Tensor? tensor)
+    {
+        LoadConditionalStateTensor(reader, ref tensor, Owner.device);
+        tensor?.DetachFromDisposeScope();
+    }
 
     /// <summary>Refuses tensors that are not shaped as the parameter, before anything is replaced.</summary>
     private protected void Require(params ReadOnlySpan<Tensor?> tensors)

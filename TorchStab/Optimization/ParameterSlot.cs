@@ -1,20 +1,44 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Modules;
 using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
 /// <summary>A parameter's place in an optimizer. It outlives the parameter object, which <c>.to()</c> replaces.</summary>
-internal sealed class ParameterSlot(Parameter parameter, string? name, OptimizerState state)
+internal sealed class ParameterSlot(Parameter parameter, string? name, MomentState state)
 {
-    public Parameter Parameter { get; set; } = parameter;
+    public Parameter Parameter { get; private set; } = parameter;
+
+    /// <summary>Kept, because a parameter that was replaced cannot tell it any more.</summary>
+    public long[] Shape { get; private set; } = parameter.shape;
 
     public string? Name { get; } = name;
 
-    public OptimizerState State { get; set; } = state;
+    public MomentState State { get; } = state;
+
+    public void Bind(Parameter parameter) => (Parameter, Shape) = (parameter, parameter.shape);
 
     public string Label(int group, int index) => Name ?? (group == 0 ? $"parameter {index}" : $"parameter {index} of group {group}");
 }
 
 /// <summary>What the update of one parameter works with: the gradient is read through the coefficient.</summary>
-internal readonly record struct ParameterUpdate(Parameter Parameter, Tensor Gradient, OptimizerState State, GradientCoefficient Coefficient);
+internal readonly record struct ParameterUpdate(Parameter Parameter, Tensor Gradient, MomentState State, GradientCoefficient Coefficient)
+{
+    /// <summary>The clipped gradient, turned round under maximize, in the dtype of the moments.</summary>
+    public Tensor Clipped(ScalarType dtype, bool? maximize)
+    {
+        var g = Coefficient.Of(As(Gradient, dtype));
+        return maximize == true ? g.neg() : g;
+    }
+
+    /// <summary>Runs an in-place update of the parameter in the dtype of the moments; a narrower parameter is rounded once, at the end.</summary>
+    public void Write(ScalarType dtype, Action<Tensor> update)
+    {
+        var p = As(Parameter, dtype);
+        update(p);
+        if (!ReferenceEquals(p, Parameter)) Parameter.copy_(p);
+    }
+
+    private static Tensor As(Tensor t, ScalarType dtype) => t.dtype == dtype ? t : t.to(dtype);
+}

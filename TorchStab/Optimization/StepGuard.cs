@@ -37,32 +37,49 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         return true;
     }
 
-    /// <summary>Measures and decides. Null: the step is skipped. <paramref name="decide"/> is only asked about gradients it may see.</summary>
+    /// <summary>Measures, decides and counts. Null: the step is skipped.</summary>
     public ClipDecision? Judge(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
     {
-        double norm = gradients.TotalNorm(order);
-        int bad = gradients.FirstNonFinite(order);
-        string? name = bad < 0 ? null : gradients.Names?[bad] ?? $"parameter {bad}";
-        if (name is not null && !Policy.Admits)
-        {
-            Refuse(norm, name);
-            return null;
-        }
-        var decision = decide(gradients);
-        Counters = Counters with { Steps = Counters.Steps + 1, Clipped = Counters.Clipped + (decision.Clipped ? 1 : 0) };
-        Last = new() { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped, FirstNonFinite = name };
-        return decision;
+        var verdict = Examine(gradients, order, decide);
+        return Record(verdict) ? verdict.Decision : null;
     }
 
-    private void Refuse(double norm, string name)
+    /// <summary>Measures and decides. <paramref name="decide"/> is only asked about gradients that may pass.</summary>
+    public Verdict Examine(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
     {
+        int bad = gradients.FirstNonFinite(order);
+        string? name = bad < 0 ? null : gradients.Names?[bad] ?? $"parameter {bad}";
+        return name is not null && !Policy.Admits ? new(null, gradients.TotalNorm(order), name) : new(decide(gradients), gradients.TotalNorm(order), name);
+    }
+
+    /// <summary>Counts and reports a step; false if it must not be taken.</summary>
+    public bool Record(Verdict verdict)
+    {
+        Counters = Counters with { Steps = Counters.Steps + 1 };
+        if (verdict.Decision is { } decision)
+        {
+            if (decision.Clipped) Counters = Counters with { Clipped = Counters.Clipped + 1 };
+            Last = new() { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped, FirstNonFinite = verdict.FirstNonFinite };
+            return true;
+        }
         int row = Last.ConsecutiveSkips + 1;
-        Counters = Counters with { Steps = Counters.Steps + 1, Skipped = Counters.Skipped + 1 };
-        Last = new() { GradNorm = norm, Skipped = true, FirstNonFinite = name, ConsecutiveSkips = row };
-        if (row > Policy.MaxConsecutive) throw new InvalidOperationException(Policy.MaxConsecutive == 0
-            ? $"The gradient of {name} holds NaN or an infinity; nothing was changed. Lower the learning rate or clip harder, use " +
-              "NonFinitePolicy.Skip() to leave such steps out, or find the cause with torch.autograd.detect_anomaly."
-            : $"{row} steps in a row had a gradient with NaN or an infinity, first in {name}; {Policy.MaxConsecutive} may be skipped. Nothing was changed: " +
-              "the model or its data is at fault from here on. Lower the learning rate, or find the cause with torch.autograd.detect_anomaly.");
+        Counters = Counters with { Skipped = Counters.Skipped + 1 };
+        Last = new() { GradNorm = verdict.Norm, Skipped = true, FirstNonFinite = verdict.FirstNonFinite, ConsecutiveSkips = row };
+        return row <= Policy.MaxConsecutive ? false : throw Refusal(row, verdict.FirstNonFinite!);
+    }
+
+    private InvalidOperationException Refusal(int row, string name) => new(Policy.MaxConsecutive == 0
+        ? $"The gradient of {name} holds NaN or an infinity; nothing was changed. Lower the learning rate or clip harder, use " +
+          "NonFinitePolicy.Skip() to leave such steps out, or find the cause with torch.autograd.detect_anomaly."
+        : $"{row} steps in a row had a gradient with NaN or an infinity, first in {name}; {Policy.MaxConsecutive} may be skipped. Nothing was changed: " +
+          "the model or its data is at fault from here on. Lower the learning rate, or find the cause with torch.autograd.detect_anomaly.");
+
+    /// <summary>What was found out about a step before it is taken.</summary>
+    /// <param name="Decision">Null: it must not be taken.</param>
+    /// <param name="Norm">Before clipping.</param>
+    /// <param name="FirstNonFinite">The name of the first parameter at fault.</param>
+    internal sealed record Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite)
+    {
+        public double Coefficient => Decision?.Coefficient ?? 1;
     }
 }

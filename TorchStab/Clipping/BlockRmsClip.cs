@@ -1,0 +1,17 @@
+namespace TorchStab.Clipping;
+
+/// <summary>Each gradient by the root of its mean square: g / max(1, rms(g) / c), as optax's clip_by_block_rms.</summary>
+internal sealed class BlockRmsClip(double c) : GradientClip
+{
+    internal override ClipDecision Decide(GradientSet gradients)
+    {
+        double[] norms = gradients.Norms(2);
+        double[] scales = new double[norms.Length];
+        for (int i = 0; i < scales.Length; i++)
+        {
+            double rms = norms[i] / Math.Sqrt(Math.Max(1, gradients.Gradients[i].numel()));
+            scales[i] = rms <= c ? 1 : c / rms;
+        }
+        return ClipDecision.PerGradient(gradients.TotalNorm(2), scales);
+    }
+}

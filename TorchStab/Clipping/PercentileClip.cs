@@ -1,0 +1,41 @@
+namespace TorchStab.Clipping;
+
+/// <summary>AutoClip: the global norm is clipped to a percentile of those seen, of the latest <paramref name="window"/> ones here.</summary>
+internal sealed class PercentileClip(double percentile, int window) : GradientClip
+{
+    private readonly List<double> _seen = [];
+    private int _next;
+
+    internal override bool HasMemory => true;
+
+    internal override ClipDecision Decide(GradientSet gradients)
+    {
+        double norm = gradients.TotalNorm(2);
+        if (!double.IsFinite(norm)) return ClipDecision.Uniform(norm, 1, gradients.Count);
+        if (_seen.Count < window) _seen.Add(norm);
+        else _seen[_next] = norm;
+        _next = (_next + 1) % window;
+        return ClipDecision.Uniform(norm, GlobalNormClip.Scale(norm, Quantile(), 1e-6), gradients.Count);
+    }
+
+    internal override void SaveMemory(BinaryWriter writer)
+    {
+        writer.Write(_next);
+        Memory.Write(writer, _seen);
+    }
+
+    internal override void LoadMemory(BinaryReader reader)
+    {
+        _next = reader.ReadInt32();
+        Memory.Read(reader, _seen);
+    }
+
+    // Linear between neighbours, as numpy.percentile.
+    private double Quantile()
+    {
+        double[] sorted = [.. _seen.Order()];
+        double position = percentile / 100 * (sorted.Length - 1);
+        int below = (int)position;
+        return below + 1 < sorted.Length ? sorted[below] + (position - below) * (sorted[below + 1] - sorted[below]) : sorted[^1];
+    }
+}

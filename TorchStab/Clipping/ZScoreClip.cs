@@ -1,0 +1,64 @@
+namespace TorchStab.Clipping;
+
+/// <summary>
+/// ZClip: an outlier among the global norms so far, by its z-score, is clipped to μ + (z*)²σ/z. Mean and variance are running averages
+/// fed with the clipped norm, so that a spike does not raise what counts as normal.
+/// </summary>
+internal sealed class ZScoreClip(double alpha, double zThreshold, int warmup, double? maxNorm) : GradientClip
+{
+    // The two epsilons of the authors' code: against σ = 0 and, as in PyTorch, against a norm of 0.
+    private const double SigmaEps = 1e-6, NormEps = 1e-6;
+    private readonly List<double> _first = [];
+    private double _mean, _variance;
+    private bool _warm;
+
+    internal override bool HasMemory => true;
+
+    internal override ClipDecision Decide(GradientSet gradients)
+    {
+        double norm = gradients.TotalNorm(2);
+        if (!double.IsFinite(norm)) return ClipDecision.Uniform(norm, 1, gradients.Count);
+        double? threshold = _warm ? Threshold(norm) : null;
+        Remember(threshold ?? norm);
+        double bound = Math.Min(threshold ?? norm, maxNorm ?? double.PositiveInfinity);
+        return ClipDecision.Uniform(norm, norm > bound ? bound / (norm + NormEps) : 1, gradients.Count);
+    }
+
+    internal override void SaveMemory(BinaryWriter writer)
+    {
+        writer.Write(_warm);
+        writer.Write(_mean);
+        writer.Write(_variance);
+        Memory.Write(writer, _first);
+    }
+
+    internal override void LoadMemory(BinaryReader reader)
+    {
+        _warm = reader.ReadBoolean();
+        _mean = reader.ReadDouble();
+        _variance = reader.ReadDouble();
+        Memory.Read(reader, _first);
+    }
+
+    private double? Threshold(double norm)
+    {
+        double sigma = Math.Sqrt(_variance), z = (norm - _mean) / (sigma + SigmaEps);
+        return z > zThreshold ? _mean + zThreshold * sigma * (zThreshold / z) : null;
+    }
+
+    private void Remember(double norm)
+    {
+        if (_warm)
+        {
+            _mean = alpha * _mean + (1 - alpha) * norm;
+            _variance = alpha * _variance + (1 - alpha) * (norm - _mean) * (norm - _mean);
+            return;
+        }
+        _first.Add(norm);
+        if (_first.Count < warmup) return;
+        _mean = _first.Average();
+        _variance = _first.Average(n => (n - _mean) * (n - _mean));
+        _first.Clear();
+        _warm = true;
+    }
+}

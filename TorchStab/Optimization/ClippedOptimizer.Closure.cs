@@ -1,0 +1,58 @@
+using System.Runtime.ExceptionServices;
+using TorchStab.Optimization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+public partial class ClippedOptimizer
+{
+    /// <summary>
+    /// One step of an optimizer that calls the closure from native code. Nothing may be thrown through that, and it cannot be told to
+    /// stop; but it stops by itself where all gradients are zero.
+    /// </summary>
+    private Tensor StepWithin(Func<Tensor> closure)
+    {
+        using var before = new ParameterSnapshot(parameters());
+        StepGuard.Verdict? verdict = null;
+        ExceptionDispatchInfo? failure = null;
+        var loss = _inner.step(() =>
+        {
+            try
+            {
+                if (failure is null) return Evaluate(closure, ref verdict);
+            }
+            catch (Exception e)
+            {
+                failure = ExceptionDispatchInfo.Capture(e);
+            }
+            Gradients.Clear(parameters(), setToNone: true);
+            return zeros(1).DetachFromDisposeScope();
+        });
+        try
+        {
+            if (failure is not null || (verdict is { FirstNonFinite: not null } && !_guard.Policy.Admits)) before.Restore();
+            failure?.Throw();
+            if (verdict is not null) _guard.Record(verdict);
+            return loss;
+        }
+        catch
+        {
+            loss?.Dispose();
+            throw;
+        }
+    }
+
+    // The verdict of a step is its first evaluation's that is not finite, else that of the one clipped hardest.
+    private Tensor Evaluate(Func<Tensor> closure, ref StepGuard.Verdict? verdict)
+    {
+        var loss = closure();
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var gradients = Collect();
+        var now = _guard.Examine(gradients, Clip.Order, Clip.Decide);
+        if (verdict is null || (verdict.FirstNonFinite is null && (now.FirstNonFinite is not null || now.Coefficient < verdict.Coefficient))) verdict = now;
+        if (now.Decision is { } decision && (verdict.FirstNonFinite is null || _guard.Policy.Admits)) Apply(decision, gradients);
+        else Gradients.Clear(parameters(), setToNone: true);
+        return loss;
+    }
+}

@@ -1,0 +1,68 @@
+using TorchSharp.Modules;
+using TorchStab.Optimization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+public partial class ClippedOptimizer
+{
+    private OptimizerHelper Managed => _inner as OptimizerHelper
+        ?? throw new InvalidOperationException($"{_inner.GetType().Name} keeps its state in native code, out of reach.");
+
+    /// <summary>The inner optimizer's options and state, by reference.</summary>
+    /// <exception cref="InvalidOperationException">The inner optimizer has none that could be reached (LBFGS).</exception>
+    public StateDictionary state_dict() => Managed.state_dict();
+
+    /// <summary>Loads options and state into the inner optimizer.</summary>
+    /// <inheritdoc cref="state_dict" path="/exception"/>
+    public void load_state_dict(StateDictionary state_dict) => Managed.load_state_dict(state_dict);
+
+    /// <summary>Saves the inner optimizer's state in its own format, which it loads alone too; the memory of the rule follows.</summary>
+    /// <param name="location">The file to write.</param>
+    /// <inheritdoc cref="state_dict" path="/exception"/>
+    public void save_state_dict(string location)
+    {
+        using var writer = new BinaryWriter(File.Create(location));
+        save_state_dict(writer);
+    }
+
+    /// <inheritdoc cref="save_state_dict(string)"/>
+    /// <param name="writer">Where to write.</param>
+    public void save_state_dict(BinaryWriter writer)
+    {
+        if (Managed is ClippingAwareOptimizer own) own.save_state_dict(writer);
+        else Managed.save_state_dict(writer);
+        Clip.SaveMemory(writer);
+    }
+
+    /// <summary>Loads what <see cref="save_state_dict(string)"/> or the inner optimizer alone has saved; then the rule's memory stays as it is.</summary>
+    /// <param name="location">The file to read.</param>
+    /// <inheritdoc cref="state_dict" path="/exception"/>
+    public void load_state_dict(string location)
+    {
+        using var reader = new BinaryReader(File.OpenRead(location));
+        load_state_dict(reader);
+    }
+
+    /// <inheritdoc cref="load_state_dict(string)"/>
+    /// <param name="reader">Where to read.</param>
+    public void load_state_dict(BinaryReader reader)
+    {
+        if (Managed is ClippingAwareOptimizer own) own.load_state_dict(reader);
+        else Managed.load_state_dict(reader);
+        StateFile.ReadMemory(reader, Clip);
+    }
+
+    /// <inheritdoc cref="ClippingAwareOptimizer.rebind(nn.Module)"/>
+    /// <exception cref="InvalidOperationException">The inner optimizer is <c>torch.optim</c>'s, which finds state by native handle only.</exception>
+    public void rebind(nn.Module model)
+    {
+        if (_inner is not ClippingAwareOptimizer own)
+            throw new InvalidOperationException($"torch.optim's {_inner.GetType().Name} finds its state by native handle and cannot be re-bound; " +
+                "use stab.optim's optimizers, or move the model before making the optimizer.");
+        own.rebind(model);
+        if (_names.Count == 0) return;
+        _names.Clear();
+        Name(model.named_parameters());
+    }
+}

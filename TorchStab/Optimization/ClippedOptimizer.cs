@@ -1,0 +1,142 @@
+using TorchSharp.Modules;
+using TorchStab.Clipping;
+using TorchStab.Optimization;
+using static TorchSharp.torch;
+using static TorchSharp.torch.optim;
+
+namespace TorchStab.Modules;
+
+/// <summary>Any <c>torch.optim</c> optimizer with clipping and a check for NaN before each of its steps: <see cref="stab.optim"/>.</summary>
+public partial class ClippedOptimizer : Optimizer, IClippedStep
+{
+    private readonly Optimizer _inner;
+    private readonly StepGuard _guard;
+    private readonly IReadOnlyList<Parameter>? _native; // handles of its own that a native optimizer gave out
+    private readonly Dictionary<IntPtr, string> _names = [];
+
+    /// <summary>As <c>stab.optim.ClippedOptimizer</c>.</summary>
+    public ClippedOptimizer(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite = null,
+        IEnumerable<(string name, Parameter parameter)>? named_parameters = null) : base(IntPtr.Zero)
+    {
+        ArgumentNullException.ThrowIfNull(inner);
+        ArgumentNullException.ThrowIfNull(clip);
+        _inner = inner;
+        Clip = clip;
+        _guard = new StepGuard(nonFinite);
+        if (inner is not OptimizerHelper) _native = [.. inner.parameters().Select(p => (Parameter)p.DetachFromDisposeScope())];
+        Name(named_parameters);
+    }
+
+    /// <inheritdoc/>
+    public StepReport LastStep => _guard.Last;
+
+    /// <inheritdoc/>
+    public StepCounters Counters => _guard.Counters;
+
+    /// <inheritdoc cref="ClippingAwareOptimizer.NonFinite"/>
+    public NonFinitePolicy NonFinite
+    {
+        get => _guard.Policy;
+        set => _guard.Policy = value ?? throw new ArgumentNullException(nameof(value));
+    }
+
+    /// <summary>The rule.</summary>
+    public GradientClip Clip { get; }
+
+    /// <summary>The inner optimizer's groups: learning-rate schedulers drive these.</summary>
+    public override IEnumerable<ILearningRateController> ParamGroups => _inner.ParamGroups;
+
+    /// <summary>The inner optimizer.</summary>
+    protected Optimizer Inner => _inner;
+
+    /// <inheritdoc cref="ClippingAwareOptimizer.accumulate"/>
+    /// <exception cref="InvalidOperationException">The inner optimizer calls the closure itself (LBFGS): there is nothing to average.</exception>
+    public void accumulate(int passes)
+    {
+        if (_inner is LBFGS && passes > 1) throw new InvalidOperationException("LBFGS calls its closure itself, several times a step; accumulate inside the closure.");
+        _guard.Accumulate(passes);
+    }
+
+    /// <summary>Clips the gradients, in place, checks them, and lets the inner optimizer step.</summary>
+    /// <param name="closure">
+    /// Computes the loss and its gradients. LBFGS needs it and calls it several times: every time the gradients are clipped, and if one
+    /// is not finite, the parameters are put back to where the step began. An exception in it comes out of here.
+    /// </param>
+    /// <returns>What the closure returned, or null.</returns>
+    /// <exception cref="InvalidOperationException">A gradient is sparse, or not finite and <see cref="NonFinite"/> does not let it pass.</exception>
+    public override Tensor step(Func<Tensor>? closure = null)
+    {
+        if (_inner is LBFGS) return StepWithin(closure ?? throw new ArgumentNullException(nameof(closure), "LBFGS evaluates the loss several times a step."));
+        Tensor? loss = null;
+        if (closure is not null)
+            using (enable_grad()) loss = closure();
+        if (_guard.CompletesWindow() && ClipGradients()) _inner.step();
+        return loss!;
+    }
+
+    /// <summary>Sets every gradient to null: parameters without one stay as they are, even under momentum.</summary>
+    public override void zero_grad() => zero_grad(true);
+
+    /// <inheritdoc cref="ClippingAwareOptimizer.zero_grad(bool)"/>
+    public void zero_grad(bool set_to_none = true)
+    {
+        if (!_guard.InsideWindow) Gradients.Clear(parameters(), set_to_none);
+    }
+
+    /// <summary>The inner optimizer's parameters.</summary>
+    public override IEnumerable<Parameter> parameters() => _native ?? _inner.parameters();
+
+    /// <summary>Adds a group to the inner optimizer.</summary>
+    public override void add_param_group(ParamGroup param_group) => _inner.add_param_group(param_group);
+
+    /// <summary>Disposes the inner optimizer too.</summary>
+    protected override void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        if (!disposing) return;
+        foreach (var p in _native ?? []) p.Dispose();
+        _inner.Dispose();
+    }
+
+    private bool ClipGradients()
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var gradients = Collect();
+        if (_guard.Judge(gradients, Clip.Order, Clip.Decide) is not { } decision) return false;
+        Apply(decision, gradients);
+        return true;
+    }
+
+    private static void Apply(ClipDecision decision, GradientSet gradients)
+    {
+        for (int i = 0; i < gradients.Count; i++)
+            (decision.Coefficients[i] with { Scale = decision.Coefficients[i].Scale * gradients.Average }).ApplyInPlace(gradients.Gradients[i]);
+    }
+
+    private GradientSet Collect()
+    {
+        var (having, gradients, names) = (new List<Parameter>(), new List<Tensor>(), new List<string>());
+        int i = -1;
+        foreach (var p in parameters())
+        {
+            i++;
+            string name = _names.TryGetValue(p.Handle, out string? known) ? known : $"parameter {i}";
+            if (p.grad is not { } gradient) continue;
+            having.Add(p);
+            gradients.Add(GradientSet.Dense(gradient, name));
+            names.Add(name);
+        }
+        return new(having, gradients, names, 1.0 / _guard.Window);
+    }
+
+    // A native optimizer's parameters are other objects than the caller's: there the order tells.
+    private void Name(IEnumerable<(string name, Parameter parameter)>? named)
+    {
+        if (named is null) return;
+        var list = named.ToList();
+        if (_native is not null && _native.Count != list.Count)
+            throw new ArgumentException($"expected the names of the optimizer's {_native.Count} parameters, got {list.Count}", nameof(named));
+        for (int i = 0; i < list.Count; i++) _names[(_native is null ? list[i].parameter : _native[i]).Handle] = list[i].name;
+    }
+}

@@ -1,0 +1,135 @@
+using TorchSharp.Modules;
+using TorchStab.Optimization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+public abstract partial class ClippingAwareOptimizer
+{
+    private ScalarType? _momentDtype;
+
+    /// <summary>
+    /// The dtype of the state; null (default): the parameters'. Float32 is for parameters of a half type: their moments then keep the
+    /// digits that a small step needs. Setting it converts the state.
+    /// </summary>
+    /// <exception cref="ArgumentException">Not a floating dtype.</exception>
+    public ScalarType? MomentDtype
+    {
+        get => _momentDtype;
+        set
+        {
+            if (value is not (null or ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64))
+                throw new ArgumentException($"expected a floating dtype, got {value}", nameof(value));
+            _momentDtype = value;
+            foreach (var slot in _slots.SelectMany(s => s)) slot.State.Convert(value);
+        }
+    }
+
+    /// <summary>The name that the files of <c>torch.optim</c>'s optimizer of this kind begin with.</summary>
+    private protected virtual string FileName => GetType().Name;
+
+    /// <summary>Saves options and state, in the format of <c>torch.optim</c>'s optimizer of the same name, which loads it.</summary>
+    /// <param name="location">The file to write.</param>
+    public new void save_state_dict(string location)
+    {
+        using var writer = new BinaryWriter(File.Create(location));
+        save_state_dict(writer);
+    }
+
+    /// <inheritdoc cref="save_state_dict(string)"/>
+    public new void save_state_dict(BinaryWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        StateFile.Write(writer, FileName, state_dict());
+        Clip?.SaveMemory(writer);
+    }
+
+    /// <summary>Loads options and state from a file of this optimizer or of <c>torch.optim</c>'s of the same name. Thresholds stay.</summary>
+    /// <param name="location">The file to read.</param>
+    /// <exception cref="InvalidDataException">A file of another optimizer.</exception>
+    /// <exception cref="ArgumentException">Another number of groups or parameters, other shapes or dtypes. Nothing is changed then.</exception>
+    public new void load_state_dict(string location)
+    {
+        using var reader = new BinaryReader(File.OpenRead(location));
+        load_state_dict(reader);
+    }
+
+    /// <inheritdoc cref="load_state_dict(string)"/>
+    public new void load_state_dict(BinaryReader reader)
+    {
+        ArgumentNullException.ThrowIfNull(reader);
+        var slots = _slots.SelectMany(s => s).ToList();
+        var options = _parameter_groups.Select(_ => NewOptions()).ToList();
+        var states = _slots.SelectMany((s, g) => s.Select(slot => InitialState(slot.Parameter, (ClipOptions)_parameter_groups[g].Options))).ToList();
+        try
+        {
+            StateFile.Read(reader, FileName, options, states);
+            for (int g = 0; g < options.Count; g++) _parameter_groups[g].Options.LoadStateDict(options[g]);
+            for (int i = 0; i < slots.Count; i++) slots[i].State.LoadStateDict(states[i]);
+        }
+        finally
+        {
+            foreach (var state in states) state.Dispose();
+        }
+        StateFile.ReadMemory(reader, Clip);
+    }
+
+    /// <summary>Copies options and state of another optimizer of this kind, TorchStab's or <c>torch.optim</c>'s. Thresholds stay.</summary>
+    /// <param name="state_dict">What its <c>state_dict()</c> returned.</param>
+    /// <exception cref="ArgumentException">Another number of groups or parameters.</exception>
+    /// <exception cref="InvalidOperationException">Of another kind of optimizer, or of other shapes. Nothing is changed then.</exception>
+    public override void load_state_dict(StateDictionary state_dict)
+    {
+        ArgumentNullException.ThrowIfNull(state_dict);
+        var own = this.state_dict();
+        StateFile.Match(state_dict.Options.Count, own.Options.Count, "parameter groups");
+        StateFile.Match(state_dict.State.Count, own.State.Count, "states");
+        for (int i = 0; i < own.State.Count; i++) ((MomentState)own.State[i]).Check(state_dict.State[i]);
+        base.load_state_dict(state_dict);
+    }
+
+    /// <summary>The options of every group and the state of every parameter, by reference.</summary>
+    public override StateDictionary state_dict()
+    {
+        IndexState();
+        return base.state_dict();
+    }
+
+    /// <summary>
+    /// Continues with the parameters that took the place of those it had: after <c>model.to(device or dtype)</c>, after a layer was
+    /// swapped or folded. State moves along, converted to the new device and dtype. By name where the optimizer was built from named
+    /// parameters: names that are gone leave it, a parameter of another shape starts anew. Without names by position.
+    /// </summary>
+    /// <param name="model">The model whose parameters the optimizer was built from.</param>
+    /// <exception cref="ArgumentException">No name in common; without names, another number of parameters or other shapes. Nothing is changed then.</exception>
+    public void rebind(nn.Module model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        rebind(model.named_parameters());
+    }
+
+    /// <inheritdoc cref="rebind(nn.Module)"/>
+    /// <param name="named_parameters">The parameters in place now.</param>
+    public void rebind(IEnumerable<(string name, Parameter parameter)> named_parameters)
+    {
+        ArgumentNullException.ThrowIfNull(named_parameters);
+        var replacements = Rebinding.Match(_slots, [.. named_parameters]);
+        for (int g = 0; g < _slots.Count; g++)
+        {
+            foreach (var slot in _slots[g])
+                if (!replacements.ContainsKey(slot)) slot.State.Dispose();
+            _slots[g].RemoveAll(s => !replacements.ContainsKey(s));
+            foreach (var slot in _slots[g]) Rebind(slot, replacements[slot], (ClipOptions)_parameter_groups[g].Options);
+            _parameter_groups[g].Parameters = _slots[g].ConvertAll(s => s.Parameter);
+        }
+        IndexState();
+    }
+
+    private static void Rebind(ParameterSlot slot, Parameter parameter, ClipOptions options)
+    {
+        bool same = slot.Shape.SequenceEqual(parameter.shape);
+        slot.Bind(parameter);
+        if (same) slot.State.Rebind(parameter);
+        else slot.State.Restart(parameter, options);
+    }
+}

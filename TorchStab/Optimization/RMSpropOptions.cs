@@ -1,0 +1,95 @@
+using TorchSharp.Modules;
+using TorchStab.Clipping;
+using Hosts = TorchSharp.Modules;
+
+namespace TorchStab.Modules;
+
+public sealed partial class RMSprop
+{
+    /// <summary>Options of a group of <see cref="RMSprop"/>; what is null takes the optimizer's value.</summary>
+    public sealed class Options : ClipOptions
+    {
+        /// <summary>Decay of the running mean of squared gradients.</summary>
+        public double? alpha { get; set; }
+
+        /// <summary>Added to the denominator.</summary>
+        public double? eps { get; set; }
+
+        /// <summary>L2 penalty.</summary>
+        public double? weight_decay { get; set; }
+
+        /// <summary>How much of the running sum of updates stays.</summary>
+        public double? momentum { get; set; }
+
+        /// <summary>Whether to divide by an estimate of the variance instead of the second moment.</summary>
+        public bool? centered { get; set; }
+
+        /// <summary>Whether to climb instead of to descend.</summary>
+        public bool? maximize { get; set; }
+
+        /// <inheritdoc/>
+        public override void SaveStateDict(BinaryWriter writer)
+        {
+            base.SaveStateDict(writer);
+            writer.Write(maximize!.Value);
+            foreach (double? value in new[] { momentum, alpha, eps, weight_decay }) writer.Write(value!.Value);
+            writer.Write(centered!.Value);
+        }
+
+        /// <inheritdoc/>
+        public override void LoadStateDict(BinaryReader reader)
+        {
+            base.LoadStateDict(reader);
+            maximize = reader.ReadBoolean();
+            (momentum, alpha, eps, weight_decay) = (reader.ReadDouble(), reader.ReadDouble(), reader.ReadDouble(), reader.ReadDouble());
+            centered = reader.ReadBoolean();
+        }
+
+        /// <summary>Copies the options of another RMSprop, TorchStab's or TorchSharp's.</summary>
+        public override void LoadStateDict(OptimizerOptions source)
+        {
+            (alpha, eps, weight_decay, momentum, centered, maximize) = source switch
+            {
+                Options o => (o.alpha, o.eps, o.weight_decay, o.momentum, o.centered, o.maximize),
+                Hosts.RMSProp.Options o => (o.alpha, o.eps, o.weight_decay, o.momentum, o.centered, o.maximize),
+                _ => throw new InvalidOperationException($"expected the options of RMSprop, got {source.GetType().FullName}"),
+            };
+            base.LoadStateDict(source);
+        }
+
+        internal static Options New(double? lr, double? alpha, double? eps, double? weight_decay, double? momentum, bool? centered, bool? maximize,
+            double? clipnorm, double? clipvalue, double? global_clipnorm) => new()
+            {
+                LearningRate = lr,
+                alpha = alpha,
+                eps = eps,
+                weight_decay = weight_decay,
+                momentum = momentum,
+                centered = centered,
+                maximize = maximize,
+                clipnorm = clipnorm,
+                clipvalue = clipvalue,
+                global_clipnorm = global_clipnorm,
+            };
+
+        internal override void FillFrom(ClipOptions defaults)
+        {
+            var d = (Options)defaults;
+            alpha ??= d.alpha;
+            eps ??= d.eps;
+            weight_decay ??= d.weight_decay;
+            momentum ??= d.momentum;
+            centered ??= d.centered;
+            maximize ??= d.maximize;
+        }
+
+        internal override void Validate()
+        {
+            base.Validate();
+            Require(eps >= 0, $"Invalid epsilon value: {Numbers.Text(eps)}", nameof(eps));
+            Require(momentum >= 0, $"Invalid momentum value: {Numbers.Text(momentum)}", nameof(momentum));
+            Require(weight_decay >= 0, $"Invalid weight_decay value: {Numbers.Text(weight_decay)}", nameof(weight_decay));
+            Require(alpha >= 0, $"Invalid alpha value: {Numbers.Text(alpha)}", nameof(alpha));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using Hosts = TorchSharp.Modules;
+
+namespace TorchStab.Modules;
+
+public sealed partial class RMSprop
+{
+    /// <summary>What <see cref="RMSprop"/> remembers of a parameter, by PyTorch's names.</summary>
+    public sealed class State : MomentState
+    {
+        /// <summary>Updates so far.</summary>
+        public long step;
+
+        /// <summary>The running mean of squared gradients.</summary>
+        public Tensor square_avg = null!;
+
+        /// <summary>The running sum of updates; null without momentum.</summary>
+        public Tensor? momentum_buffer;
+
+        /// <summary>The running mean of gradients; null unless centered.</summary>
+        public Tensor? grad_avg;
+
+        internal State(Parameter parameter) : base(parameter) { }
+
+        /// <summary>Zeros, each only where the options need it.</summary>
+        public override void Initialize(OptimizerOptions options)
+        {
+            if (square_avg is not null) Dispose();
+            var o = (Options)options;
+            step = 0;
+            square_avg = Zeros();
+            momentum_buffer = o.momentum > 0 ? Zeros() : null;
+            grad_avg = o.centered == true ? Zeros() : null;
+        }
+
+        /// <summary>Writes what <c>torch.optim.RMSProp</c> writes.</summary>
+        public override void SaveStateDict(BinaryWriter writer)
+        {
+            writer.Write(step);
+            square_avg.Save(writer);
+            SaveConditionalStateTensor(writer, momentum_buffer);
+            SaveConditionalStateTensor(writer, grad_avg);
+        }
+
+        /// <summary>Reads what <c>torch.optim.RMSProp</c> writes.</summary>
+        public override void LoadStateDict(BinaryReader reader)
+        {
+            step = reader.ReadInt64();
+            TensorExtensionMethods.Load(square_avg, reader);
+            Load(reader, ref momentum_buffer);
+            Load(reader, ref grad_avg);
+        }
+
+        /// <summary>Copies the state of another RMSprop, TorchStab's or TorchSharp's.</summary>
+        public override void LoadStateDict(OptimizerState source)
+        {
+            Check(source);
+            var (steps, square, momentum, mean) = Parts(source);
+            Dispose();
+            step = steps;
+            square_avg = Copy(square)!;
+            momentum_buffer = Copy(momentum);
+            grad_avg = Copy(mean);
+        }
+
+        /// <inheritdoc/>
+        public override bool ApproximatelyEquals(OptimizerState other) => other is State s && step == s.step
+            && Same(square_avg, s.square_avg) && Same(momentum_buffer, s.momentum_buffer) && Same(grad_avg, s.grad_avg);
+
+        internal override void Check(OptimizerState source)
+        {
+            var (_, square, momentum, mean) = Parts(source);
+            Require(square, momentum, mean);
+        }
+
+        /// <summary>The momentum buffer; zeros where momentum was turned on after construction.</summary>
+        internal Tensor Buffer() => momentum_buffer ??= Zeros();
+
+        /// <summary>The mean of gradients; zeros where centering was turned on after construction.</summary>
+        internal Tensor Mean() => grad_avg ??= Zeros();
+
+        private protected override void Map(Func<Tensor, Tensor> change)
+        {
+            square_avg = change(square_avg);
+            momentum_buffer = momentum_buffer is null ? null : change(momentum_buffer);
+            grad_avg = grad_avg is null ? null : change(grad_avg);
+        }
+
+        private static (long Step, Tensor Square, Tensor? Momentum, Tensor? Mean) Parts(OptimizerState source) => source switch
+        {
+            State s => (s.step, s.square_avg, s.momentum_buffer, s.grad_avg),
+            Hosts.RMSProp.State s => (s.step, s.square_avg, s.momentum_buffer, s.grad_avg),
+            _ => throw Foreign(source, "RMSprop"),
+        };
+    }
+}

@@ -1,0 +1,58 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using Hosts = TorchSharp.Modules;
+
+namespace TorchStab.Modules;
+
+public sealed partial class SGD
+{
+    /// <summary>What <see cref="SGD"/> remembers of a parameter, by PyTorch's name.</summary>
+    public sealed class State : MomentState
+    {
+        /// <summary>The running sum of gradients; null without momentum and before the first update.</summary>
+        public Tensor? momentum_buffer;
+
+        internal State(Parameter parameter) : base(parameter) { }
+
+        /// <summary>Forgets the buffer.</summary>
+        public override void Initialize(OptimizerOptions options)
+        {
+            momentum_buffer?.Dispose();
+            momentum_buffer = null;
+        }
+
+        /// <summary>Writes what <c>torch.optim.SGD</c> writes.</summary>
+        public override void SaveStateDict(BinaryWriter writer) => SaveConditionalStateTensor(writer, momentum_buffer);
+
+        /// <summary>Reads what <c>torch.optim.SGD</c> writes.</summary>
+        public override void LoadStateDict(BinaryReader reader) => Load(reader, ref momentum_buffer);
+
+        /// <summary>Copies the state of another SGD, TorchStab's or TorchSharp's.</summary>
+        public override void LoadStateDict(OptimizerState source)
+        {
+            Check(source);
+            var copy = Copy(Buffer(source));
+            momentum_buffer?.Dispose();
+            momentum_buffer = copy;
+        }
+
+        /// <inheritdoc/>
+        public override bool ApproximatelyEquals(OptimizerState other) => other is State s && Same(momentum_buffer, s.momentum_buffer);
+
+        internal override void Check(OptimizerState source) => Require(Buffer(source));
+
+        /// <summary>The buffer after another gradient: the first one is that gradient itself.</summary>
+        internal Tensor Accumulate(Tensor gradient, double momentum, double dampening) => momentum_buffer is null
+            ? momentum_buffer = Copy(gradient)!
+            : momentum_buffer.mul_(momentum).add_(gradient, alpha: 1 - dampening);
+
+        private protected override void Map(Func<Tensor, Tensor> change) => momentum_buffer = momentum_buffer is null ? null : change(momentum_buffer);
+
+        private static Tensor? Buffer(OptimizerState source) => source switch
+        {
+            State s => s.momentum_buffer,
+            Hosts.SGD.State s => s.momentum_buffer,
+            _ => throw Foreign(source, "SGD"),
+        };
+    }
+}
