@@ -1,0 +1,61 @@
+namespace TorchStab.Tests.Support;
+
+/// <summary>
+/// TorchStab as its users get it: packed, and restored by small projects in a temporary folder, offline, from that package
+/// and from the packages that building these tests restored.
+/// </summary>
+public sealed class PackedLibrary : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("torchstab").FullName;
+
+    public PackedLibrary()
+    {
+        DotNet.Succeed(Repository.Root, "pack", "TorchStab", "--no-build", "-c", Repository.Configuration, "-o", Path.Combine(_folder, "feed"));
+        Directory.CreateDirectory(Path.Combine(_folder, "packages"));
+        File.WriteAllText(Path.Combine(_folder, "nuget.config"), $"""
+            <configuration>
+              <config><add key="globalPackagesFolder" value="packages" /></config>
+              <packageSources><clear /><add key="feed" value="feed" /></packageSources>
+              <fallbackPackageFolders><clear /><add key="cache" value="{PackageCache}" /></fallbackPackageFolders>
+            </configuration>
+            """);
+    }
+
+    /// <summary>Where NuGet unpacked the packages of this build.</summary>
+    public static string PackageCache => Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+        ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+
+    /// <summary>TorchSharp's library as it was released.</summary>
+    public static string OriginalLibrary => Path.Combine(PackageCache, "torchsharp", "0.107.0", "runtimes", "linux-x64", "native", "libLibTorchSharp.so");
+
+    /// <summary>Makes a console project that references the package and, unless told otherwise, libtorch for the CPU.</summary>
+    /// <returns>Its folder.</returns>
+    public string NewProject(string name, string program, bool backend = true)
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(_folder, name)).FullName;
+        File.WriteAllText(Path.Combine(folder, name + ".csproj"), $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <OutputType>Exe</OutputType>
+                <TargetFramework>net10.0</TargetFramework>
+                <ImplicitUsings>enable</ImplicitUsings>
+                <Nullable>enable</Nullable>
+                <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+                <UseAppHost>false</UseAppHost>
+                <CreateHardLinksForCopyLocalIfPossible>true</CreateHardLinksForCopyLocalIfPossible>
+                <CreateHardLinksForPublishFilesIfPossible>true</CreateHardLinksForPublishFilesIfPossible>
+              </PropertyGroup>
+              <ItemGroup>
+                <PackageReference Include="TorchStab" Version="*" />
+                <PackageReference Include="TorchSharp-cpu" Version="0.107.0" Condition="{backend.ToString().ToLowerInvariant()}" />
+                <PackageReference Include="SharpZipLib" Version="1.4.2" />
+                <PackageReference Include="SkiaSharp" Version="3.119.4" />
+              </ItemGroup>
+            </Project>
+            """);
+        File.WriteAllText(Path.Combine(folder, "Program.cs"), program);
+        return folder;
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+}
