@@ -1,0 +1,73 @@
+using TorchStab.Tests.Support;
+
+namespace TorchStab.Tests.Architecture;
+
+/// <summary>
+/// The flow, one way: façade, module, functional maths, dispatch, kernel; Diagnostics and Surgery on top. Each rule says what a
+/// folder may not contain, so a new file is held to it by where it stands.
+/// </summary>
+public class LayerTests
+{
+    [Fact]
+    public void Kernels_know_no_TorchSharp_type()
+    {
+        None(Library("Kernels"), @"\bTorchSharp\b|\btorch\.|\bTensor\b|\bTorchStab\.(Dispatch|Normalization|Optimization|Clipping)\b");
+    }
+
+    [Fact]
+    public void Only_Dispatch_turns_a_tensor_into_memory()
+    {
+        None(Library().Where(f => !In(f, "Dispatch", "Kernels")), @"\bunsafe\b|\bLibTorch\.|\bTHS\w+|\bDllImport\b|\bLibraryImport\b|\bNativeLibrary\.|\.bytes\b");
+    }
+
+    [Fact]
+    public void Native_exports_are_named_in_Dispatch_only_in_the_files_that_bind_them()
+    {
+        None(Library("Dispatch").Where(f => !f.Lines.Any(line => line.Contains("NativeLibrary", StringComparison.Ordinal))), @"\bDllImport\b|\bLibraryImport\b|\bNativeLibrary\.");
+    }
+
+    /// <summary>Outside of Dispatch a kernel's name stands only where a node hands an op's kernel types to it.</summary>
+    [Fact]
+    public void Only_Dispatch_and_autograd_nodes_name_kernels()
+    {
+        None(Library().Where(f => !In(f, "Dispatch", "Kernels") && !f.Path.EndsWith("Node.cs", StringComparison.Ordinal)), @"\bTorchStab\.Kernels\b|\b\w+Kernel\.\w");
+    }
+
+    [Fact]
+    public void Nobody_below_depends_on_Diagnostics_Surgery_or_Distributed()
+    {
+        None(Library().Where(f => f.Path.Count(c => c == '/') > 1 && !In(f, "Diagnostics", "Surgery", "Distributed")), @"\bTorchStab\.(Diagnostics|Surgery|Distributed)\b");
+    }
+
+    [Theory]
+    [InlineData("Normalization", "Optimization|Clipping|Recurrent")]
+    [InlineData("Initialization", "Optimization|Clipping|Recurrent|Normalization|Dispatch")]
+    [InlineData("Clipping", "Optimization|Recurrent|Normalization|Initialization")]
+    [InlineData("Dispatch", "Optimization|Clipping|Recurrent|Normalization|Initialization|Modules")]
+    public void Capabilities_do_not_know_those_beside_or_above_them(string folder, string others)
+    {
+        None(Library(folder), $@"\bTorchStab\.({others})\b");
+    }
+
+    [Fact]
+    public void Nothing_below_uses_the_facade()
+    {
+        None(Library().Where(f => f.Path.Count(c => c == '/') > 1), @"\bstab\.(nn|optim|distributed)\.");
+    }
+
+    [Fact]
+    public void The_facade_only_forwards()
+    {
+        var facade = Library().Where(f => Path.GetFileName(f.Path).StartsWith("stab.", StringComparison.Ordinal)).ToArray();
+        Assert.NotEmpty(facade);
+        None(facade, @"\b(if|for|foreach|while|switch|return|throw|try|lock|var)\b");
+        SourceFile.AssertNone(facade.SelectMany(f => f.Bodies()).Select(b => b.Where));
+    }
+
+    private static IEnumerable<SourceFile> Library(string folder = "") => SourceFile.In(Path.Combine("TorchStab", folder));
+
+    private static bool In(SourceFile file, params string[] folders) =>
+        folders.Any(folder => file.Path.StartsWith($"TorchStab/{folder}/", StringComparison.Ordinal));
+
+    private static void None(IEnumerable<SourceFile> files, string pattern) => SourceFile.AssertNone(files.SelectMany(f => f.Find(pattern)));
+}
