@@ -14,7 +14,7 @@ internal sealed class CommandLine
     private readonly Option<Init> _init = SampleOptions.OneOf("--init", Init.Xavier, "Initialization, by default He before ReLUs and Xavier otherwise (normal001: N(0, 0.01²))");
     private readonly Option<ClipMode> _clip = SampleOptions.OneOf("--clip", ClipMode.Global, "Gradient clipping: each value, each tensor's norm, or the norm of all");
     private readonly Option<double> _threshold = SampleOptions.Positive("--clip-threshold", 1, "What --clip bounds to");
-    private readonly Option<OptimizerKind> _optimizer = SampleOptions.OneOf("--optimizer", OptimizerKind.Adam, "Of all networks");
+    private readonly Option<OptimizerKind> _optimizer = SampleOptions.OneOf("--optimizer", OptimizerKind.Adam, "Of all networks (sgd with momentum 0.9)");
     private readonly Option<double> _lr = SampleOptions.Positive("--lr", 1e-3, "Learning rate");
     private readonly Option<int> _batch = SampleOptions.Whole("--batch", 100, 2, "Images of a step");
     private readonly Option<int> _epochs = SampleOptions.Whole("--epochs", 12, 1, $"Passes over the training images; {QuickEpochs} with --quick");

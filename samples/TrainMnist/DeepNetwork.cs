@@ -35,8 +35,9 @@ internal sealed class DeepNetwork : Module<Tensor, Tensor>
 
     private static Module<Tensor, Tensor>? NewNorm(NetworkSettings settings) => settings.Norm switch
     {
-        Norm.Batch => BatchNorm1d(settings.Width),
+        Norm.Batch => stab.nn.BatchNorm1d(settings.Width),
         Norm.Layer => stab.nn.LayerNorm(settings.Width),
+        Norm.RMS => stab.nn.RMSNorm(settings.Width),
         _ => null,
     };
 

@@ -1,22 +1,46 @@
-using TorchSharp;
-using TorchSharp.Modules;
-using static TorchSharp.torch.optim;
+using TorchStab;
+using TorchStab.Modules;
+using static TorchSharp.torch;
+using Optimizer = TorchSharp.torch.optim.Optimizer;
+using Parameter = TorchSharp.Modules.Parameter;
 
 namespace TrainMnist;
 
+/// <summary>The optimizer of a network: TorchSharp's for the one without TorchStab, else TorchStab's, which clips in the same step.</summary>
 internal static class Optimizers
 {
-    public static Optimizer Create(NetworkSettings network, TrainingSettings training, IEnumerable<Parameter> parameters)
+    private const double Momentum = 0.9;
+
+    public static Optimizer Create(NetworkSettings network, TrainingSettings training, IEnumerable<Parameter> parameters) =>
+        network.Stabilized ? Stabilized(network, training, parameters) : Plain(training, parameters);
+
+    /// <summary>Whether the last step clipped; null for an optimizer that never does.</summary>
+    public static bool? Clipped(Optimizer optimizer) => (optimizer as ClippingAwareOptimizer)?.LastStep.Clipped;
+
+    private static Optimizer Stabilized(NetworkSettings network, TrainingSettings training, IEnumerable<Parameter> parameters)
+    {
+        double lr = training.LearningRate;
+        double? value = network.Clip == ClipMode.Value ? network.ClipThreshold : null;
+        double? norm = network.Clip == ClipMode.Norm ? network.ClipThreshold : null;
+        double? global = network.Clip == ClipMode.Global ? network.ClipThreshold : null;
+        return training.Optimizer switch
+        {
+            OptimizerKind.AdamW => stab.optim.AdamW(parameters, lr, clipnorm: norm, clipvalue: value, global_clipnorm: global),
+            OptimizerKind.SGD => stab.optim.SGD(parameters, lr, Momentum, clipnorm: norm, clipvalue: value, global_clipnorm: global),
+            OptimizerKind.RMSprop => stab.optim.RMSprop(parameters, lr, clipnorm: norm, clipvalue: value, global_clipnorm: global),
+            _ => stab.optim.Adam(parameters, lr, clipnorm: norm, clipvalue: value, global_clipnorm: global),
+        };
+    }
+
+    private static Optimizer Plain(TrainingSettings training, IEnumerable<Parameter> parameters)
     {
         double lr = training.LearningRate;
         return training.Optimizer switch
         {
-            OptimizerKind.AdamW => torch.optim.AdamW(parameters, lr),
-            OptimizerKind.SGD => torch.optim.SGD(parameters, lr, momentum: 0.9),
-            OptimizerKind.RMSprop => torch.optim.RMSProp(parameters, lr),
-            _ => torch.optim.Adam(parameters, lr),
+            OptimizerKind.AdamW => optim.AdamW(parameters, lr, weight_decay: 1e-2),
+            OptimizerKind.SGD => optim.SGD(parameters, lr, Momentum),
+            OptimizerKind.RMSprop => optim.RMSProp(parameters, lr),
+            _ => optim.Adam(parameters, lr),
         };
     }
-
-    public static bool? Clipped(Optimizer optimizer) => null;
 }

@@ -4,7 +4,7 @@ namespace TrainMnist;
 
 internal enum Activation { Sigmoid, Tanh, ReLU, LeakyReLU, SELU }
 
-internal enum Norm { None, Batch, Layer }
+internal enum Norm { None, Batch, Layer, RMS }
 
 internal enum Init { Default, Zeros, Normal001, Xavier, He, LSUV }
 
@@ -13,11 +13,12 @@ internal enum ClipMode { None, Value, Norm, Global }
 internal enum OptimizerKind { Adam, AdamW, SGD, RMSprop }
 
 /// <summary>One network of the comparison and how it is kept stable.</summary>
-internal sealed record NetworkSettings(string Name, Activation Activation, int Depth, int Width, Norm Norm, Init Init, ClipMode Clip, double ClipThreshold)
+internal sealed record NetworkSettings(string Name, Activation Activation, int Depth, int Width, Norm Norm, Init Init, ClipMode Clip, double ClipThreshold,
+    bool Stabilized = true)
 {
     /// <summary>The same network as TorchSharp makes it: default initialization, no normalization, no clipping.</summary>
     public NetworkSettings Without() =>
-        this with { Name = $"{Activation} without", Norm = Norm.None, Init = Init.Default, Clip = ClipMode.None };
+        this with { Name = $"{Activation} without", Norm = Norm.None, Init = Init.Default, Clip = ClipMode.None, Stabilized = false };
 }
 
 /// <summary>How every network of a run is trained.</summary>

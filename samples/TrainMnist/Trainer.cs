@@ -1,5 +1,6 @@
 using System.Globalization;
 using TorchSharp;
+using TorchStab;
 using TorchStab.Samples;
 using static TorchSharp.torch;
 using Optimizer = TorchSharp.torch.optim.Optimizer;
@@ -38,7 +39,7 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
     {
         using var scope = NewDisposeScope();
         var (images, _) = train.Batch(arange(Math.Min(LsuvBatch, train.Count), device: _device));
-        TorchStab.stab.nn.init.lsuv_(network, images);
+        stab.nn.init.lsuv_(network, images);
     }
 
     private void RunEpoch(int number, DeepNetwork network, Optimizer optimizer, Generator order, History history)
