@@ -52,17 +52,26 @@ public class KernelSelectionTests
     }
 
     [Fact]
-    public unsafe void A_gradient_that_is_not_laid_out_as_its_parameter_is_refused()
+    public void A_step_needs_everything_laid_out_alike()
     {
         using var scope = NewDisposeScope();
-        using var p = new TorchSharp.Modules.Parameter(zeros(3, 2));
-        Assert.True(TensorMemory.Gradient(p.Handle, out bool usable) == null);
-        Assert.True(usable);
-        p.grad = ones(3, 2);
-        Assert.Equal(1f, *(float*)TensorMemory.Gradient(p.Handle, out usable));
-        Assert.True(usable);
-        p.grad = ones(2, 3).t();
-        Assert.True(TensorMemory.Gradient(p.Handle, out usable) == null);
-        Assert.False(usable);
+        Tensor p = zeros(3, 2), g = zeros(3, 2), state = zeros(3, 2);
+        Assert.True(KernelSelection.TakesStep(new(p, g, state, state)));
+        Assert.False(KernelSelection.TakesStep(new(p, zeros(2, 3).t(), state)));
+        Assert.False(KernelSelection.TakesStep(new(p, g.to(ScalarType.Float64), state)));
+        Assert.False(KernelSelection.TakesStep(new(p, g, state, state.to(ScalarType.Float64))));
+        Assert.False(KernelSelection.TakesStep(new(p, g, zeros(5))));
+    }
+
+    [Fact]
+    public void What_a_kernel_wrote_is_no_longer_what_backward_saved()
+    {
+        using var scope = NewDisposeScope();
+        var p = ones(3, requires_grad: true);
+        var loss = (p * p).sum();
+        using (no_grad()) TensorMemory.MarkWritten(p);
+        var error = Assert.ThrowsAny<Exception>(() => loss.backward());
+        Assert.Contains("modified by an inplace operation", error.Message, StringComparison.Ordinal);
+        Assert.Equal([3L], p.shape);
     }
 }

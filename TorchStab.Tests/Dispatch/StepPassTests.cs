@@ -24,18 +24,11 @@ public sealed unsafe class StepPassTests : IDisposable
         var p = lengths.Select(n => randn(n)).ToArray();
         var g = lengths.Select(n => randn(n)).ToArray();
         var expected = p.Zip(g, (x, d) => x - (0.5 * d)).ToArray();
-        var pass = StepPass<SGDArguments>.Start();
+        var pass = StepPass<SGDKernel, SGDArguments>.Start();
         for (int i = 0; i < p.Length; i++)
         {
-            pass.Add(
-                new()
-                {
-                    Streams = new() { Parameter = TensorMemory.Pointer<float>(p[i]), Gradient = TensorMemory.Pointer<float>(g[i]) },
-                    Gradient = new() { Scale = 1, Bound = double.PositiveInfinity },
-                    LearningRate = 0.5,
-                },
-                p[i].numel(),
-                StepKernels<SGDKernel>.For(ScalarType.Float32, ScalarType.Float32));
+            var arguments = new SGDArguments { Gradient = new() { Scale = 1, Bound = double.PositiveInfinity }, LearningRate = 0.5 };
+            Assert.True(pass.TryAdd(arguments, new(p[i], g[i])));
         }
         pass.Run();
         for (int i = 0; i < p.Length; i++) Compare.Close(expected[i], p[i], $"parameter {i}");

@@ -1,3 +1,4 @@
+using TorchStab.Kernels;
 using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
@@ -29,4 +30,7 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
         if (!double.IsPositiveInfinity(Bound)) gradient.clamp_(-Bound, Bound);
         if (UnitScale is not null) gradient.mul_(UnitScale);
     }
+
+    /// <summary>The same for a kernel, which has no <see cref="UnitScale"/>, with the sign and the L2 decay that follow the clipping.</summary>
+    public GradientTransform ForKernel(bool maximize, double decay) => new() { Scale = maximize ? -Scale : Scale, Bound = Bound, Decay = decay };
 }

@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
@@ -11,13 +12,12 @@ internal static class GradientNorms
     public static double[] Of(IReadOnlyList<Tensor> tensors, double order)
     {
         if (tensors.Count == 0) return [];
-        using var scope = NewDisposeScope();
-        var norms = new Tensor[tensors.Count];
-        for (int i = 0; i < norms.Length; i++) norms[i] = Norm(tensors[i], order);
-        double[] values = ReadBack(norms);
-        for (int i = 0; i < values.Length; i++)
-            if (double.IsPositiveInfinity(values[i])) values[i] = WithoutOverflow(tensors[i], order);
-        return values;
+        double[] norms = new double[tensors.Count];
+        var rest = GlobalNormDispatch.Norms(tensors, order, norms);
+        if (rest.Count > 0) TensorForm(tensors, rest, order, norms);
+        for (int i = 0; i < norms.Length; i++)
+            if (double.IsPositiveInfinity(norms[i])) norms[i] = WithoutOverflow(tensors[i], order);
+        return norms;
     }
 
     /// <summary>(Σ nᵢᵖ)^(1/p), the norm of the norms: that of all elements together. 0 for no tensor at all.</summary>
@@ -43,6 +43,13 @@ internal static class GradientNorms
         double sum = 0;
         foreach (double n in norms) sum += Math.Pow(n / largest, order);
         return largest * Math.Pow(sum, 1 / order);
+    }
+
+    private static void TensorForm(IReadOnlyList<Tensor> tensors, List<int> which, double order, double[] norms)
+    {
+        using var scope = NewDisposeScope();
+        double[] values = ReadBack([.. which.Select(i => Norm(tensors[i], order))]);
+        for (int k = 0; k < values.Length; k++) norms[which[k]] = values[k];
     }
 
     private static Tensor Norm(Tensor tensor, double order)

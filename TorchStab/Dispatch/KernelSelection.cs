@@ -73,6 +73,13 @@ internal static class KernelSelection
     /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
 
+    /// <summary>Whether an optimizer's kernel can update the parameter: everything laid out alike, the gradient of the parameter's dtype.</summary>
+    public static bool TakesStep(in StepTensors t) =>
+        Takes(t.Parameter) && Takes(t.Gradient) && t.Gradient.dtype == t.Parameter.dtype && TakesState(t.State0, t) && TakesState(t.State1, t) && TakesState(t.State2, t);
+
+    private static bool TakesState(Tensor? state, in StepTensors t) =>
+        state is null || (Takes(state) && state.dtype == t.State0!.dtype && state.numel() == t.Parameter.numel());
+
     private static unsafe bool OnCpu(nint tensor) =>
         LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU
         && (ScalarType)LibTorch.Dtype(tensor) is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16

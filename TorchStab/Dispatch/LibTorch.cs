@@ -51,8 +51,13 @@ internal static unsafe class LibTorch
     /// <summary>A new handle to the tensor laid out contiguously: the same tensor where it is so already.</summary>
     public static readonly delegate* unmanaged<nint, nint> Contiguous = (delegate* unmanaged<nint, nint>)Export("THSTensor_contiguous");
 
+    /// <summary>(tensor, dim, dim) in place; of a dim with itself it changes nothing but the tensor's version counter.</summary>
+    public static readonly delegate* unmanaged<nint, long, long, void> TransposeInPlace =
+        (delegate* unmanaged<nint, long, long, void>)Export("THSTensor_transpose_");
+
     public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
-        && IsContiguous != null && IsSparse != null && ThreadCount != null && Grad != null && Dispose != null && EmptyLike != null && Alias != null && Contiguous != null;
+        && IsContiguous != null && IsSparse != null && ThreadCount != null && Grad != null && Dispose != null && EmptyLike != null && Alias != null
+        && Contiguous != null && TransposeInPlace != null;
 
     /// <summary>The address of an exported function, or 0.</summary>
     public static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;

@@ -1,21 +1,23 @@
+using System.Runtime.CompilerServices;
 using TorchStab.Kernels;
+using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
+/// <summary>The tensors that the update of one parameter works on: the gradient is read, the others are read and written.</summary>
+internal readonly record struct StepTensors(Tensor Parameter, Tensor Gradient, Tensor? State0 = null, Tensor? State1 = null, Tensor? State2 = null);
+
 /// <summary>
-/// One pass over many parameters that updates each by its kernel. <see cref="Start"/> hands out the calling thread's own, emptied; all
-/// parameters of a pass have arguments of one type.
+/// One pass over many parameters that updates each by the kernel K. <see cref="Start"/> hands out the calling thread's own, emptied.
+/// <typeparamref name="TArguments"/> starts with its <see cref="StepStreams"/>, which <see cref="TryAdd"/> fills in.
 /// </summary>
-internal sealed unsafe class StepPass<TArguments> where TArguments : unmanaged
+internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where TArguments : unmanaged
 {
     /// <summary>Chunks that the prefetch runs ahead: two small tensors are about the latency of memory.</summary>
     private const int Ahead = 2;
 
-    /// <summary>Bytes prefetched of each stream: beyond that the hardware has found the stream by itself.</summary>
-    private const int Head = 1024;
-
     [ThreadStatic]
-    private static StepPass<TArguments>? t_own;
+    private static StepPass<K, TArguments>? t_own;
 
     private readonly Chunks _chunks = new();
     private readonly NativeList<Target> _targets = new();
@@ -31,26 +33,32 @@ internal sealed unsafe class StepPass<TArguments> where TArguments : unmanaged
         public Target* Targets;
         public Chunk* Chunks;
         public int* Bounds;
-        public int Count;
     }
 
-    public static StepPass<TArguments> Start()
+    public static StepPass<K, TArguments> Start()
     {
-        var pass = t_own ??= new StepPass<TArguments>();
+        var pass = t_own ??= new StepPass<K, TArguments>();
         pass._chunks.Clear();
         pass._targets.Clear();
         return pass;
     }
 
-    public void Add(in TArguments arguments, long length, delegate*<void*, long, long, void> kernel)
+    /// <summary>Takes a parameter in, or leaves it to the tensor-op form and says so. The caller keeps the tensors alive until <see cref="Run"/>.</summary>
+    public bool TryAdd(TArguments arguments, in StepTensors tensors)
     {
-        _chunks.Add(_targets.Count, length);
+        if (!KernelSelection.TakesStep(tensors)) return false;
+        var kernel = StepKernels<K>.For(tensors.Parameter.dtype, (tensors.State0 ?? tensors.Parameter).dtype);
+        if (kernel == null) return false;
+        Unsafe.As<TArguments, StepStreams>(ref arguments) = TensorMemory.Streams(tensors);
+        _chunks.Add(_targets.Count, LibTorch.Numel(tensors.Parameter.Handle));
         _targets.Add(new() { Arguments = arguments, Kernel = kernel });
+        TensorMemory.MarkWritten(tensors.Parameter);
+        return true;
     }
 
     public void Run()
     {
-        var job = new Job { Targets = _targets.Items, Chunks = _chunks.Items, Bounds = _chunks.Bounds(), Count = _chunks.Count };
+        var job = new Job { Targets = _targets.Items, Chunks = _chunks.Items, Bounds = _chunks.Bounds() };
         ParallelTeam.Run(&Part, &job, _chunks.Groups, _chunks.Elements >= KernelSelection.ParallelStep);
     }
 
@@ -67,17 +75,9 @@ internal sealed unsafe class StepPass<TArguments> where TArguments : unmanaged
         }
     }
 
+    // The middle of a large tensor needs none.
     private static void Prefetch(Job* job, Chunk chunk)
     {
-        if (chunk.First != 0) return; // the middle of a large tensor
-        var streams = (StepStreams*)&job->Targets[chunk.Tensor].Arguments;
-        int bytes = Math.Min(Head, chunk.Count * sizeof(float));
-        for (int offset = 0; offset < bytes; offset += Memory.Line)
-        {
-            Memory.Prefetch((byte*)streams->Parameter + offset);
-            Memory.Prefetch((byte*)streams->Gradient + offset);
-            Memory.Prefetch((byte*)streams->State0 + offset);
-            Memory.Prefetch((byte*)streams->State1 + offset);
-        }
+        if (chunk.First == 0) ((StepStreams*)&job->Targets[chunk.Tensor].Arguments)->Prefetch(chunk.Count);
     }
 }

@@ -30,19 +30,19 @@ internal static unsafe class TensorMemory
     /// <summary>The elements of a small tensor; a span's length is an int, so a large one needs <see cref="Pointer"/>.</summary>
     public static Span<T> Span<T>(Tensor tensor) where T : unmanaged => new(Pointer<T>(tensor), checked((int)LibTorch.Numel(tensor.Handle)));
 
-    /// <summary>
-    /// The gradient's elements without a managed wrapper: null where there is none; <paramref name="usable"/> is false where it
-    /// is not dense, contiguous and of the dtype and device of the parameter. Valid until the parameter's gradient is replaced.
-    /// </summary>
-    public static void* Gradient(nint parameter, out bool usable)
+    /// <summary>Where the tensors of a parameter's update lie.</summary>
+    public static StepStreams Streams(in StepTensors tensors) => new()
     {
-        usable = true;
-        nint grad = LibTorch.Grad(parameter);
-        if (grad == 0) return null;
-        usable = LibTorch.IsSparse(grad) == 0 && LibTorch.DeviceKind(grad) == LibTorch.DeviceKind(parameter)
-            && LibTorch.Dtype(grad) == LibTorch.Dtype(parameter) && LibTorch.IsContiguous(grad) != 0;
-        void* data = usable ? LibTorch.Data(grad) : null;
-        LibTorch.Dispose(grad); // the parameter holds the tensor itself
-        return data;
-    }
+        Parameter = Pointer<byte>(tensors.Parameter),
+        Gradient = Pointer<byte>(tensors.Gradient),
+        State0 = PointerOrNull<byte>(tensors.State0),
+        State1 = PointerOrNull<byte>(tensors.State1),
+        State2 = PointerOrNull<byte>(tensors.State2),
+    };
+
+    /// <summary>
+    /// Tells autograd that a kernel has written to the tensor, as every in-place operation does: a backward pass that saved the old
+    /// values then ends in its usual error instead of in wrong gradients. Inside <c>no_grad</c> for a leaf.
+    /// </summary>
+    public static void MarkWritten(Tensor tensor) => LibTorch.TransposeInPlace(tensor.Handle, -1, -1);
 }

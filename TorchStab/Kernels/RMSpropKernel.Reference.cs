@@ -12,7 +12,7 @@ internal partial struct RMSpropKernel
                 double d = a.Gradient.Reference(g[i], p[i]);
                 squares[i] = (a.Alpha * squares[i]) + ((1 - a.Alpha) * d * d);
                 if (!means.IsEmpty) means[i] = (a.Alpha * means[i]) + ((1 - a.Alpha) * d);
-                double variance = means.IsEmpty ? squares[i] : squares[i] - (means[i] * means[i]);
+                double variance = means.IsEmpty ? squares[i] : Math.Max(squares[i] - (means[i] * means[i]), 0);
                 d /= Math.Sqrt(variance) + a.Eps;
                 if (!buffer.IsEmpty) d = buffer[i] = (a.Momentum * buffer[i]) + d;
                 p[i] -= a.LearningRate * d;

@@ -47,7 +47,7 @@ internal readonly unsafe partial struct RMSpropKernel : IStepKernel
             {
                 V mean = V.MultiplyAdd(g, add, V.Load(means + i) * keep);
                 mean.Store(means + i);
-                square -= mean * mean;
+                square = V.Max(square - (mean * mean), V.Zero); // a variance: rounding must not make it negative, and its root NaN
             }
             V direction = g / (V.Sqrt(square) + eps);
             if (buffer != null)

@@ -7,6 +7,20 @@ namespace TorchStab.Kernels;
 internal unsafe struct StepStreams
 {
     public void* Parameter, Gradient, State0, State1, State2;
+
+    /// <summary>Asks for the first elements ahead of time; beyond a kilobyte the hardware has found the streams by itself.</summary>
+    public readonly void Prefetch(int count)
+    {
+        const int head = 1024;
+        int bytes = Math.Min(head, count * sizeof(float));
+        for (int offset = 0; offset < bytes; offset += Memory.Line)
+        {
+            Memory.Prefetch((byte*)Parameter + offset);
+            Memory.Prefetch((byte*)Gradient + offset);
+            Memory.Prefetch((byte*)State0 + offset);
+            Memory.Prefetch((byte*)State1 + offset);
+        }
+    }
 }
 
 /// <summary>What happens to a gradient before the optimizer sees it: clip by norm or by value, sign, L2 decay.</summary>

@@ -72,6 +72,9 @@ public abstract class AdamState : MomentState
         Require(m, v, max);
     }
 
+    /// <summary>The largest second moment; zeros where amsgrad was turned on after construction.</summary>
+    internal Tensor Largest() => max_exp_avg_sq ??= Zeros();
+
     private protected override void Map(Func<Tensor, Tensor> change)
     {
         exp_avg = change(exp_avg);

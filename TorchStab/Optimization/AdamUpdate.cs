@@ -1,3 +1,5 @@
+using TorchStab.Dispatch;
+using TorchStab.Kernels;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -8,14 +10,23 @@ internal static class AdamUpdate
 {
     public static void Apply(AdamOptions options, bool decoupled, IReadOnlyList<ParameterUpdate> updates)
     {
-        foreach (var update in updates) TensorForm(options, decoupled, update);
+        var pass = StepPass<AdamKernel, AdamArguments>.Start();
+        foreach (var update in updates)
+        {
+            var state = (AdamState)update.State;
+            state.step++;
+            var max = options.amsgrad == true ? state.Largest() : null;
+            if (!update.TryAdd(pass, Arguments(options, decoupled, update), state.exp_avg, state.exp_avg_sq, max)) TensorForm(options, decoupled, update, max);
+        }
+        pass.Run();
+        GC.KeepAlive(updates);
     }
 
     /// <summary>
     /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − lr/(1−β₁ᵗ) · m / (√(v/(1−β₂ᵗ)) + ε), with g the clipped gradient plus λp
     /// (Adam), or p ← (1 − lr·λ)p before (AdamW, <paramref name="decoupled"/>).
     /// </summary>
-    private static void TensorForm(AdamOptions o, bool decoupled, ParameterUpdate update)
+    private static void TensorForm(AdamOptions o, bool decoupled, ParameterUpdate update, Tensor? max)
     {
         var state = (AdamState)update.State;
         double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, beta1 = o.beta1!.Value, beta2 = o.beta2!.Value;
@@ -24,18 +35,28 @@ internal static class AdamUpdate
             var g = update.Clipped(p.dtype, o.maximize);
             if (decay != 0 && decoupled) p.mul_(1 - lr * decay);
             else if (decay != 0) g = g.add(p, alpha: decay);
-            state.step++;
             state.exp_avg.mul_(beta1).add_(g, alpha: 1 - beta1);
             state.exp_avg_sq.mul_(beta2).addcmul_(g, g, value: 1 - beta2);
-            var v = o.amsgrad == true ? Largest(state) : state.exp_avg_sq;
+            var v = max?.copy_(maximum(max, state.exp_avg_sq)) ?? state.exp_avg_sq;
             var denominator = v.sqrt().div_(Math.Sqrt(1 - Math.Pow(beta2, state.step))).add_(o.eps!.Value);
             p.addcdiv_(state.exp_avg, denominator, value: -lr / (1 - Math.Pow(beta1, state.step)));
         });
     }
 
-    private static Tensor Largest(AdamState state)
+    // The same numbers for the kernel, which does it all in one pass.
+    private static AdamArguments Arguments(AdamOptions o, bool decoupled, ParameterUpdate update)
     {
-        state.max_exp_avg_sq ??= MomentStorage.Zeros(state.exp_avg_sq, null);
-        return state.max_exp_avg_sq.copy_(maximum(state.max_exp_avg_sq, state.exp_avg_sq));
+        double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, beta1 = o.beta1!.Value, beta2 = o.beta2!.Value;
+        long step = ((AdamState)update.State).step;
+        return new()
+        {
+            Gradient = update.Coefficient.ForKernel(o.maximize == true, decoupled ? 0 : decay),
+            Beta1 = beta1,
+            Beta2 = beta2,
+            Eps = o.eps!.Value,
+            StepSize = lr / (1 - Math.Pow(beta1, step)),
+            Correction = 1 / Math.Sqrt(1 - Math.Pow(beta2, step)),
+            Decay = decoupled ? 1 - lr * decay : 1,
+        };
     }
 }

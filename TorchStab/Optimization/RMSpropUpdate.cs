@@ -1,4 +1,7 @@
+using TorchStab.Dispatch;
+using TorchStab.Kernels;
 using TorchStab.Modules;
+using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
@@ -7,31 +10,49 @@ internal static class RMSpropUpdate
 {
     public static void Apply(RMSprop.Options options, IReadOnlyList<ParameterUpdate> updates)
     {
-        foreach (var update in updates) TensorForm(options, update);
+        var pass = StepPass<RMSpropKernel, RMSpropArguments>.Start();
+        foreach (var update in updates)
+        {
+            var state = (RMSprop.State)update.State;
+            state.step++;
+            var mean = options.centered == true ? state.Mean() : null;
+            var buffer = options.momentum > 0 ? state.Buffer() : null;
+            if (!update.TryAdd(pass, Arguments(options, update), state.square_avg, mean, buffer)) TensorForm(options, update, mean, buffer);
+        }
+        pass.Run();
+        GC.KeepAlive(updates);
     }
 
     /// <summary>
     /// v ← αv + (1−α)g², d = √v + ε, or √(v − m²) + ε with m ← αm + (1−α)g when centered; p ← p − lr · g/d, or by the buffer
     /// b ← μb + g/d under momentum; g is the clipped gradient plus λp.
     /// </summary>
-    private static void TensorForm(RMSprop.Options o, ParameterUpdate update)
+    private static void TensorForm(RMSprop.Options o, ParameterUpdate update, Tensor? mean, Tensor? buffer)
     {
         var state = (RMSprop.State)update.State;
-        double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, alpha = o.alpha!.Value, momentum = o.momentum!.Value;
+        double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, alpha = o.alpha!.Value;
         update.Write(state.square_avg.dtype, p =>
         {
             var g = update.Clipped(p.dtype, o.maximize);
             if (decay != 0) g = g.add(p, alpha: decay);
-            state.step++;
             var v = state.square_avg.mul_(alpha).addcmul_(g, g, value: 1 - alpha);
-            if (o.centered == true)
+            if (mean is not null)
             {
-                var m = state.Mean().mul_(alpha).add_(g, alpha: 1 - alpha);
-                v = v.addcmul(m, m, value: -1).clamp_min_(0); // a variance: rounding must not make it negative, and its root NaN
+                mean.mul_(alpha).add_(g, alpha: 1 - alpha);
+                v = v.addcmul(mean, mean, value: -1).clamp_min_(0); // a variance: rounding must not make it negative, and its root NaN
             }
             var d = v.sqrt().add_(o.eps!.Value);
-            if (momentum > 0) p.add_(state.Buffer().mul_(momentum).addcdiv_(g, d), alpha: -lr);
+            if (buffer is not null) p.add_(buffer.mul_(o.momentum!.Value).addcdiv_(g, d), alpha: -lr);
             else p.addcdiv_(g, d, value: -lr);
         });
     }
+
+    private static RMSpropArguments Arguments(RMSprop.Options o, ParameterUpdate update) => new()
+    {
+        Gradient = update.Coefficient.ForKernel(o.maximize == true, o.weight_decay!.Value),
+        LearningRate = o.LearningRate!.Value,
+        Alpha = o.alpha!.Value,
+        Eps = o.eps!.Value,
+        Momentum = o.momentum!.Value,
+    };
 }

@@ -31,7 +31,7 @@ public sealed partial class SGD
         public override void LoadStateDict(OptimizerState source)
         {
             Check(source);
-            var copy = Copy(Buffer(source));
+            var copy = Copy(BufferOf(source));
             momentum_buffer?.Dispose();
             momentum_buffer = copy;
         }
@@ -39,16 +39,14 @@ public sealed partial class SGD
         /// <inheritdoc/>
         public override bool ApproximatelyEquals(OptimizerState other) => other is State s && Same(momentum_buffer, s.momentum_buffer);
 
-        internal override void Check(OptimizerState source) => Require(Buffer(source));
+        internal override void Check(OptimizerState source) => Require(BufferOf(source));
 
-        /// <summary>The buffer after another gradient: the first one is that gradient itself.</summary>
-        internal Tensor Accumulate(Tensor gradient, double momentum, double dampening) => momentum_buffer is null
-            ? momentum_buffer = Copy(gradient)!
-            : momentum_buffer.mul_(momentum).add_(gradient, alpha: 1 - dampening);
+        /// <summary>The buffer; zeros before the first update.</summary>
+        internal Tensor Buffer() => momentum_buffer ??= Zeros();
 
         private protected override void Map(Func<Tensor, Tensor> change) => momentum_buffer = momentum_buffer is null ? null : change(momentum_buffer);
 
-        private static Tensor? Buffer(OptimizerState source) => source switch
+        private static Tensor? BufferOf(OptimizerState source) => source switch
         {
             State s => s.momentum_buffer,
             Hosts.SGD.State s => s.momentum_buffer,

@@ -1,4 +1,7 @@
+using TorchStab.Dispatch;
+using TorchStab.Kernels;
 using TorchStab.Modules;
+using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
@@ -7,25 +10,44 @@ internal static class SGDUpdate
 {
     public static void Apply(SGD.Options options, IReadOnlyList<ParameterUpdate> updates)
     {
-        foreach (var update in updates) TensorForm(options, update);
+        double momentum = options.momentum!.Value;
+        var pass = StepPass<SGDKernel, SGDArguments>.Start();
+        foreach (var update in updates)
+        {
+            var state = (SGD.State)update.State;
+            // The first gradient becomes the buffer as it is, whatever the dampening.
+            var (keep, intake) = state.momentum_buffer is null ? (0, 1) : (momentum, 1 - options.dampening!.Value);
+            var buffer = momentum == 0 ? null : state.Buffer();
+            if (!update.TryAdd(pass, Arguments(options, update, keep, intake), buffer)) TensorForm(options, update, buffer, keep, intake);
+        }
+        pass.Run();
+        GC.KeepAlive(updates);
     }
 
     /// <summary>b ← μb + (1−τ)g, at first b = g; p ← p − lr · (g + μb under Nesterov, else b), with g the clipped gradient plus λp.</summary>
-    private static void TensorForm(SGD.Options o, ParameterUpdate update)
+    private static void TensorForm(SGD.Options o, ParameterUpdate update, Tensor? buffer, double keep, double intake)
     {
-        var state = (SGD.State)update.State;
-        double momentum = o.momentum!.Value, decay = o.weight_decay!.Value;
-        update.Write(state.momentum_buffer?.dtype ?? state.MomentDtype, p =>
+        double decay = o.weight_decay!.Value;
+        update.Write(((SGD.State)update.State).MomentDtype, p =>
         {
             // The sign turns before the decay is added: under maximize the decay still shrinks.
             var g = update.Clipped(p.dtype, o.maximize);
             if (decay != 0) g = g.add(p, alpha: decay);
-            if (momentum != 0)
+            if (buffer is not null)
             {
-                var buffer = state.Accumulate(g, momentum, o.dampening!.Value);
-                g = o.nesterov == true ? g.add(buffer, alpha: momentum) : buffer;
+                buffer.mul_(keep).add_(g, alpha: intake);
+                g = o.nesterov == true ? g.add(buffer, alpha: o.momentum!.Value) : buffer;
             }
             p.add_(g, alpha: -o.LearningRate!.Value);
         });
     }
+
+    private static SGDArguments Arguments(SGD.Options o, ParameterUpdate update, double keep, double intake) => new()
+    {
+        Gradient = update.Coefficient.ForKernel(o.maximize == true, o.weight_decay!.Value),
+        LearningRate = o.LearningRate!.Value,
+        Momentum = keep,
+        Intake = intake,
+        LookAhead = o.nesterov == true ? o.momentum!.Value : 0,
+    };
 }

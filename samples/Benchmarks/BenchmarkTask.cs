@@ -1,0 +1,8 @@
+namespace TorchStab.Benchmarks;
+
+/// <summary>What the program is asked for.</summary>
+internal enum BenchmarkTask
+{
+    Compare,
+    Published,
+}

@@ -1,0 +1,19 @@
+using System.CommandLine;
+using BenchmarkDotNet.Running;
+using TorchStab.Benchmarks;
+using TorchStab.Samples;
+
+var what = new Argument<BenchmarkTask>("command")
+{
+    Description = "compare: ratios to libtorch, both sides interleaved in one process; published: BenchmarkDotNet's table",
+};
+var only = new Option<string?>("--only") { Description = "Only operations whose name contains this", HelpName = "NAME" };
+var quick = SampleOptions.Quick("A few cases, briefly: shows that it runs, measures little");
+var tuned = new Option<bool>("--tuned") { Description = "After TorchStab.Memory.TuneAllocator(), for both sides" };
+var root = new RootCommand("Measures TorchStab against TorchSharp's own modules and optimizers.") { what, only, quick, tuned };
+
+return SampleProgram.Run(root, args, (parsed, token) =>
+{
+    if (parsed.GetValue(what) == BenchmarkTask.Compare) CompareCommand.Run(parsed.GetValue(only), parsed.GetValue(quick), parsed.GetValue(tuned), token);
+    else BenchmarkSwitcher.FromAssembly(typeof(BenchmarkTask).Assembly).Run(["--filter", $"*{parsed.GetValue(only)}*"], PublishedConfig.Create(parsed.GetValue(quick)));
+});
