@@ -55,4 +55,10 @@ internal static class Tolerance
         ScalarType.BFloat16 => BFloat16,
         _ => 0, // integers and booleans are exact
     };
+
+    /// <summary>Ten training steps of a deep network in float64: 1e-8 of each tensor's largest value; rounding grows from step to step.</summary>
+    public const double TrainedFloat64 = 1e-8;
+
+    /// <summary>A folded layer: two roundings more than norm after layer; 1e-12 in float64, 1e-5 in float32.</summary>
+    public static double Folded(ScalarType dtype) => dtype == ScalarType.Float64 ? 1e-12 : Of(dtype);
 }

@@ -25,6 +25,9 @@ public abstract class BatchNorm : NormBase
     /// <summary>What to do in training when a channel holds one value only. Default: <see cref="SingleValuePolicy.Throw"/>.</summary>
     public SingleValuePolicy SingleValuePolicy { get; set; }
 
+    /// <summary>Sees input and mask of every call while statistics are re-estimated; forward hooks would miss direct calls of forward.</summary>
+    internal Action<Tensor, Tensor?>? InputObserver { get; set; }
+
     /// <summary>Normalizes <paramref name="input"/>.</summary>
     /// <param name="input">(N, C, …), of the rank the class is for.</param>
     /// <returns>The same shape, dtype and memory format; always a new tensor.</returns>
@@ -46,6 +49,7 @@ public abstract class BatchNorm : NormBase
     {
         ArgumentNullException.ThrowIfNull(input);
         CheckRank(input);
+        InputObserver?.Invoke(input, mask);
         bool track = training && track_running_stats;
         var (mean, variance) = !training || track ? (running_mean, running_var) : (null, null);
         var call = Configure(new BatchNormCall(input, mean, variance, WeightOrNull, bias, eps) { Mask = mask, SingleValue = SingleValuePolicy });

@@ -19,6 +19,9 @@ public abstract class NormBase : AffineModule
     [ComponentName(Name = nameof(num_batches_tracked))]
     private Tensor? _num_batches_tracked;
 
+    private bool _frozen;
+    private bool _train = true;
+
     private protected NormBase(
         string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
         : base(name)
@@ -71,6 +74,24 @@ public abstract class NormBase : AffineModule
     {
         get => _num_batches_tracked;
         set => SetBuffer(ref _num_batches_tracked, value);
+    }
+
+    /// <summary>Whether <c>train()</c> leaves the module in eval mode; once thawed it takes the mode that was asked for last.</summary>
+    internal bool Frozen
+    {
+        get => _frozen;
+        set
+        {
+            _frozen = value;
+            train(_train);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void train(bool train = true)
+    {
+        _train = train;
+        base.train(train && !_frozen);
     }
 
     /// <summary>Files of PyTorch before 0.4.1 have no num_batches_tracked.</summary>

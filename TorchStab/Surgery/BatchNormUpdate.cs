@@ -1,0 +1,124 @@
+using TorchStab.Modules;
+using static TorchSharp.torch;
+
+namespace TorchStab.Surgery;
+
+/// <summary>
+/// update_bn. Layer after layer, in the order of their first call: the model runs over the whole data set in eval mode, so that a layer
+/// sees what it will see in use, after all layers before it have got their final statistics. How the data are split has no part in it.
+/// </summary>
+internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action<TBatch> forward)
+{
+    private readonly List<string> _done = [];
+    private readonly HashSet<nn.Module> _pending = new(ReferenceEqualityComparer.Instance);
+    private nn.Module? _target;
+    private Action<Tensor, Tensor?>? _add;
+
+    public static IReadOnlyList<string> Run(nn.Module model, IEnumerable<TBatch> loader, Action<TBatch> forward)
+    {
+        ArgumentNullException.ThrowIfNull(loader);
+        ArgumentNullException.ThrowIfNull(forward);
+        NormSwap.RequireContainer(model, nameof(model));
+        var modes = ModuleTree.Of(model).Select(n => (n.Module, n.Module.training)).ToList();
+        // TorchSharp's own norms show their input to hooks only, which forward() skips: ours stand in for them, around the same tensors.
+        var standIns = NormSwap.StandIn(model, n => BatchNormView.Of(n) is not null);
+        try
+        {
+            model.eval();
+            var update = new BatchNormUpdate<TBatch>(loader, forward);
+            update.Run([.. ModuleTree.Of(model).Where(n => BatchNormView.Of(n.Module) is not null && n.Module is not NormBase { Frozen: true })]);
+            return update._done;
+        }
+        finally
+        {
+            NormSwap.Restore(model, standIns.Contains);
+            // Parents first: train() goes down the tree. A frozen norm keeps the mode that was asked of it.
+            foreach (var (module, training) in modes)
+                if (module is not NormBase { Frozen: true }) module.train(training);
+        }
+    }
+
+    private void Run(List<ModuleNode> norms)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var before = norms.Select(n => NormState.Of(n.Module)).Select(s => (state: s, values: s.Statistics().Select(t => t.clone()).ToList())).ToList();
+        _pending.UnionWith(norms.Select(n => n.Module));
+        var watches = norms.Select(n => Watch(n.Module)).ToList();
+        try
+        {
+            while (norms.Count > 0 && Pass(norms) is { } node) norms.Remove(node);
+            if (norms.Find(n => n.Module is not BatchNorm) is { } hidden)
+                throw new InvalidOperationException(
+                    $"'{hidden.Path}' was never called through call(), and forward() shows its input to nobody; declare it as Module<Tensor, Tensor> or use call()");
+        }
+        catch
+        {
+            foreach (var (state, values) in before)
+                foreach (var (tensor, value) in state.Statistics().Zip(values)) tensor.copy_(value);
+            throw;
+        }
+        finally
+        {
+            foreach (var unwatch in watches) unwatch();
+        }
+    }
+
+    /// <summary>One run over the data: gives the first of the layers that is called its statistics; null if none is.</summary>
+    private ModuleNode? Pass(List<ModuleNode> norms)
+    {
+        using var moments = new ChannelMoments();
+        (_target, _add) = (null, moments.Add);
+        bool any = false;
+        foreach (var batch in loader)
+        {
+            any = true;
+            using var scope = NewDisposeScope();
+            forward(batch);
+        }
+        if (!any)
+            throw new InvalidOperationException(_done.Count == 0 ? "the loader gave no batch"
+                : "the loader gave batches once only; it is read once for every BatchNorm, so pass a list or a DataLoader");
+        if (norms.Find(n => n.Module == _target) is not { } node) return null;
+        Write(node, moments);
+        _pending.Remove(node.Module);
+        _done.Add(node.Path);
+        return node;
+    }
+
+    private static void Write(ModuleNode node, ChannelMoments moments)
+    {
+        using var scope = NewDisposeScope();
+        if (!moments.HasVariance) throw new InvalidOperationException($"'{node.Path}' got one value per channel in the whole data set; a variance takes two");
+        var (mean, variance) = moments.Result()!.Value;
+        if (!(mean + variance).isfinite().all().item<bool>())
+            throw new InvalidOperationException($"the input of '{node.Path}' is not finite on this data set; all statistics are as they were");
+        var state = NormState.Of(node.Module);
+        state.RunningMean!.copy_(mean);
+        state.RunningVar!.copy_(variance);
+        state.Batches?.fill_(moments.Batches);
+    }
+
+    private void See(nn.Module norm, Tensor input, Tensor? mask)
+    {
+        if (!_pending.Contains(norm)) return;
+        _target ??= norm;
+        if (norm == _target) _add!(input, mask);
+    }
+
+    /// <summary>Starts to look at a norm's input; the result stops it.</summary>
+    private Action Watch(nn.Module norm)
+    {
+        if (norm is BatchNorm ours)
+        {
+            ours.InputObserver = (input, mask) => See(norm, input, mask);
+            return () => ours.InputObserver = null;
+        }
+        var hook = ((nn.Module<Tensor, Tensor>)norm).register_forward_pre_hook((_, input) =>
+        {
+            See(norm, input, null);
+            return null!; // the input stays as it is
+        });
+        return hook.remove;
+    }
+}

@@ -1,0 +1,64 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Surgery;
+
+/// <summary>
+/// Count, mean and sum of squared deviations of each channel over any number of batches, in float64. Merging (Chan, Golub and LeVeque 1979)
+/// gives the same whatever way the data are split, up to the last bits of float64.
+/// </summary>
+internal sealed class ChannelMoments : IDisposable
+{
+    private Tensor? _count, _mean, _squares;
+
+    public int Batches { get; private set; }
+
+    /// <summary>Takes in (N, C, …); where a mask is given only what it counts.</summary>
+    public void Add(Tensor input, Tensor? mask)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var x = input.detach().to(ScalarType.Float64).transpose(0, 1).flatten(1);
+        var weight = mask is null ? ones_like(x) : mask.to(ScalarType.Float64).expand(input.shape).transpose(0, 1).flatten(1);
+        x = where(weight > 0, x, zeros_like(x)); // padding may hold anything
+        var count = weight.sum(dim: 1);
+        var mean = (x * weight).sum(dim: 1) / count.clamp(min: 1);
+        var squares = ((x - mean.unsqueeze(1)).square() * weight).sum(dim: 1);
+        Merge(count, mean, squares);
+        Batches++;
+    }
+
+    /// <summary>Mean and unbiased variance; null before the first batch.</summary>
+    public (Tensor mean, Tensor variance)? Result()
+    {
+        if (_count is null) return null;
+        using var scope = NewDisposeScope();
+        return scope.MoveToOuter(_mean!.clone(), _squares! / (_count - 1));
+    }
+
+    /// <summary>Whether every channel has the two values that a variance takes.</summary>
+    public bool HasVariance => _count is not null && (_count > 1).all().item<bool>();
+
+    public void Dispose()
+    {
+        _count?.Dispose();
+        _mean?.Dispose();
+        _squares?.Dispose();
+    }
+
+    private void Merge(Tensor count, Tensor mean, Tensor squares)
+    {
+        if (_count is not null)
+        {
+            var total = _count + count;
+            var difference = mean - _mean!;
+            var share = count / total.clamp(min: 1);
+            squares = _squares! + squares + difference.square() * _count * share;
+            mean = _mean! + difference * share;
+            count = total;
+            Dispose();
+        }
+        _count = count.DetachFromDisposeScope();
+        _mean = mean.DetachFromDisposeScope();
+        _squares = squares.DetachFromDisposeScope();
+    }
+}

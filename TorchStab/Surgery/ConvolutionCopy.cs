@@ -1,0 +1,41 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchStab.Surgery;
+
+/// <summary>A new convolution of the same kind and settings around other parameters.</summary>
+internal static class ConvolutionCopy
+{
+    /// <summary>The copy owns <paramref name="weight"/> and <paramref name="bias"/>, and is in eval mode.</summary>
+    public static Convolution Of(Convolution conv, Parameter weight, Parameter bias)
+    {
+        var copy = OfKind(conv);
+        copy.weight = weight;
+        copy.bias = bias;
+        copy.stride = [.. conv.stride];
+        copy.dilation = [.. conv.dilation];
+        copy.output_padding = [.. conv.output_padding];
+        copy.padding_mode = conv.padding_mode;
+        if (conv.padding_type is { } type) copy.SetPadding(type);
+        else copy.SetPadding([.. conv.padding!]);
+        copy.eval();
+        return copy;
+    }
+
+    // On the meta device: its constructor's random weights would be thrown away, and would use up the caller's random stream.
+    private static Convolution OfKind(Convolution c)
+    {
+        long n = c.in_channels, m = c.out_channels, g = c.groups;
+        var k = c.kernel_size;
+        return c switch
+        {
+            Conv1d => nn.Conv1d(n, m, k[0], groups: g, bias: false, device: META),
+            Conv2d => nn.Conv2d(n, m, (k[0], k[1]), groups: g, bias: false, device: META),
+            Conv3d => nn.Conv3d(n, m, (k[0], k[1], k[2]), groups: g, bias: false, device: META),
+            ConvTranspose1d => nn.ConvTranspose1d(n, m, k[0], groups: g, bias: false, device: META),
+            ConvTranspose2d => nn.ConvTranspose2d(n, m, (k[0], k[1]), groups: g, bias: false, device: META),
+            ConvTranspose3d => nn.ConvTranspose3d(n, m, (k[0], k[1], k[2]), groups: g, bias: false, device: META),
+            _ => throw new ArgumentException($"{c.GetType()} is not one of torch.nn's six convolutions", nameof(c)),
+        };
+    }
+}

@@ -1,0 +1,29 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchStab.Surgery;
+
+/// <summary>What folding reads and replaces of a linear map: a convolution of any kind, or a linear layer.</summary>
+internal sealed record LinearView(nn.Module<Tensor, Tensor> Module, Parameter Weight, Parameter? Bias, long OutChannels, bool Transposed, long Groups)
+{
+    /// <summary>Null for a module of another kind.</summary>
+    public static LinearView? Of(nn.Module? module) => module switch
+    {
+        Convolution c => new(c, c.weight, c.bias, c.out_channels, c.transposed, c.groups),
+        Linear l => new(l, l.weight, l.bias, l.out_features, false, 1),
+        _ => null,
+    };
+
+    /// <summary>
+    /// The folded parameters: new leaves that train where the layer's own did; a bias that did not exist follows the weight.
+    /// </summary>
+    public (Parameter weight, Parameter bias) Fold(BatchNormView norm)
+    {
+        using var scope = NewDisposeScope();
+        var (s, t) = FoldingFunctional.Affine(norm);
+        var (scale, shift) = (s.expand(OutChannels), t.expand(OutChannels));
+        var weight = FoldingFunctional.Weight(Weight, scale, Transposed, Groups);
+        var bias = FoldingFunctional.Bias(Bias, scale, shift, (Bias ?? Weight).dtype);
+        return scope.MoveToOuter(new Parameter(weight, Weight.requires_grad), new Parameter(bias, (Bias ?? Weight).requires_grad));
+    }
+}

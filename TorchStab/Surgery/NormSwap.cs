@@ -1,0 +1,131 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchStab.Surgery;
+
+/// <summary>swap_norms_ and restore_norms_: plans which norms take which twin's place, and hands state over at the commit.</summary>
+internal sealed class NormSwap
+{
+    private readonly SurgeryPlan _plan;
+    private readonly SwapOptions _options;
+    private readonly HashSet<nn.Module> _frozen = new(ReferenceEqualityComparer.Instance);
+
+    private NormSwap(nn.Module model, SwapOptions options)
+    {
+        _options = options;
+        _plan = new SurgeryPlan(model);
+    }
+
+    public static SurgeryReport Swap(nn.Module model, SwapOptions? options)
+    {
+        RequireContainer(model, nameof(model));
+        var swap = new NormSwap(model, options ?? new SwapOptions());
+        foreach (var node in swap._plan.Nodes)
+        {
+            if (swap._options.FuseReLU) swap.PlanReLU(node);
+            swap.Plan(node);
+        }
+        if (swap._options.RequireAll && swap._plan.Refusals.Count > 0)
+            throw new InvalidOperationException($"the model is unchanged, because not every norm can be exchanged:\n{new SurgeryReport([], swap._plan.Refusals)}");
+        return swap._plan.Commit(swap.Finish);
+    }
+
+    /// <summary>Exchanges those built-in norms that a predicate picks and whose places allow it, and returns the new modules.</summary>
+    public static HashSet<nn.Module> StandIn(nn.Module model, Predicate<nn.Module> selects)
+    {
+        var plan = new SurgeryPlan(model);
+        foreach (var node in plan.Nodes)
+            if (selects(node.Module) && NormTwin.Of(node.Module) is { } twin) plan.TryReplace(node, twin.Type, NormNames.Of(twin.Type), twin.Build);
+        var standIns = new HashSet<nn.Module>(ReferenceEqualityComparer.Instance);
+        plan.Commit((old, twin) =>
+        {
+            TakeOver(old, twin);
+            standIns.Add(twin);
+        });
+        return standIns;
+    }
+
+    /// <summary>Puts back what stood where replacements stand: all, or those picked.</summary>
+    public static SurgeryReport Restore(nn.Module model, Predicate<nn.Module>? selects = null)
+    {
+        var plan = new SurgeryPlan(model);
+        foreach (var node in plan.Nodes)
+            if (Originals.Of(node.Module) is { } original && (selects?.Invoke(node.Module) ?? true))
+                plan.TryReplace(node, original.GetType(), NormNames.Of(original), () => original);
+        return plan.Commit(GiveBack);
+    }
+
+    /// <summary>Refuses a model that is itself a norm: nothing holds it that could hold its twin.</summary>
+    public static void RequireContainer(nn.Module model, string paramName)
+    {
+        ArgumentNullException.ThrowIfNull(model, paramName);
+        if (NormTwin.Of(model) is not null)
+            throw new ArgumentException(
+                $"the model is itself a {NormNames.Of(model)}, and no model around it could hold another one; make a stab.nn.{model.GetType().Name} instead", paramName);
+    }
+
+    private void Plan(ModuleNode node)
+    {
+        if (_plan.Replaces(node.Module) || !Selected(node)) return;
+        var target = _options.BatchNorm;
+        if (target.Groups > 0 && BatchNormArguments.Of(node.Module) is { } norm)
+        {
+            if (norm.Channels % target.Groups == 0) Exchange(node, NormTwin.Grouped(node.Module, target.Groups)!, $"stab.nn.GroupNorm({target.Groups}, {norm.Channels})");
+            else _plan.Refuse(node, $"{norm.Channels} channels do not divide into {target.Groups} groups");
+        }
+        else if (NormTwin.Of(node.Module) is { } twin)
+        {
+            Exchange(node, twin, NormNames.Of(twin.Type) + (Freezes(node.Module) ? ", frozen" : ""));
+        }
+        else if (node.Module is TransformerEncoderLayer or TransformerDecoderLayer)
+        {
+            _plan.Refuse(node, "its layer norms are inside libtorch's own module; write the block with LayerNorm modules to exchange them");
+        }
+    }
+
+    private bool Freezes(nn.Module module) => _options.BatchNorm.IsFrozen && BatchNormArguments.Of(module) is { Track: true };
+
+    private void Exchange(ModuleNode node, NormTwin twin, string to)
+    {
+        if (_plan.TryReplace(node, twin.Type, to, twin.Build) && Freezes(node.Module)) _frozen.Add(node.Module);
+    }
+
+    private void PlanReLU(ModuleNode sequence)
+    {
+        foreach (var (first, second, slots) in SequentialPairs.Of(sequence, _plan.Graph))
+        {
+            if (second.Module is not ReLU relu || NormTwin.WithReLU(first.Module) is not { } twin || !Selected(first)) continue;
+            if (TorchSharpInternals.HasPostHooks((nn.Module<Tensor, Tensor>)first.Module) || TorchSharpInternals.HasPreHooks(relu)) continue;
+            if (_plan.TryReplace(first, twin.Type, NormNames.Of(twin.Type), twin.Build))
+                _plan.TryReplace(second, slots, typeof(Identity), NormNames.Of(typeof(Identity)), nn.Identity);
+        }
+    }
+
+    private bool Selected(ModuleNode node) => _options.Filter?.Invoke(node.Path) ?? true;
+
+    private void Finish(nn.Module old, nn.Module twin)
+    {
+        TakeOver(old, twin);
+        if (_frozen.Contains(old)) NormFreezing.Freeze(twin);
+    }
+
+    /// <summary>What a new module needs besides its tensors: the hooks, and the way back.</summary>
+    public static void TakeOver(nn.Module old, nn.Module twin)
+    {
+        var (from, to) = ((nn.Module<Tensor, Tensor>)old, (nn.Module<Tensor, Tensor>)twin);
+        TorchSharpInternals.ShareHooks(from, to);
+        Originals.Keep(from, to);
+    }
+
+    /// <summary>Hands the state of a replacement to what stood there before.</summary>
+    public static void GiveBack(nn.Module replacement, nn.Module original)
+    {
+        NormFreezing.Unfreeze(replacement);
+        var (from, to) = ((nn.Module<Tensor, Tensor>)replacement, (nn.Module<Tensor, Tensor>)original);
+        NormState.Of(from).GiveBackTo(to);
+        NormSettings.Copy(from, to);
+        to.train(from.training);
+        TorchSharpInternals.ShareHooks(from, to);
+        Originals.Forget(from);
+    }
+}

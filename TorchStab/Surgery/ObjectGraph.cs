@@ -1,0 +1,124 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace TorchStab.Surgery;
+
+/// <summary>
+/// Finds every place inside a model that holds a module: fields and the fields behind properties, registration tables, the private lists of
+/// Sequential, ModuleList and ModuleDict, users' own arrays, lists, tuples and closures. One walk over the objects knows them all, so that
+/// a module is exchanged in all of its places or in none.
+/// </summary>
+internal sealed class ObjectGraph
+{
+    private const BindingFlags Declared = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+    private static readonly Assembly Host = typeof(nn.Module).Assembly;
+    private static readonly ConditionalWeakTable<Type, FieldInfo[]> FieldCache = [];
+    private readonly Dictionary<nn.Module, List<Slot>> _slots = new(ReferenceEqualityComparer.Instance);
+    private readonly HashSet<object> _seen = new(ReferenceEqualityComparer.Instance);
+    private readonly Queue<(object value, nn.Module owner, FieldInfo? declaration)> _open = new();
+
+    public ObjectGraph(nn.Module root)
+    {
+        Enter(root, root, null);
+        while (_open.TryDequeue(out var next)) Scan(next.value, next.owner, next.declaration);
+    }
+
+    /// <summary>Every place that holds the module.</summary>
+    public IReadOnlyList<Slot> SlotsOf(nn.Module module) => _slots.TryGetValue(module, out var slots) ? slots : [];
+
+    private void Enter(object value, nn.Module owner, FieldInfo? declaration)
+    {
+        if (!IsOpaque(value) && _seen.Add(value)) _open.Enqueue((value, value as nn.Module ?? owner, declaration));
+    }
+
+    private void Scan(object value, nn.Module owner, FieldInfo? declaration)
+    {
+        switch (value)
+        {
+            case Array array:
+                ScanArray(array, owner, declaration);
+                break;
+            case Delegate function:
+                foreach (var part in function.GetInvocationList())
+                    if (part.Target is { } target) Found(new Slot(part, -1, [], target.GetType(), owner, declaration), target);
+                break;
+            default:
+                ScanFields(value, value.GetType(), -1, [], value, owner, declaration);
+                break;
+        }
+    }
+
+    private void ScanArray(Array array, nn.Module owner, FieldInfo? declaration)
+    {
+        var element = array.GetType().GetElementType()!;
+        if (array.Rank != 1 || !MayHoldModules(element)) return;
+        for (int i = 0; i < array.Length; i++)
+        {
+            if (array.GetValue(i) is not { } item) continue;
+            if (element.IsValueType) ScanFields(item, element, i, [], array, owner, declaration);
+            else Found(new Slot(array, i, [], element, owner, declaration), item);
+        }
+    }
+
+    /// <summary>The fields of an object, or of a struct that <paramref name="holder"/> contains at the end of <paramref name="way"/>.</summary>
+    private void ScanFields(object value, Type type, int index, FieldInfo[] way, object holder, nn.Module owner, FieldInfo? declaration)
+    {
+        foreach (var field in FieldsOf(type))
+        {
+            if (field.GetValue(value) is not { } content) continue;
+            FieldInfo[] path = [.. way, field];
+            var source = IsUserCode(field.DeclaringType!) ? field : declaration;
+            if (field.FieldType.IsValueType) ScanFields(content, field.FieldType, index, path, holder, owner, source);
+            else Found(new Slot(holder, index, path, field.FieldType, owner, source), content);
+        }
+    }
+
+    private void Found(Slot slot, object content)
+    {
+        if (content is nn.Module module)
+        {
+            if (!_slots.TryGetValue(module, out var slots)) _slots.Add(module, slots = []);
+            slots.Add(slot);
+        }
+        Enter(content, slot.Owner, slot.Declaration);
+    }
+
+    private static FieldInfo[] FieldsOf(Type type) => FieldCache.GetValue(type, static t =>
+    {
+        List<FieldInfo> fields = [];
+        for (var b = t; b is not null && b != typeof(object); b = b.BaseType)
+            fields.AddRange(b.GetFields(Declared).Where(f => IsContent(f) && MayHoldModules(f.FieldType)));
+        return [.. fields];
+    });
+
+    // Of TorchSharp's own base classes only the table of children: hooks and the native call-back belong to the module they are on.
+    private static bool IsContent(FieldInfo field) => field.DeclaringType != typeof(nn.Module)
+        ? !(field.DeclaringType!.IsGenericType && field.DeclaringType.GetGenericTypeDefinition() == typeof(nn.HookableModule<,>))
+        : field.Name == "_internal_submodules";
+
+    private static bool MayHoldModules(Type type)
+    {
+        if (type.IsPrimitive || type.IsEnum || type.IsPointer || type.IsFunctionPointer || type == typeof(string)) return false;
+        if (Nullable.GetUnderlyingType(type) is not null) return false; // comes out as its value: there would be no way back in
+        if (type.IsArray) return MayHoldModules(type.GetElementType()!);
+        return !typeof(Tensor).IsAssignableFrom(type) && !(type.IsValueType && FieldsOf(type).Length == 0);
+    }
+
+    /// <summary>Objects that are no part of a model's structure: tensors, and .NET's and TorchSharp's own except containers and closures.</summary>
+    private static bool IsOpaque(object value)
+    {
+        var type = value.GetType();
+        if (value is Tensor or string || type.IsPrimitive || type.IsEnum) return true;
+        if (value is nn.Module or Array or Delegate) return false;
+        return !(IsUserCode(type) || value is ITuple || IsContainer(type));
+    }
+
+    private static bool IsContainer(Type type) => type.Namespace is { } space
+        && (space.StartsWith("System.Collections", StringComparison.Ordinal) || space == typeof(OrderedDict<,>).Namespace)
+        || (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(Lazy<>));
+
+    private static bool IsUserCode(Type type) => type.Assembly != Host && type.Assembly != typeof(ObjectGraph).Assembly
+        && type.Assembly.GetName().Name is { } name && name != "System.Private.CoreLib" && !name.StartsWith("System.", StringComparison.Ordinal);
+}

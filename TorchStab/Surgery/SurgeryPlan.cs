@@ -1,0 +1,89 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Surgery;
+
+/// <summary>
+/// Plan, check, commit. What is to change is collected first, against every place of the model that would have to take it; a module that
+/// one place refuses is listed instead. The commit builds all new modules before it writes the first place, and takes every write back
+/// if one fails: a model is never left between.
+/// </summary>
+internal sealed class SurgeryPlan
+{
+    private readonly List<(ModuleChange change, IReadOnlyList<Slot> slots, nn.Module old, Func<nn.Module> build)> _steps = [];
+    private readonly List<ModuleRefusal> _refusals = [];
+
+    public SurgeryPlan(nn.Module model)
+    {
+        Nodes = ModuleTree.Of(model);
+        Graph = new ObjectGraph(model);
+    }
+
+    public IReadOnlyList<ModuleNode> Nodes { get; }
+
+    public ObjectGraph Graph { get; }
+
+    public IReadOnlyList<ModuleRefusal> Refusals => _refusals;
+
+    /// <summary>Whether the module is to be exchanged already.</summary>
+    public bool Replaces(nn.Module module) => _steps.Any(s => s.old == module);
+
+    public void Refuse(ModuleNode node, string reason) => _refusals.Add(new ModuleRefusal(node.Path, NormNames.Of(node.Module), reason));
+
+    /// <summary>Plans to put a module of type <paramref name="type"/> into every place that holds the node's; false if one can't take it.</summary>
+    public bool TryReplace(ModuleNode node, Type type, string to, Func<nn.Module> build) =>
+        TryReplace(node, Graph.SlotsOf(node.Module), type, to, build);
+
+    /// <summary>Plans a change of the module itself, which stays where it is.</summary>
+    public void Alter(ModuleNode node, string to) => TryReplace(node, [], node.Module.GetType(), to, () => node.Module);
+
+    /// <summary>The same for some of its places only.</summary>
+    public bool TryReplace(ModuleNode node, IReadOnlyList<Slot> slots, Type type, string to, Func<nn.Module> build)
+    {
+        if (!CanReplace(node, slots, type)) return false;
+        _steps.Add((new ModuleChange(node.Path, NormNames.Of(node.Module), to), slots, node.Module, build));
+        return true;
+    }
+
+    /// <summary>Whether every place takes a module of the type; if not, the first that doesn't is listed.</summary>
+    public bool CanReplace(ModuleNode node, IReadOnlyList<Slot> slots, Type type)
+    {
+        if (slots.FirstOrDefault(s => !s.Accepts(type)) is not { } obstacle) return true;
+        _refusals.Add(Obstacle(node, obstacle));
+        return false;
+    }
+
+    /// <summary>Exchanges everything planned. <paramref name="finish"/> runs for each pair (old, new) after the last write.</summary>
+    public SurgeryReport Commit(Action<nn.Module, nn.Module> finish)
+    {
+        var built = _steps.Select(s => s.build()).ToList();
+        List<(Slot slot, nn.Module old)> written = [];
+        try
+        {
+            foreach (var (step, module) in _steps.Zip(built))
+                foreach (var slot in step.slots)
+                {
+                    slot.Set(module);
+                    written.Add((slot, step.old));
+                }
+        }
+        catch
+        {
+            foreach (var (slot, old) in Enumerable.Reverse(written)) slot.Set(old);
+            throw;
+        }
+        foreach (var (step, module) in _steps.Zip(built)) finish(step.old, module);
+        return new SurgeryReport([.. _steps.Select(s => s.change)], _refusals);
+    }
+
+    private static ModuleRefusal Obstacle(ModuleNode node, Slot slot)
+    {
+        string what = NormNames.Of(node.Module), place = slot.Declaration is { } d ? Declarations.Place(d) : $"a table of {slot.Owner.GetType().Name}";
+        if (slot.IsDelegate) return new(node.Path, what, $"a delegate is bound to it ({place}); bind it to a lambda that reads the field");
+        if (slot.IsHashKey) return new(node.Path, what, $"it is a key of a hash table ({place}), which finds it by the object it is");
+        var type = node.Module.GetType();
+        string reason = $"{place} can only hold a {Declarations.TypeName(slot.Type)}";
+        return slot.Declaration is { } line
+            ? new(node.Path, what, reason, Declarations.Line(line), Declarations.Line(line, slot.Type == type ? type : slot.Type))
+            : new(node.Path, what, reason);
+    }
+}
