@@ -70,6 +70,22 @@ internal static class KernelSelection
         return elements > 0 && columns <= MostColumns && elements / columns <= int.MaxValue;
     }
 
+    /// <summary>
+    /// Whether a norm over channels runs by kernel: the input (N, C, …) contiguous or channels_last, everything of one dtype, no bias without a
+    /// weight, not empty, and of sizes that an int counts.
+    /// </summary>
+    public static unsafe bool TakesChannels(Tensor input, Tensor? weight, Tensor? bias)
+    {
+        if (!TakesStrided(input) || !TakesParameter(weight, input) || !TakesParameter(bias, input) || (weight is null && bias is not null)) return false;
+        if (LibTorch.IsContiguous(input.Handle) == 0 && !MemoryLayout.IsChannelsLast(input)) return false;
+        long elements = LibTorch.Numel(input.Handle);
+        return elements > 0 && elements / input.size(1) <= MostColumns && elements / input.size(0) <= int.MaxValue;
+    }
+
+    /// <summary>Whether statistics of a channel each can be read as they lie.</summary>
+    public static unsafe bool TakesStatistics(Tensor? statistics) => statistics is null || (Takes(statistics)
+        && (ScalarType)LibTorch.Dtype(statistics.Handle) != ScalarType.BFloat16);
+
     /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
 

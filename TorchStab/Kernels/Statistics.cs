@@ -22,7 +22,7 @@ internal static unsafe class Statistics<V, T, E>
 
     /// <summary>Whether sums about a shift that lies <paramref name="offset"/> from the mean do for this variance; false for NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Suffices(double variance, double offset) => variance > Guard * offset * offset;
+    public static bool Suffices(double variance, double offset) => variance >= Guard * offset * offset;
 
     /// <summary>The mean of the first elements. Scaled before it is summed, so that it can't overflow.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

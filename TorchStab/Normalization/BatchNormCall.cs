@@ -36,11 +36,12 @@ internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
         if (!training) return Evaluate();
 
         using var scope = NewDisposeScope();
-        var count = Count();
-        if (count.le(1).any().item<bool>())
-            return mayFallBack ? Evaluate().MoveToOuterDisposeScope() : throw BatchNormCheck.TooFewValues(Input, masked: true);
+        var counts = Mask is null ? null : BatchNormFunctional.MaskCount(Input, Mask);
+        double count = counts is null ? BatchNormCheck.ValuesPerChannel(Input) : counts.min().item<double>();
+        if (count <= 1) return mayFallBack ? Evaluate().MoveToOuterDisposeScope() : throw BatchNormCheck.TooFewValues(Input, masked: true);
         var (output, mean, variance) = Normalize();
-        RunningStatistics.Update(RunningMean, RunningVar, mean, variance, count, momentum);
+        if (counts is null) RunningStatistics.Update(RunningMean, RunningVar, mean, variance, count, momentum);
+        else RunningStatistics.Update(RunningMean, RunningVar, mean, variance, counts, momentum);
         Trained = true;
         return output.MoveToOuterDisposeScope();
     }
@@ -57,7 +58,4 @@ internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
         Trained = training;
         return BatchNormFunctional.Empty(Input, Weight, Bias);
     }
-
-    // n of each channel: a number on the CPU (no wait for a GPU) unless a mask decides.
-    private Tensor Count() => Mask is null ? tensor((double)BatchNormCheck.ValuesPerChannel(Input)) : BatchNormFunctional.MaskCount(Input, Mask);
 }

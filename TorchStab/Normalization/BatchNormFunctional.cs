@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Batch normalization as tensor operations: y = (x − mean)/√(var + eps)·weight + bias, channel by channel (dimension 1).
-/// Any device and dtype, differentiable any number of times; nothing here writes to an argument.
+/// Batch normalization: y = (x − mean)/√(var + eps)·weight + bias, channel by channel (dimension 1).
+/// On any device and dtype as tensor operations, differentiable any number of times; nothing here writes to an argument.
 /// </summary>
 /// <remarks>
 /// Every module and functional computes through <see cref="Normalize(Tensor, Tensor?, Tensor?, double, bool)"/> (batch statistics) and
-/// <see cref="Evaluate"/> (given statistics), with arguments already checked and input not empty: a kernel that takes a case over goes
-/// in front of their bodies.
+/// <see cref="Evaluate"/> (given statistics), with arguments already checked and input not empty; both go to a kernel where one takes
+/// the case.
 /// </remarks>
 internal static class BatchNormFunctional
 {
@@ -19,6 +19,13 @@ internal static class BatchNormFunctional
     /// of shape (C) in the accumulation type and without gradient, the mean and the biased variance.
     /// </summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu = false)
+    {
+        if (!KernelSelection.TakesChannels(input, weight, bias)) return NormalizeInTensorOps(input, weight, bias, eps, relu);
+        return relu ? BatchNormReLUNode.Train(input, weight, bias, eps) : BatchNormNode.Train(input, weight, bias, eps);
+    }
+
+    /// <summary>The equation in tensor operations.</summary>
+    public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu)
     {
         using var scope = NewDisposeScope();
         return Finish(input, Moments.Over(Wide(input), StatisticsDims(input)), weight, bias, eps, relu);
@@ -46,6 +53,14 @@ internal static class BatchNormFunctional
 
     /// <summary>Normalizes with given statistics of shape (C), through which no gradient passes.</summary>
     public static Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps, bool relu = false)
+    {
+        bool kernel = KernelSelection.TakesChannels(input, weight, bias) && KernelSelection.TakesStatistics(mean) && KernelSelection.TakesStatistics(variance);
+        if (!kernel) return EvaluateInTensorOps(input, mean, variance, weight, bias, eps, relu);
+        return relu ? BatchNormReLUNode.Evaluate(input, mean, variance, weight, bias, eps) : BatchNormNode.Evaluate(input, mean, variance, weight, bias, eps);
+    }
+
+    /// <summary>The equation with given statistics in tensor operations.</summary>
+    public static Tensor EvaluateInTensorOps(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps, bool relu)
     {
         using var scope = NewDisposeScope();
         var x = Wide(input);

@@ -19,8 +19,8 @@ internal sealed record InstanceNormCall(Tensor Input, Tensor? RunningMean, Tenso
         using var scope = NewDisposeScope();
         var (output, mean, variance) = InstanceNormFunctional.Normalize(Input, Weight, Bias, Eps);
         // The running statistics take in the mean over the batch of what each sample has.
-        var count = tensor((double)InstanceNormCheck.Positions(Input));
-        RunningStatistics.Update(RunningMean, RunningVar, mean.mean([0]), variance.mean([0]), count, momentum);
+        if (RunningMean is not null || RunningVar is not null)
+            RunningStatistics.Update(RunningMean, RunningVar, mean.mean([0]), variance.mean([0]), InstanceNormCheck.Positions(Input), momentum);
         return output.MoveToOuterDisposeScope();
     }
 }

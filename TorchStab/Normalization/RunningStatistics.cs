@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -10,8 +11,22 @@ internal static class RunningStatistics
     /// <param name="running_var">Changed in place; null is left out.</param>
     /// <param name="mean">The batch's mean.</param>
     /// <param name="biasedVariance">The batch's Σ(x − mean)²/n.</param>
-    /// <param name="count">n, more than 1: a number, or a tensor with one for each channel.</param>
+    /// <param name="count">n, more than 1.</param>
     /// <param name="momentum">The share of the new batch.</param>
+    public static void Update(Tensor? running_mean, Tensor? running_var, Tensor mean, Tensor biasedVariance, double count, double momentum)
+    {
+        if (KernelSelection.TakesStatistics(running_mean) && KernelSelection.TakesStatistics(running_var)
+            && KernelSelection.TakesStatistics(mean) && KernelSelection.TakesStatistics(biasedVariance))
+        {
+            if (running_mean is not null) ChannelStatistics.Blend(running_mean, mean, 1, momentum);
+            if (running_var is not null) ChannelStatistics.Blend(running_var, biasedVariance, count / (count - 1), momentum);
+            return;
+        }
+        using var scope = NewDisposeScope();
+        Update(running_mean, running_var, mean, biasedVariance, tensor(count), momentum);
+    }
+
+    /// <summary>The same with a count for each channel.</summary>
     public static void Update(Tensor? running_mean, Tensor? running_var, Tensor mean, Tensor biasedVariance, Tensor count, double momentum)
     {
         using var scope = NewDisposeScope();

@@ -51,6 +51,14 @@ internal sealed unsafe class NodeState
         (InputWanted, WeightWanted, BiasWanted) = (input.requires_grad, weight is { requires_grad: true }, bias is { requires_grad: true });
     }
 
+    /// <summary>Notes samples, channels, positions and layout of an input (N, C, …).</summary>
+    public void Sizes(Tensor input)
+    {
+        (Outer, Middle) = ((int)input.size(0), (int)input.size(1));
+        Inner = (int)(LibTorch.Numel(input.Handle) / ((long)Outer * Middle));
+        Layout = ChannelNorm.LayoutOf(input);
+    }
+
     public bool AnyAffineWanted => WeightWanted || BiasWanted;
 
     /// <summary>Memory for so many doubles.</summary>

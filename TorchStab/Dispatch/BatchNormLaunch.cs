@@ -1,0 +1,106 @@
+using TorchStab.Kernels;
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>
+/// Runs batch normalization's kernels on tensors that <see cref="KernelSelection.TakesChannels"/> has let through: pointers, which of the
+/// three forms fits the layout, the split into items, and the team.
+/// </summary>
+internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
+{
+    /// <summary>Statistics per channel in the order of the state's memory: mean, variance, inverse deviation.</summary>
+    public const int Statistics = 3;
+
+    /// <summary>Normalizes with the batch's statistics, which are left in <paramref name="statistics"/>.</summary>
+    /// <returns>The output's handle.</returns>
+    public static nint Train(Tensor input, Tensor? weight, Tensor? bias, double eps, double* statistics)
+    {
+        var job = ChannelNorm.Describe(input, weight, bias, statistics);
+        job.Epsilon = eps;
+        return Forward(input, weight, bias, ref job);
+    }
+
+    /// <summary>Normalizes with statistics that stand in <paramref name="statistics"/>.</summary>
+    public static nint Evaluate(Tensor input, Tensor? weight, Tensor? bias, double* statistics)
+    {
+        var job = ChannelNorm.Describe(input, weight, bias, statistics);
+        job.Given = true;
+        return Forward(input, weight, bias, ref job);
+    }
+
+    /// <summary>The wanted gradients, in new tensors.</summary>
+    public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+    {
+        var job = ChannelNorm.Describe(state, saved);
+        job.Given = !state.Training;
+        nint aligned = ChannelNorm.InLayoutOf(state, saved.Input, outputGradient);
+        try
+        {
+            ChannelNorm.Allocate(state, saved, aligned, ref job, ref gradients);
+            var element = TensorMemory.ElementOf(saved.Input);
+            switch (ChannelNorm.FormOf(job, state.Layout))
+            {
+                case ChannelForm.Rows:
+                    BackwardRows(job, element);
+                    break;
+                case ChannelForm.Tiles:
+                    ChannelNorm.Run<BatchNormKernel.BackwardTiles<Relu>>(job, element, ChannelNorm.Tiles(job));
+                    break;
+                default:
+                    ChannelNorm.Run<BatchNormKernel.Backward<Relu>>(job, element, job.Channels);
+                    break;
+            }
+        }
+        finally
+        {
+            LibTorch.Dispose(aligned);
+        }
+    }
+
+    private static nint Forward(Tensor input, Tensor? weight, Tensor? bias, ref ChannelNormJob job)
+    {
+        var element = TensorMemory.ElementOf(input.Handle);
+        nint output = NewTensor.Like(input.Handle);
+        job.Output = LibTorch.Data(output);
+        job.Stream = ChannelNorm.IsLarge(job, element);
+        switch (ChannelNorm.FormOf(job, ChannelNorm.LayoutOf(input)))
+        {
+            case ChannelForm.Rows:
+                ForwardRows(job, element);
+                break;
+            case ChannelForm.Tiles:
+                ChannelNorm.Run<BatchNormKernel.ForwardTiles<Relu>>(job, element, ChannelNorm.Tiles(job));
+                break;
+            default:
+                ChannelNorm.Run<BatchNormKernel.Forward<Relu>>(job, element, job.Given ? job.Samples * job.Channels : job.Channels);
+                break;
+        }
+        GC.KeepAlive(input);
+        GC.KeepAlive(weight);
+        GC.KeepAlive(bias);
+        return output;
+    }
+
+    private static void ForwardRows(ChannelNormJob job, Element element)
+    {
+        void* scratch = ChannelNorm.RentRows(ref job, sumsPerChannel: job.Given ? 0 : 3);
+        if (!job.Given) ChannelNorm.Run<BatchNormRowsKernel.Measure>(job, element, job.Blocks);
+        ChannelNorm.Merge<BatchNormRowsKernel.Merge>(job, element);
+        ChannelNorm.Run<BatchNormRowsKernel.Normalize<Relu>>(job, element, job.Blocks);
+        Scratch.Return(scratch);
+    }
+
+    private static void BackwardRows(ChannelNormJob job, Element element)
+    {
+        bool sums = !job.Given || job.WeightGradient != null || job.BiasGradient != null;
+        void* scratch = ChannelNorm.RentRows(ref job, sumsPerChannel: sums ? 2 : 0);
+        var tables = job;
+        tables.Given = true; // the statistics are known: only the table is wanted
+        ChannelNorm.Merge<BatchNormRowsKernel.Merge>(tables, element);
+        if (sums) ChannelNorm.Run<BatchNormRowsKernel.Sum<Relu>>(job, element, job.Blocks);
+        ChannelNorm.Merge<BatchNormRowsKernel.MergeSums>(job, element);
+        if (job.InputGradient != null) ChannelNorm.Run<BatchNormRowsKernel.Differentiate<Relu>>(job, element, job.Blocks);
+        Scratch.Return(scratch);
+    }
+}

@@ -1,0 +1,116 @@
+using TorchStab.Kernels;
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>How a norm over channels is split.</summary>
+internal enum ChannelForm
+{
+    Planes,
+    Tiles,
+    Rows,
+}
+
+/// <summary>What the launches of BatchNorm, GroupNorm and InstanceNorm share.</summary>
+internal static unsafe class ChannelNorm
+{
+    /// <summary>Planes of at most so many positions are taken together with their neighbours', given so many samples to sum over.</summary>
+    private const int SmallPlane = 64, ManySamples = 8;
+
+    /// <summary>Outputs from this many bytes on are stored past the caches: x stays there for the second pass.</summary>
+    private const long StreamBytes = 2L << 20;
+
+    /// <summary>channels_last: elements of a block of rows, the most blocks, and the fewest rows that make up for a block's sums.</summary>
+    private const long BlockElements = 16 * 1024;
+    private const int MostBlocks = 64, LeastBlockRows = 32;
+
+    public static NormLayout LayoutOf(Tensor input) => LibTorch.IsContiguous(input.Handle) != 0 ? NormLayout.ChannelsFirst : NormLayout.ChannelsLast;
+
+    public static ChannelForm FormOf(in ChannelNormJob job, NormLayout layout) =>
+        layout == NormLayout.ChannelsLast || job.Positions == 1 ? ChannelForm.Rows
+        : job.Positions <= SmallPlane && job.Samples >= ManySamples ? ChannelForm.Tiles
+        : ChannelForm.Planes;
+
+    public static int Tiles(in ChannelNormJob job)
+    {
+        int channels = Math.Max(1, BatchNormTile.Columns / job.Positions);
+        return (job.Channels + channels - 1) / channels;
+    }
+
+    public static bool IsLarge(in ChannelNormJob job, Element element) => job.Rows * job.Channels * Bytes(element) >= StreamBytes;
+
+    /// <summary>A forward pass on tensors.</summary>
+    public static ChannelNormJob Describe(Tensor input, Tensor? weight, Tensor? bias, double* statistics)
+    {
+        var job = Sizes((int)input.size(0), (int)input.size(1), LibTorch.Numel(input.Handle));
+        Point(ref job, input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0, statistics, job.Channels);
+        return job;
+    }
+
+    /// <summary>A backward pass on what was saved.</summary>
+    public static ChannelNormJob Describe(NodeState state, in Handles saved, int groups = 0)
+    {
+        var job = Sizes(state.Outer, state.Middle, (long)state.Outer * state.Middle * state.Inner);
+        job.Groups = groups;
+        Point(ref job, saved.Input, saved.Weight, saved.Bias, state.Statistics, groups == 0 ? job.Channels : job.Samples * groups);
+        return job;
+    }
+
+    public static void Point(ref ChannelNormJob job, nint input, nint weight, nint bias, double* statistics, int count)
+    {
+        job.Input = LibTorch.Data(input);
+        job.Weight = weight != 0 ? LibTorch.Data(weight) : null;
+        job.Bias = bias != 0 ? LibTorch.Data(bias) : null;
+        job.Mean = statistics;
+        job.Variance = statistics + count;
+        job.InverseDeviation = statistics + (2L * count);
+    }
+
+    /// <summary>New tensors for the wanted gradients. The bias' looks like the weight: there is no bias without one.</summary>
+    public static void Allocate(NodeState state, in Handles saved, nint outputGradient, ref ChannelNormJob job, ref Handles gradients)
+    {
+        job.OutputGradient = LibTorch.Data(outputGradient);
+        if (state.InputWanted) job.InputGradient = LibTorch.Data(gradients.Input = NewTensor.Like(saved.Input));
+        if (state.WeightWanted) job.WeightGradient = LibTorch.Data(gradients.Weight = NewTensor.Like(saved.Weight));
+        if (state.BiasWanted) job.BiasGradient = LibTorch.Data(gradients.Bias = NewTensor.Like(saved.Weight));
+        job.Stream = IsLarge(job, TensorMemory.ElementOf(saved.Input));
+    }
+
+    /// <summary>A new handle to a gradient laid out as the input is.</summary>
+    public static nint InLayoutOf(NodeState state, nint input, nint gradient)
+    {
+        if (state.Layout == NormLayout.ChannelsFirst) return LibTorch.Contiguous(gradient);
+        using var scope = NewDisposeScope();
+        var (x, dy) = (Tensor.UnsafeCreateTensor(LibTorch.Alias(input)), Tensor.UnsafeCreateTensor(LibTorch.Alias(gradient)));
+        var laid = MemoryLayout.IsChannelsLast(dy) ? dy : MemoryLayout.Suggested(dy, x);
+        return LibTorch.Alias(laid.Handle);
+    }
+
+    public static void Run<K>(ChannelNormJob job, Element element, int items) where K : struct, IKernel =>
+        ParallelTeam.Run(KernelTable<K>.Get(element, (int)KernelSelection.Width), &job, items, job.Rows * job.Channels >= KernelSelection.ParallelNorm);
+
+    /// <summary>A pass over groups of channels that merges blocks.</summary>
+    public static void Merge<K>(ChannelNormJob job, Element element) where K : struct, IKernel =>
+        ParallelTeam.Run(KernelTable<K>.Get(element, (int)KernelSelection.Width), &job,
+            (job.Channels + BatchNormRowsKernel.MergeWidth - 1) / BatchNormRowsKernel.MergeWidth, (long)job.Channels * job.Blocks >= KernelSelection.ParallelNorm);
+
+    /// <summary>Splits the rows by the sizes alone, never by the number of threads, and rents tables and sums for them.</summary>
+    public static void* RentRows(ref ChannelNormJob job, int sumsPerChannel)
+    {
+        long blocks = Math.Clamp(job.Rows * job.Channels / BlockElements, 1, Math.Min(MostBlocks, Math.Max(1, job.Rows / LeastBlockRows)));
+        job.BlockRows = (int)((job.Rows + blocks - 1) / blocks);
+        job.Blocks = (int)((job.Rows + job.BlockRows - 1) / job.BlockRows);
+        long tables = 6L * job.Channels, sums = (long)sumsPerChannel * job.Blocks * job.Channels;
+        job.Tables = Scratch.Rent((tables + sums) * sizeof(double));
+        job.Sums = sums == 0 ? null : (double*)job.Tables + tables;
+        return job.Tables;
+    }
+
+    private static ChannelNormJob Sizes(int samples, int channels, long elements)
+    {
+        int positions = (int)(elements / ((long)samples * channels));
+        return new() { Samples = samples, Channels = channels, Positions = positions, Rows = (long)samples * positions };
+    }
+
+    private static int Bytes(Element element) => element switch { Element.Float64 => 8, Element.Float32 => 4, _ => 2 };
+}

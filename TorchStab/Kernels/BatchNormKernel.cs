@@ -1,0 +1,156 @@
+using System.Numerics;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// Batch normalization of each channel over samples and positions: y = (x − mean) / √(var + eps) · weight + bias, var biased; optionally
+/// behind a relu.
+/// <para>Planes (this file): a channel is one item, because its runs of positions (up to a megabyte) stay in the second cache between the
+/// pass that sums them (<see cref="Statistics{V, T, E}"/>) and the pass that writes; memory is read once and written once, past the caches
+/// from 2 MB on, which keeps x there. The next plane's beginning is fetched early: planes of a channel lie apart.</para>
+/// <para>Backward: a pass over x and dy for Σd and Σd·(x − mean), a pass for dx = d·a + (x − mean)·b + c. The relu's mask is computed
+/// again from x: nothing is saved but x and the statistics.</para>
+/// Planes of a few positions: <see cref="BatchNormTiles{V, T, E}"/>. Channels last: <see cref="BatchNormRows{V, T, E}"/>.
+/// </summary>
+internal static unsafe class BatchNormKernel
+{
+    /// <summary>Items: channels; with given statistics, planes in the order of memory.</summary>
+    public readonly struct Forward<Relu> : IKernel where Relu : struct, IFlag
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormPlanes<V, T, E>.Forward<Relu>((ChannelNormJob*)job, first, last);
+    }
+
+    /// <summary>Items: channels.</summary>
+    public readonly struct Backward<Relu> : IKernel where Relu : struct, IFlag
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormPlanes<V, T, E>.Backward<Relu>((ChannelNormJob*)job, first, last);
+    }
+
+    /// <summary>Items: tiles of channels, as many as <see cref="BatchNormTile.Columns"/> columns hold.</summary>
+    public readonly struct ForwardTiles<Relu> : IKernel where Relu : struct, IFlag
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormTiles<V, T, E>.Forward<Relu>((ChannelNormJob*)job, first, last);
+    }
+
+    /// <summary>Items: tiles of channels.</summary>
+    public readonly struct BackwardTiles<Relu> : IKernel where Relu : struct, IFlag
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormTiles<V, T, E>.Backward<Relu>((ChannelNormJob*)job, first, last);
+    }
+}
+
+/// <summary>Channels of contiguous planes.</summary>
+internal static unsafe class BatchNormPlanes<V, T, E>
+    where V : unmanaged, IVector<V, T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where E : unmanaged
+{
+    public static void Forward<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
+    {
+        bool stream = job->Stream && Lane.CanStream<E>(job->Output, job->Positions);
+        for (int item = first; item < last; item++)
+        {
+            if (job->Given) Normalize<Relu>(job, item % job->Channels, item / job->Channels, 1, stream);
+            else
+            {
+                Measure(job, item);
+                Normalize<Relu>(job, item, 0, job->Samples, stream);
+            }
+        }
+        if (stream) Memory.Fence();
+    }
+
+    public static void Backward<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
+    {
+        bool stream = job->Stream && Lane.CanStream<E>(job->InputGradient, job->Positions);
+        for (int channel = first; channel < last; channel++)
+        {
+            var terms = BatchNormTerms<T, E>.Forward(job, channel);
+            double sum = 0, dot = 0;
+            if (!job->Given || job->WeightGradient != null || job->BiasGradient != null) Sum<Relu>(job, channel, terms, ref sum, ref dot);
+            var slope = BatchNormTerms<T, E>.Backward(job, channel, sum, dot);
+            if (job->InputGradient == null) continue;
+            if (stream) Differentiate<Relu, Yes>(job, channel, terms, slope);
+            else Differentiate<Relu, No>(job, channel, terms, slope);
+        }
+        if (stream) Memory.Fence();
+    }
+
+    /// <summary>Mean and variance of a channel.</summary>
+    public static void Measure(ChannelNormJob* job, int channel)
+    {
+        int n = job->Positions;
+        long stride = (long)job->Channels * n;
+        double count = (double)job->Samples * n, sum = 0, square = 0;
+        E* x = (E*)job->Input + ((long)channel * n);
+        T shift = Statistics<V, T, E>.Shift(x, n);
+        for (int sample = 0; sample < job->Samples; sample++)
+        {
+            Plane<V, T, E>.Prefetch(x + ((sample + 1) * stride), n);
+            Statistics<V, T, E>.Add(x + (sample * stride), n, shift, ref sum, ref square);
+        }
+        double offset = sum / count, mean = double.CreateTruncating(shift) + offset, variance = (square / count) - (offset * offset);
+        if (!Statistics<V, T, E>.Suffices(variance, offset)) (mean, variance) = Centred(job, channel, mean);
+        BatchNormTerms<T, E>.Set(job, channel, mean, variance);
+    }
+
+    /// <summary>The same in double about a mean that is known to a few digits.</summary>
+    public static (double Mean, double Variance) Centred(ChannelNormJob* job, int channel, double mean)
+    {
+        int n = job->Positions;
+        double count = (double)job->Samples * n, sum = 0, square = 0;
+        for (int sample = 0; sample < job->Samples; sample++)
+            Statistics<V, T, E>.AddCentred((E*)job->Input + ((((long)sample * job->Channels) + channel) * n), n, mean, ref sum, ref square);
+        double offset = sum / count;
+        return (mean + offset, Math.Max(0, (square / count) - (offset * offset)));
+    }
+
+    private static void Normalize<Relu>(ChannelNormJob* job, int channel, int sample, int samples, bool stream) where Relu : struct, IFlag
+    {
+        int n = job->Positions;
+        var terms = BatchNormTerms<T, E>.Forward(job, channel);
+        for (int k = sample; k < sample + samples; k++)
+        {
+            long at = (((long)k * job->Channels) + channel) * n;
+            E* x = (E*)job->Input + at, y = (E*)job->Output + at;
+            if (samples > 1) Plane<V, T, E>.Prefetch(x + ((long)job->Channels * n), n);
+            if (stream) Plane<V, T, E>.Normalize<Relu, Yes>(x, y, n, terms);
+            else Plane<V, T, E>.Normalize<Relu, No>(x, y, n, terms);
+        }
+    }
+
+    private static void Sum<Relu>(ChannelNormJob* job, int channel, Affine<T> terms, ref double sum, ref double dot) where Relu : struct, IFlag
+    {
+        int n = job->Positions;
+        for (int sample = 0; sample < job->Samples; sample++)
+        {
+            long at = (((long)sample * job->Channels) + channel) * n;
+            Plane<V, T, E>.AddSums<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, n, terms, ref sum, ref dot);
+        }
+        dot -= sum * (job->Mean[channel] - double.CreateTruncating(terms.High));
+    }
+
+    private static void Differentiate<Relu, S>(ChannelNormJob* job, int channel, Affine<T> terms, Slope<T> slope)
+        where Relu : struct, IFlag
+        where S : struct, IFlag
+    {
+        int n = job->Positions;
+        for (int sample = 0; sample < job->Samples; sample++)
+        {
+            long at = (((long)sample * job->Channels) + channel) * n;
+            Plane<V, T, E>.Differentiate<Relu, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, n, terms, slope);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+using System.Numerics;
+
+namespace TorchStab.Kernels;
+
+/// <summary>The passes of <see cref="BatchNormRows{V, T, E}"/>. Items are blocks of rows, or groups of channels in the two merging ones.</summary>
+internal static unsafe class BatchNormRowsKernel
+{
+    /// <summary>Channels of an item that merges.</summary>
+    public const int MergeWidth = 64;
+
+    public readonly struct Measure : IKernel
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormRows<V, T, E>.Measure((ChannelNormJob*)job, first, last);
+    }
+
+    public readonly struct Merge : IKernel
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormRows<V, T, E>.Merge((ChannelNormJob*)job, first, last);
+    }
+
+    public readonly struct Normalize<Relu> : IKernel where Relu : struct, IFlag
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormRows<V, T, E>.Normalize<Relu>((ChannelNormJob*)job, first, last);
+    }
+
+    public readonly struct Sum<Relu> : IKernel where Relu : struct, IFlag
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormRows<V, T, E>.Sum<Relu>((ChannelNormJob*)job, first, last);
+    }
+
+    public readonly struct MergeSums : IKernel
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormRows<V, T, E>.MergeSums((ChannelNormJob*)job, first, last);
+    }
+
+    public readonly struct Differentiate<Relu> : IKernel where Relu : struct, IFlag
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormRows<V, T, E>.Differentiate<Relu>((ChannelNormJob*)job, first, last);
+    }
+}

@@ -1,0 +1,32 @@
+using System.Numerics;
+
+namespace TorchStab.Kernels;
+
+/// <summary>The scalars of one channel of a batch normalization, from its statistics and sums.</summary>
+internal static unsafe class BatchNormTerms<T, E>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where E : unmanaged
+{
+    public static void Set(ChannelNormJob* job, int channel, double mean, double variance)
+    {
+        job->Mean[channel] = mean;
+        job->Variance[channel] = variance;
+        job->InverseDeviation[channel] = 1 / Math.Sqrt(variance + job->Epsilon);
+    }
+
+    public static Affine<T> Forward(ChannelNormJob* job, int channel) => Affine<T>.Of(job->Mean[channel], job->InverseDeviation[channel],
+        Parameter<T, E>.Read(job->Weight, channel, 1), Parameter<T, E>.Read(job->Bias, channel, 0));
+
+    /// <summary>
+    /// Writes the channel's dweight = r·Σd·(x − mean) and dbias = Σd. With scale = weight·r and n values a channel,
+    /// dx = scale·(d − Σd/n − (x − mean)·r²·Σd·(x − mean)/n); given statistics pass no gradient: dx = scale·d.
+    /// </summary>
+    public static Slope<T> Backward(ChannelNormJob* job, int channel, double sum, double dot)
+    {
+        double r = job->InverseDeviation[channel], scale = Parameter<T, E>.Read(job->Weight, channel, 1) * r;
+        Parameter<T, E>.Write(job->WeightGradient, channel, dot * r);
+        Parameter<T, E>.Write(job->BiasGradient, channel, sum);
+        double n = (double)job->Samples * job->Positions;
+        return job->Given ? Slope<T>.Of(scale, 0, 0, 0) : Slope<T>.Of(scale, -scale * r * r * dot / n, -scale * sum / n, job->Mean[channel]);
+    }
+}

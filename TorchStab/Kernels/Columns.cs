@@ -1,0 +1,148 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// Passes over a stretch of rows of channels, where neighbouring elements belong to different channels (or positions): every coefficient and
+/// every sum is a table with an entry for each column.
+/// </summary>
+internal static unsafe class Columns<V, T, E>
+    where V : unmanaged, IVector<V, T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where E : unmanaged
+{
+    /// <summary>Rows summed in T before the sums have to be taken over into double.</summary>
+    public const int MostRows = 128;
+
+    private const int ShiftRows = 4;
+
+    /// <summary>shift = the mean of the first rows, scaled before it is summed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Shift(E* x, long stride, int rows, int width, T* shift)
+    {
+        int m = Math.Min(rows, ShiftRows);
+        T share = T.One / T.CreateTruncating(m);
+        new Span<T>(shift, width).Clear();
+        for (int row = 0; row < m; row++, x += stride)
+        {
+            int j = 0;
+            for (; j <= width - V.Count; j += V.Count) V.MultiplyAdd(Lane.Load<V, T, E>(x + j), V.Create(share), V.Load(shift + j)).Store(shift + j);
+            for (; j < width; j++) V1<T>.MultiplyAdd(Lane.Load<V1<T>, T, E>(x + j), V1<T>.Create(share), V1<T>.Load(shift + j)).Store(shift + j);
+        }
+    }
+
+    /// <summary>Adds Σ(x − shift) and Σ(x − shift)² over at most <see cref="MostRows"/> rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddMoments(E* x, long stride, int rows, int width, T* shift, T* sum, T* square)
+    {
+        int row = 0;
+        for (; row <= rows - 4; row += 4, x += 4 * stride)
+        {
+            int j = 0;
+            for (; j <= width - V.Count; j += V.Count) AddFour<V>(x + j, stride, shift + j, sum + j, square + j);
+            for (; j < width; j++) AddFour<V1<T>>(x + j, stride, shift + j, sum + j, square + j);
+        }
+        for (; row < rows; row++, x += stride)
+        {
+            int j = 0;
+            for (; j <= width - V.Count; j += V.Count) AddRow<V>(x + j, shift + j, sum + j, square + j);
+            for (; j < width; j++) AddRow<V1<T>>(x + j, shift + j, sum + j, square + j);
+        }
+    }
+
+    /// <summary>y = (x − high)·scale + offset in one row, behind a relu where asked for.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Normalize<Relu>(E* x, E* y, int width, T* high, T* scale, T* offset) where Relu : struct, IFlag
+    {
+        int j = 0;
+        for (; j <= width - V.Count; j += V.Count) NormalizeOne<V, Relu>(x + j, y + j, high + j, scale + j, offset + j);
+        for (; j < width; j++) NormalizeOne<V1<T>, Relu>(x + j, y + j, high + j, scale + j, offset + j);
+    }
+
+    /// <summary>Adds Σ d and Σ d·(x − high) over at most <see cref="MostRows"/> rows, d the gradient behind the activation.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddSums<Relu>(E* x, E* dy, long stride, int rows, int width, T* high, T* scale, T* offset, T* sum, T* dot)
+        where Relu : struct, IFlag
+    {
+        int row = 0;
+        for (; row <= rows - 2; row += 2, x += 2 * stride, dy += 2 * stride)
+        {
+            int j = 0;
+            for (; j <= width - V.Count; j += V.Count) AddPair<V, Relu>(x + j, dy + j, stride, high + j, scale + j, offset + j, sum + j, dot + j);
+            for (; j < width; j++) AddPair<V1<T>, Relu>(x + j, dy + j, stride, high + j, scale + j, offset + j, sum + j, dot + j);
+        }
+        if (row == rows) return;
+        int k = 0;
+        for (; k <= width - V.Count; k += V.Count) AddPair<V, Relu>(x + k, dy + k, 0, high + k, scale + k, offset + k, sum + k, dot + k);
+        for (; k < width; k++) AddPair<V1<T>, Relu>(x + k, dy + k, 0, high + k, scale + k, offset + k, sum + k, dot + k);
+    }
+
+    /// <summary>dx = d·a + (x − high)·b + c in one row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Differentiate<Relu>(E* x, E* dy, E* dx, int width, T* high, T* scale, T* offset, T* a, T* b, T* c) where Relu : struct, IFlag
+    {
+        int j = 0;
+        for (; j <= width - V.Count; j += V.Count) DifferentiateOne<V, Relu>(x + j, dy + j, dx + j, high + j, scale + j, offset + j, a + j, b + j, c + j);
+        for (; j < width; j++) DifferentiateOne<V1<T>, Relu>(x + j, dy + j, dx + j, high + j, scale + j, offset + j, a + j, b + j, c + j);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddFour<U>(E* x, long stride, T* shift, T* sum, T* square) where U : unmanaged, IVector<U, T>
+    {
+        U h = U.Load(shift);
+        U a = Lane.Load<U, T, E>(x) - h, b = Lane.Load<U, T, E>(x + stride) - h;
+        U c = Lane.Load<U, T, E>(x + (2 * stride)) - h, d = Lane.Load<U, T, E>(x + (3 * stride)) - h;
+        (U.Load(sum) + (a + b + (c + d))).Store(sum);
+        U.MultiplyAdd(a, a, U.MultiplyAdd(b, b, U.MultiplyAdd(c, c, U.MultiplyAdd(d, d, U.Load(square))))).Store(square);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddRow<U>(E* x, T* shift, T* sum, T* square) where U : unmanaged, IVector<U, T>
+    {
+        U a = Lane.Load<U, T, E>(x) - U.Load(shift);
+        (U.Load(sum) + a).Store(sum);
+        U.MultiplyAdd(a, a, U.Load(square)).Store(square);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void NormalizeOne<U, Relu>(E* x, E* y, T* high, T* scale, T* offset)
+        where U : unmanaged, IVector<U, T>
+        where Relu : struct, IFlag
+    {
+        var normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - U.Load(high), U.Load(scale), U.Load(offset));
+        Lane.Store<U, T, E>(Relu.IsSet ? Lane.Relu<U, T>(normalized) : normalized, y);
+    }
+
+    // Two rows; one row where the stride is 0.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddPair<U, Relu>(E* x, E* dy, long stride, T* high, T* scale, T* offset, T* sum, T* dot)
+        where U : unmanaged, IVector<U, T>
+        where Relu : struct, IFlag
+    {
+        U h = U.Load(high), a = Lane.Load<U, T, E>(x) - h, d = Behind<U, Relu>(a, Lane.Load<U, T, E>(dy), scale, offset);
+        U total = U.Load(sum) + d, product = U.MultiplyAdd(d, a, U.Load(dot));
+        if (stride != 0)
+        {
+            U b = Lane.Load<U, T, E>(x + stride) - h, e = Behind<U, Relu>(b, Lane.Load<U, T, E>(dy + stride), scale, offset);
+            total += e;
+            product = U.MultiplyAdd(e, b, product);
+        }
+        total.Store(sum);
+        product.Store(dot);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void DifferentiateOne<U, Relu>(E* x, E* dy, E* dx, T* high, T* scale, T* offset, T* a, T* b, T* c)
+        where U : unmanaged, IVector<U, T>
+        where Relu : struct, IFlag
+    {
+        U centred = Lane.Load<U, T, E>(x) - U.Load(high), d = Behind<U, Relu>(centred, Lane.Load<U, T, E>(dy), scale, offset);
+        Lane.Store<U, T, E>(U.MultiplyAdd(d, U.Load(a), U.MultiplyAdd(centred, U.Load(b), U.Load(c))), dx);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static U Behind<U, Relu>(U centred, U gradient, T* scale, T* offset)
+        where U : unmanaged, IVector<U, T>
+        where Relu : struct, IFlag => Relu.IsSet ? Lane.WherePositive<U, T>(U.MultiplyAdd(centred, U.Load(scale), U.Load(offset)), gradient) : gradient;
+}

@@ -1,0 +1,32 @@
+using TorchStab.Dispatch;
+using TorchStab.Kernels;
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// Batch normalization and ReLU by one kernel, and their place in the autograd graph. Nothing but the input is saved: the backward pass
+/// computes the mask again, for which it needs the bias.
+/// </summary>
+internal sealed class BatchNormReLUNode : BatchNormNode
+{
+    private static readonly BatchNormReLUNode Op = new();
+
+    /// <inheritdoc/>
+    public override bool NeedsBias => true;
+
+    /// <inheritdoc cref="BatchNormNode.Train"/>
+    public static new (Tensor Output, Tensor Mean, Tensor Variance) Train(Tensor input, Tensor? weight, Tensor? bias, double eps) =>
+        BatchNormRecording<Yes>.Train(Op, input, weight, bias, eps);
+
+    /// <inheritdoc cref="BatchNormNode.Evaluate"/>
+    public static new Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps) =>
+        BatchNormRecording<Yes>.Evaluate(Op, input, mean, variance, weight, bias, eps);
+
+    /// <inheritdoc/>
+    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
+        BatchNormLaunch<Yes>.Backward(state, outputGradient, saved, ref gradients);
+
+    /// <inheritdoc/>
+    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) => Recompute(state, input, weight, bias, relu: true);
+}

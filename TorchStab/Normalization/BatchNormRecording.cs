@@ -1,0 +1,57 @@
+using TorchStab.Dispatch;
+using TorchStab.Kernels;
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>Runs batch normalization by kernel and records it where gradients are wanted.</summary>
+internal static unsafe class BatchNormRecording<Relu> where Relu : struct, IFlag
+{
+    public static (Tensor Output, Tensor Mean, Tensor Variance) Train(NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps)
+    {
+        var plug = AutogradPlug.Current;
+        var state = plug.Rent();
+        nint output;
+        Tensor mean, variance;
+        try
+        {
+            var statistics = Begin(state, op, input, weight, bias, eps, training: true);
+            output = BatchNormLaunch<Relu>.Train(input, weight, bias, eps, statistics);
+            mean = ChannelStatistics.ToTensor(statistics, [state.Middle], input);
+            variance = ChannelStatistics.ToTensor(statistics + state.Middle, [state.Middle], input);
+        }
+        catch
+        {
+            plug.Return(state);
+            throw;
+        }
+        return (plug.Finish(state, input, weight, bias, output), mean, variance);
+    }
+
+    public static Tensor Evaluate(NormOp op, Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps)
+    {
+        var plug = AutogradPlug.Current;
+        var state = plug.Rent();
+        nint output;
+        try
+        {
+            var statistics = Begin(state, op, input, weight, bias, eps, training: false);
+            ChannelStatistics.Fill(statistics, mean, variance, eps);
+            output = BatchNormLaunch<Relu>.Evaluate(input, weight, bias, statistics);
+        }
+        catch
+        {
+            plug.Return(state);
+            throw;
+        }
+        return plug.Finish(state, input, weight, bias, output);
+    }
+
+    private static double* Begin(NodeState state, NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps, bool training)
+    {
+        state.Begin(op, input, weight, bias);
+        state.Sizes(input);
+        (state.Epsilon, state.Training) = (eps, training);
+        return state.Reserve((long)BatchNormLaunch<Relu>.Statistics * state.Middle);
+    }
+}
