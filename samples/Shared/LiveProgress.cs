@@ -23,7 +23,7 @@ internal sealed class LiveProgress : ProgressView
     {
         if (!milestone && _sinceDrawn.Elapsed < Pause) return;
         int line = Enumerable.Range(0, _names.Count).First(i => _names[i] == row.Name);
-        string[] cells = [.. row.Cells.Select(cell => cell.EscapeMarkup()), $"{row.Done:p0}", timeLeft];
+        string[] cells = [.. row.Cells.Select(cell => cell.EscapeMarkup()), $"{row.Done:p0}", row.Done < 1 ? timeLeft : ""];
         for (int i = 0; i < cells.Length; i++) _table.UpdateCell(line, i + 1, cells[i]);
         _context.Refresh();
         _sinceDrawn.Restart();

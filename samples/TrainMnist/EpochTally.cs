@@ -12,15 +12,17 @@ internal sealed class EpochTally(int number)
 
     public void Add(GradientNorms gradients) => _gradients.Add(gradients);
 
-    /// <param name="loss">The step's loss.</param>
-    /// <param name="clipped">Whether the optimizer clipped; null: it never does.</param>
-    public void Add(double loss, bool? clipped)
+    public void Add(double loss)
     {
         Steps++;
         _loss += loss;
-        if (clipped is null) return;
-        _clips = true;
-        if (clipped.Value) _clipped++;
+    }
+
+    /// <summary>Whether the step clipped; null: nothing ever does.</summary>
+    public void Clipped(bool? clipped)
+    {
+        _clips |= clipped is not null;
+        if (clipped == true) _clipped++;
     }
 
     public Epoch Close(double accuracy) =>

@@ -12,4 +12,7 @@ internal sealed class History(NetworkSettings network)
     public NetworkSettings Network { get; } = network;
 
     public List<Epoch> Epochs { get; } = [];
+
+    /// <summary>Why the optimizer refused to go on; null if it did not.</summary>
+    public string? Diverged { get; set; }
 }

@@ -14,8 +14,9 @@ internal static class Optimizers
     public static Optimizer Create(NetworkSettings network, TrainingSettings training, IEnumerable<Parameter> parameters) =>
         network.Stabilized ? Stabilized(network, training, parameters) : Plain(training, parameters);
 
-    /// <summary>Whether the last step clipped; null for an optimizer that never does.</summary>
-    public static bool? Clipped(Optimizer optimizer) => (optimizer as ClippingAwareOptimizer)?.LastStep.Clipped;
+    /// <summary>Whether the last step clipped; null where nothing clips.</summary>
+    public static bool? Clipped(NetworkSettings network, Optimizer optimizer) =>
+        network.Clip == ClipMode.None ? null : (optimizer as ClippingAwareOptimizer)?.LastStep.Clipped;
 
     private static Optimizer Stabilized(NetworkSettings network, TrainingSettings training, IEnumerable<Parameter> parameters)
     {

@@ -11,11 +11,12 @@ internal sealed class Results(IReadOnlyList<History> histories)
 
     public void Print()
     {
+        foreach (var history in histories.Where(h => h.Diverged is not null)) Report.Line($"{history.Network.Name} stopped: {history.Diverged}");
         if (_trained.Count == 0) return;
         Report.Table("Accuracy on the test images", ["network", "epochs", "last", "best", "loss"], _trained.Select(Accuracies));
         string[] columns = ["layer", .. _trained.Select(h => h.Network.Name)];
         int layers = _trained[0].Epochs[0].Gradients.Layers.Length;
-        Report.Table("Gradient norm of each layer's weight, mean of the first epoch", columns, Enumerable.Range(0, layers).Select(LayerRow));
+        Report.Table("Gradient norm by layer, first epoch", columns, Enumerable.Range(0, layers).Select(LayerRow));
     }
 
     public void Save(OutputFolder folder)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using TorchSharp;
 using TorchStab;
+using TorchStab.Modules;
 using TorchStab.Samples;
 using static TorchSharp.torch;
 using Optimizer = TorchSharp.torch.optim.Optimizer;
@@ -30,8 +31,15 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         if (networkSettings.Init == Init.LSUV) FitToData(network);
         using var optimizer = Optimizers.Create(networkSettings, settings, network.parameters());
         using var order = new Generator((ulong)settings.Seed, CPU);
-        for (int epoch = 1; epoch <= settings.Epochs && !stop.IsCancellationRequested; epoch++)
-            RunEpoch(epoch, network, optimizer, order, history);
+        try
+        {
+            for (int epoch = 1; epoch <= settings.Epochs && !stop.IsCancellationRequested; epoch++)
+                RunEpoch(epoch, network, optimizer, order, history);
+        }
+        catch (InvalidOperationException e) when (optimizer is ClippingAwareOptimizer { LastStep.Skipped: true })
+        {
+            history.Diverged = e.Message;
+        }
         return history;
     }
 
@@ -51,6 +59,7 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         for (int step = 0; step < StepsPerEpoch && !stop.IsCancellationRequested; step++)
         {
             Step(network, optimizer, shuffled.narrow(0, (long)step * settings.Batch, settings.Batch), tally, probe: step % ProbeEvery == 0);
+            tally.Clipped(Optimizers.Clipped(history.Network, optimizer));
             Show(history, tally.Close(double.NaN), (step + 1.0) / StepsPerEpoch, epochEnds: false);
         }
         if (tally.Steps == 0) return;
@@ -67,7 +76,7 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         loss.backward();
         if (probe) tally.Add(GradientNorms.Of(network));
         optimizer.step();
-        tally.Add(loss.ToDouble(), Optimizers.Clipped(optimizer));
+        tally.Add(loss.ToDouble());
     }
 
     private double Accuracy(DeepNetwork network)
@@ -89,11 +98,11 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         double accuracy = epochEnds ? epoch.Accuracy : history.Epochs.LastOrDefault()?.Accuracy ?? double.NaN;
         string[] cells =
         [
-            $"{epoch.Number}/{settings.Epochs}", Format(epoch.Loss, "0.0000"), Format(accuracy, "0.0 %"),
-            Format(epoch.Gradients.Total, "0.0e+0"), Format(epoch.ClippedShare ?? double.NaN, "0 %"),
+            $"{epoch.Number}/{settings.Epochs}", Format(epoch.Loss, "0.0000"), Format(accuracy, "0.0 %", unknown: "-"),
+            Format(epoch.Gradients.Total, "0.0e+0"), Format(epoch.ClippedShare ?? double.NaN, "0 %", unknown: "-"),
         ];
         view.Update(new ProgressRow(history.Network.Name, (epoch.Number - 1 + epochDone) / settings.Epochs, cells), epochEnds);
     }
 
-    private static string Format(double value, string format) => double.IsNaN(value) ? "-" : value.ToString(format, CultureInfo.InvariantCulture);
+    private static string Format(double value, string format, string unknown = "NaN") => double.IsNaN(value) ? unknown : value.ToString(format, CultureInfo.InvariantCulture);
 }
