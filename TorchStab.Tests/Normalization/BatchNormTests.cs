@@ -31,8 +31,8 @@ public class BatchNormTests
         bool statistics = !training || seed % 3 > 0;
         double momentum = 0.05 + seed % 7 / 10.0, eps = seed % 2 == 0 ? 1e-5 : 1e-3;
         var a = NormArguments.Draw(seed, rank, layout, dtype, statistics);
-        Norm libtorch = (x, m, v, w, b) => F.batch_norm(x, m!, v!, Weight(w, b)!, b!, training, momentum, eps);
-        Norm ours = (x, m, v, w, b) => stab.nn.functional.batch_norm(x, m, v, w, b, training, momentum, eps);
+        ChannelNorm libtorch = (x, m, v, w, b) => F.batch_norm(x, m!, v!, Weight(w, b)!, b!, training, momentum, eps);
+        ChannelNorm ours = (x, m, v, w, b) => stab.nn.functional.batch_norm(x, m, v, w, b, training, momentum, eps);
         Check(a, libtorch, ours, seed);
     }
 
@@ -45,8 +45,8 @@ public class BatchNormTests
         bool statistics = !use_input_stats || seed % 3 > 0;
         double momentum = 0.05 + seed % 7 / 10.0, eps = seed % 2 == 0 ? 1e-5 : 1e-3;
         var a = NormArguments.Draw(seed, rank, layout, dtype, statistics);
-        Norm libtorch = (x, m, v, w, b) => F.instance_norm(x, m, v, Weight(w, b), b, use_input_stats, momentum, eps);
-        Norm ours = (x, m, v, w, b) => stab.nn.functional.instance_norm(x, m, v, w, b, use_input_stats, momentum, eps);
+        ChannelNorm libtorch = (x, m, v, w, b) => F.instance_norm(x, m, v, Weight(w, b), b, use_input_stats, momentum, eps);
+        ChannelNorm ours = (x, m, v, w, b) => stab.nn.functional.instance_norm(x, m, v, w, b, use_input_stats, momentum, eps);
         Check(a, libtorch, ours, seed);
     }
 
@@ -60,8 +60,8 @@ public class BatchNormTests
         using var scope = NewDisposeScope();
         var a = NormArguments.Draw(77, 4, "contiguous", Single, true);
         var half = a.Input.to(dtype);
-        Norm exact = (x, m, v, w, b) => stab.nn.functional.batch_norm(x, m, v, w, b, training);
-        Norm mixed = (x, m, v, w, b) => stab.nn.functional.batch_norm(x.to(dtype), m, v, w, b, training).to(Single);
+        ChannelNorm exact = (x, m, v, w, b) => stab.nn.functional.batch_norm(x, m, v, w, b, training);
+        ChannelNorm mixed = (x, m, v, w, b) => stab.nn.functional.batch_norm(x.to(dtype), m, v, w, b, training).to(Single);
         (a with { Input = half.to(Single) }).Compare(exact, mixed, "mixed", second: false, Tolerance.Of(dtype));
         Assert.Equal(dtype, stab.nn.functional.batch_norm(half, a.Mean, a.Variance, a.Weight, a.Bias, training).dtype);
     }
@@ -97,8 +97,8 @@ public class BatchNormTests
         x[1, 1, 2] = float.NaN;
         x[2, 2, 3] = float.PositiveInfinity;
         var a = new NormArguments(x, zeros(3), ones(3), rand(3), rand(3), randn(4, 3, 5));
-        Norm libtorch = (x, m, v, w, b) => F.batch_norm(x, m!, v!, w!, b!, training);
-        Norm ours = (x, m, v, w, b) => stab.nn.functional.batch_norm(x, m, v, w, b, training);
+        ChannelNorm libtorch = (x, m, v, w, b) => F.batch_norm(x, m!, v!, w!, b!, training);
+        ChannelNorm ours = (x, m, v, w, b) => stab.nn.functional.batch_norm(x, m, v, w, b, training);
         var e = NormResult.Of(libtorch, a, second: false).Tensors;
         var r = NormResult.Of(ours, a, second: false).Tensors;
         foreach (string name in new[] { "output", "running_mean", "running_var" }) Compare.Close(e[name], r[name], name);
@@ -116,7 +116,7 @@ public class BatchNormTests
         foreach (long[] shape in new long[][] { [0, 3], [0, 3, 4], [2, 3, 0, 5], [4, 0, 2] })
         {
             var a = new NormArguments(zeros(shape), full(shape[1], 2f), full(shape[1], 3f), randn(shape[1]), randn(shape[1]), zeros(shape));
-            foreach (Norm norm in new Norm[]
+            foreach (ChannelNorm norm in new ChannelNorm[]
             {
                 (x, m, v, w, b) => stab.nn.functional.batch_norm(x, m, v, w, b, training),
                 (x, m, v, w, b) => stab.nn.functional.instance_norm(x, m, v, w, b, training && x.dim() > 2),
@@ -146,7 +146,7 @@ public class BatchNormTests
         using (inference_mode()) Compare.Close(all["output"], stab.nn.functional.batch_norm(a.Input, null, null, weight, a.Bias, true), "inference mode");
     }
 
-    private static void Check(NormArguments a, Norm libtorch, Norm ours, int seed)
+    private static void Check(NormArguments a, ChannelNorm libtorch, ChannelNorm ours, int seed)
     {
         bool half = a.Input.dtype is Brain or Half;
         if (!half)

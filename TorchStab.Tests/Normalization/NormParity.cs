@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Normalization;
 
 /// <summary>A norm as a function of its tensors; running statistics are changed in place.</summary>
-internal delegate Tensor Norm(Tensor input, Tensor? mean, Tensor? variance, Tensor? weight, Tensor? bias);
+internal delegate Tensor ChannelNorm(Tensor input, Tensor? mean, Tensor? variance, Tensor? weight, Tensor? bias);
 
 /// <summary>What a norm gave for some arguments: output, statistics after it, gradients and, where asked for, second derivatives.</summary>
 internal sealed class NormResult
@@ -12,7 +12,7 @@ internal sealed class NormResult
     public Dictionary<string, Tensor> Tensors { get; } = [];
 
     /// <summary>Runs a norm on its own leaves over the arguments' memory and layout, with a random upstream gradient.</summary>
-    public static NormResult Of(Norm norm, NormArguments a, bool second)
+    public static NormResult Of(ChannelNorm norm, NormArguments a, bool second)
     {
         var result = new NormResult();
         Tensor? Leaf(Tensor? t) => t?.detach().requires_grad_(true);
@@ -68,7 +68,7 @@ internal sealed record NormArguments(Tensor Input, Tensor? Mean, Tensor? Varianc
     };
 
     /// <summary>Compares every quantity of two runs.</summary>
-    public void Compare(Norm expected, Norm actual, string what, bool second, double? tolerance = null)
+    public void Compare(ChannelNorm expected, ChannelNorm actual, string what, bool second, double? tolerance = null)
     {
         var e = NormResult.Of(expected, this, second).Tensors;
         var a = NormResult.Of(actual, this, second).Tensors;
