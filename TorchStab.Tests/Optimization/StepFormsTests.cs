@@ -109,6 +109,31 @@ public sealed class StepFormsTests
         LiveTensors.AssertNoneLeft(() => optimizer.step());
     }
 
+    [Fact]
+    public void A_step_allocates_less_than_the_two_calls_it_replaces()
+    {
+        using var scope = NewDisposeScope();
+        List<Parameter> ours = [.. Enumerable.Range(0, 100).Select(_ => new Parameter(ones(64)) { grad = ones(64) })];
+        List<Parameter> theirs = [.. Enumerable.Range(0, 100).Select(_ => new Parameter(ones(64)) { grad = ones(64) })];
+        using var fused = stab.optim.Adam(ours, global_clipnorm: 1);
+        using var plain = optim.Adam(theirs);
+        long mine = Allocated(() => fused.step());
+        long other = Allocated(() =>
+        {
+            nn.utils.clip_grad_norm_(theirs, 1);
+            plain.step();
+        });
+        Assert.True(mine < other, $"{mine} bytes, {other} for clip_grad_norm_ and torch.optim.Adam");
+
+        static long Allocated(Action step)
+        {
+            for (int i = 0; i < 3; i++) step();
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            step();
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+    }
+
     // A matrix, a bias, a scalar, a channels-last weight (left to the tensor-op form), one idle parameter.
     private static List<Parameter> Parameters(ScalarType dtype)
     {

@@ -89,12 +89,13 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var groups = new List<int>();
-        var slots = new List<ParameterSlot>();
+        int count = _slots.Sum(s => s.Count);
+        var groups = new List<int>(count);
+        var slots = new List<ParameterSlot>(count);
         var gradients = Collect(groups, slots);
         var plan = new ClipPlan([.. _parameter_groups.Select(g => ((ClipOptions)g.Options).Rule ?? Clip)], groups);
         if (_guard.Judge(gradients, plan.Order, plan.Decide) is not { } decision) return;
-        var updates = _slots.ConvertAll(_ => new List<ParameterUpdate>());
+        var updates = _slots.ConvertAll(s => new List<ParameterUpdate>(s.Count));
         for (int i = 0; i < slots.Count; i++)
             updates[groups[i]].Add(new(slots[i].Parameter, gradients.Gradients[i], slots[i].State, Coefficient(decision, i, gradients)));
         for (int g = 0; g < updates.Count; g++)
@@ -112,8 +113,8 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
 
     private GradientSet Collect(List<int> groups, List<ParameterSlot> slots)
     {
-        var gradients = new List<Tensor>();
-        var names = new List<string>();
+        var gradients = new List<Tensor>(slots.Capacity);
+        var names = new List<string>(slots.Capacity);
         for (int g = 0; g < _slots.Count; g++)
             for (int i = 0; i < _slots[g].Count; i++)
             {
@@ -126,7 +127,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
                 groups.Add(g);
                 slots.Add(slot);
             }
-        return new([.. slots.Select(s => s.Parameter)], gradients, names, 1.0 / _guard.Window);
+        return new(slots.ConvertAll(s => s.Parameter), gradients, names, 1.0 / _guard.Window);
     }
 
     private static InvalidOperationException Stale(string name) =>

@@ -10,6 +10,8 @@ namespace TorchStab.Optimization;
 /// <summary>A parameter's place in an optimizer. It outlives the parameter object, which <c>.to()</c> replaces.</summary>
 internal sealed class ParameterSlot(Parameter parameter, string? name, MomentState state)
 {
+    private string? _label;
+
     public Parameter Parameter { get; private set; } = parameter;
 
     /// <summary>Kept, because a parameter that was replaced cannot tell it any more.</summary>
@@ -21,7 +23,8 @@ internal sealed class ParameterSlot(Parameter parameter, string? name, MomentSta
 
     public void Bind(Parameter parameter) => (Parameter, Shape) = (parameter, parameter.shape);
 
-    public string Label(int group, int index) => Name ?? (group == 0 ? $"parameter {index}" : $"parameter {index} of group {group}");
+    /// <summary>What reports call it; made once, for its place does not change.</summary>
+    public string Label(int group, int index) => _label ??= Name ?? (group == 0 ? $"parameter {index}" : $"parameter {index} of group {group}");
 }
 
 /// <summary>What the update of one parameter works with: the gradient is read through the coefficient.</summary>
