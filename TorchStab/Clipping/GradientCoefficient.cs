@@ -1,4 +1,4 @@
-using TorchStab.Kernels;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
@@ -31,6 +31,6 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
         if (UnitScale is not null) gradient.mul_(UnitScale);
     }
 
-    /// <summary>The same for a kernel, which has no <see cref="UnitScale"/>, with the sign and the L2 decay that follow the clipping.</summary>
-    public GradientTransform ForKernel(bool maximize, double decay) => new() { Scale = maximize ? -Scale : Scale, Bound = Bound, Decay = decay };
+    /// <summary>The same without <see cref="UnitScale"/> for the kernel form, with the sign and the L2 decay that follow the clipping.</summary>
+    public GradientNumbers Numbers(bool? maximize, double decay) => new(maximize == true ? -Scale : Scale, Bound, decay);
 }

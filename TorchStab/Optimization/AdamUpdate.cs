@@ -1,5 +1,4 @@
 using TorchStab.Dispatch;
-using TorchStab.Kernels;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -10,13 +9,14 @@ internal static class AdamUpdate
 {
     public static void Apply(AdamOptions options, bool decoupled, IReadOnlyList<ParameterUpdate> updates)
     {
-        var pass = StepPass<AdamKernel, AdamArguments>.Start();
+        var pass = AdamStep.Start();
         foreach (var update in updates)
         {
             var state = (AdamState)update.State;
             state.step++;
             var max = options.amsgrad == true ? state.Largest() : null;
-            if (!update.TryAdd(pass, Arguments(options, decoupled, update), state.exp_avg, state.exp_avg_sq, max)) TensorForm(options, decoupled, update, max);
+            var tensors = new StepTensors(update.Parameter, update.Gradient, state.exp_avg, state.exp_avg_sq, max);
+            if (!update.IsUniform || !pass.TryAdd(Numbers(options, decoupled, update), tensors)) TensorForm(options, decoupled, update, max);
         }
         pass.Run();
         GC.KeepAlive(updates);
@@ -44,19 +44,11 @@ internal static class AdamUpdate
     }
 
     // The same numbers for the kernel, which does it all in one pass.
-    private static AdamArguments Arguments(AdamOptions o, bool decoupled, ParameterUpdate update)
+    private static AdamNumbers Numbers(AdamOptions o, bool decoupled, ParameterUpdate update)
     {
         double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, beta1 = o.beta1!.Value, beta2 = o.beta2!.Value;
         long step = ((AdamState)update.State).step;
-        return new()
-        {
-            Gradient = update.Coefficient.ForKernel(o.maximize == true, decoupled ? 0 : decay),
-            Beta1 = beta1,
-            Beta2 = beta2,
-            Eps = o.eps!.Value,
-            StepSize = lr / (1 - Math.Pow(beta1, step)),
-            Correction = 1 / Math.Sqrt(1 - Math.Pow(beta2, step)),
-            Decay = decoupled ? 1 - lr * decay : 1,
-        };
+        return new(update.Coefficient.Numbers(o.maximize, decoupled ? 0 : decay), beta1, beta2, o.eps!.Value,
+            StepSize: lr / (1 - Math.Pow(beta1, step)), Correction: 1 / Math.Sqrt(1 - Math.Pow(beta2, step)), Decay: decoupled ? 1 - lr * decay : 1);
     }
 }

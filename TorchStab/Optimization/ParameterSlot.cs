@@ -1,7 +1,5 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
-using TorchStab.Dispatch;
-using TorchStab.Kernels;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -30,10 +28,8 @@ internal sealed class ParameterSlot(Parameter parameter, string? name, MomentSta
 /// <summary>What the update of one parameter works with: the gradient is read through the coefficient.</summary>
 internal readonly record struct ParameterUpdate(Parameter Parameter, Tensor Gradient, MomentState State, GradientCoefficient Coefficient)
 {
-    /// <summary>Hands the update over to the kernel, if it can take it.</summary>
-    public bool TryAdd<K, TArguments>(StepPass<K, TArguments> pass, in TArguments arguments, Tensor? state0, Tensor? state1 = null, Tensor? state2 = null)
-        where K : IStepKernel where TArguments : unmanaged =>
-        Coefficient.UnitScale is null && pass.TryAdd(arguments, new(Parameter, Gradient, state0, state1, state2));
+    /// <summary>Whether all elements are clipped alike, as the kernels need it.</summary>
+    public bool IsUniform => Coefficient.UnitScale is null;
 
     /// <summary>The clipped gradient, turned round under maximize, in the dtype of the moments.</summary>
     public Tensor Clipped(ScalarType dtype, bool? maximize)

@@ -1,5 +1,4 @@
 using TorchStab.Dispatch;
-using TorchStab.Kernels;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -10,14 +9,15 @@ internal static class RMSpropUpdate
 {
     public static void Apply(RMSprop.Options options, IReadOnlyList<ParameterUpdate> updates)
     {
-        var pass = StepPass<RMSpropKernel, RMSpropArguments>.Start();
+        var pass = RMSpropStep.Start();
         foreach (var update in updates)
         {
             var state = (RMSprop.State)update.State;
             state.step++;
             var mean = options.centered == true ? state.Mean() : null;
             var buffer = options.momentum > 0 ? state.Buffer() : null;
-            if (!update.TryAdd(pass, Arguments(options, update), state.square_avg, mean, buffer)) TensorForm(options, update, mean, buffer);
+            var tensors = new StepTensors(update.Parameter, update.Gradient, state.square_avg, mean, buffer);
+            if (!update.IsUniform || !pass.TryAdd(Numbers(options, update), tensors)) TensorForm(options, update, mean, buffer);
         }
         pass.Run();
         GC.KeepAlive(updates);
@@ -47,12 +47,6 @@ internal static class RMSpropUpdate
         });
     }
 
-    private static RMSpropArguments Arguments(RMSprop.Options o, ParameterUpdate update) => new()
-    {
-        Gradient = update.Coefficient.ForKernel(o.maximize == true, o.weight_decay!.Value),
-        LearningRate = o.LearningRate!.Value,
-        Alpha = o.alpha!.Value,
-        Eps = o.eps!.Value,
-        Momentum = o.momentum!.Value,
-    };
+    private static RMSpropNumbers Numbers(RMSprop.Options o, ParameterUpdate update) => new(
+        update.Coefficient.Numbers(o.maximize, o.weight_decay!.Value), o.LearningRate!.Value, o.alpha!.Value, o.eps!.Value, o.momentum!.Value);
 }

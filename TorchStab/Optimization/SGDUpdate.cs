@@ -1,5 +1,4 @@
 using TorchStab.Dispatch;
-using TorchStab.Kernels;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -11,14 +10,15 @@ internal static class SGDUpdate
     public static void Apply(SGD.Options options, IReadOnlyList<ParameterUpdate> updates)
     {
         double momentum = options.momentum!.Value;
-        var pass = StepPass<SGDKernel, SGDArguments>.Start();
+        var pass = SGDStep.Start();
         foreach (var update in updates)
         {
             var state = (SGD.State)update.State;
             // The first gradient becomes the buffer as it is, whatever the dampening.
             var (keep, intake) = state.momentum_buffer is null ? (0, 1) : (momentum, 1 - options.dampening!.Value);
             var buffer = momentum == 0 ? null : state.Buffer();
-            if (!update.TryAdd(pass, Arguments(options, update, keep, intake), buffer)) TensorForm(options, update, buffer, keep, intake);
+            var tensors = new StepTensors(update.Parameter, update.Gradient, buffer);
+            if (!update.IsUniform || !pass.TryAdd(Numbers(options, update, keep, intake), tensors)) TensorForm(options, update, buffer, keep, intake);
         }
         pass.Run();
         GC.KeepAlive(updates);
@@ -42,12 +42,6 @@ internal static class SGDUpdate
         });
     }
 
-    private static SGDArguments Arguments(SGD.Options o, ParameterUpdate update, double keep, double intake) => new()
-    {
-        Gradient = update.Coefficient.ForKernel(o.maximize == true, o.weight_decay!.Value),
-        LearningRate = o.LearningRate!.Value,
-        Momentum = keep,
-        Intake = intake,
-        LookAhead = o.nesterov == true ? o.momentum!.Value : 0,
-    };
+    private static SGDNumbers Numbers(SGD.Options o, ParameterUpdate update, double keep, double intake) => new(
+        update.Coefficient.Numbers(o.maximize, o.weight_decay!.Value), o.LearningRate!.Value, keep, intake, LookAhead: o.nesterov == true ? o.momentum!.Value : 0);
 }
