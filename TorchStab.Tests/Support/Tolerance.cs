@@ -47,6 +47,9 @@ internal static class Tolerance
     /// <summary>A measured standard deviation over the asked one, minus 1: 1e-2 at 1e5 samples is over four of its own deviations.</summary>
     public const double SampleStd = 1e-2;
 
+    /// <summary>Gradients averaged over k passes against one pass over all rows, float64: 1e-12, the same terms summed in another order.</summary>
+    public const double Accumulation = 1e-12;
+
     public static double Of(ScalarType dtype) => dtype switch
     {
         ScalarType.Float64 => Float64,

@@ -18,6 +18,6 @@ internal sealed class GlobalNormClip(double c, double order, double eps) : Gradi
     {
         if (eps == 0 && !double.IsFinite(norm)) return double.NaN;
         double n = norm + eps;
-        return n <= c ? 1 : c / n;
+        return n <= c || norm == 0 ? 1 : c / n; // nothing but zeros is not clipped, even to 0
     }
 }
