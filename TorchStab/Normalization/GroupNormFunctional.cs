@@ -14,6 +14,7 @@ internal static class GroupNormFunctional
     {
         Require(input, num_groups, weight, bias);
         ParameterTypes.Require(input, weight, bias, "GroupNormKernelImpl");
+        if (KernelSelection.TakesGroups(input, weight, bias, num_groups)) return GroupNormNode.Apply(input, num_groups, weight, bias, eps);
         using var scope = NewDisposeScope();
         return Normalize(input, num_groups, weight, bias, eps).output.MoveToOuterDisposeScope();
     }

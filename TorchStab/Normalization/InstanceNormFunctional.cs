@@ -1,15 +1,16 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Instance normalization (Ulyanov et al. 2016) as tensor operations: y = (x − mean)/√(var + eps)·weight + bias with mean and biased
-/// variance of each channel of each sample, over its positions. Any device and dtype, differentiable any number of times; nothing
+/// Instance normalization (Ulyanov et al. 2016): y = (x − mean)/√(var + eps)·weight + bias with mean and biased
+/// variance of each channel of each sample, over its positions. On any device and dtype as tensor operations, differentiable any number of times; nothing
 /// here writes to an argument.
 /// </summary>
 /// <remarks>
 /// Every module and functional computes through <see cref="Normalize"/>, or with given statistics through <see cref="Evaluate"/>, with
-/// arguments already checked and input not empty: a kernel that takes a case over goes in front of their bodies.
+/// arguments already checked and input not empty; both go to a kernel where one takes the case.
 /// </remarks>
 internal static class InstanceNormFunctional
 {
@@ -17,7 +18,11 @@ internal static class InstanceNormFunctional
     /// Normalizes with the statistics of each (n, c). Returns the contiguous output and, of shape (N, C) in the accumulation type and
     /// without gradient, the means and the biased variances.
     /// </summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps)
+    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps) =>
+        KernelSelection.TakesGroups(input, weight, bias, input.size(1)) ? InstanceNormNode.Apply(input, weight, bias, eps) : NormalizeInTensorOps(input, weight, bias, eps);
+
+    /// <summary>The equation in tensor operations.</summary>
+    public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps)
     {
         using var scope = NewDisposeScope();
         var moments = Moments.Over(input.to(Moments.Accumulator(input)), [.. Enumerable.Range(2, (int)input.dim() - 2).Select(d => (long)d)]);

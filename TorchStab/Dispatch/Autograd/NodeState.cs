@@ -23,8 +23,8 @@ internal sealed unsafe class NodeState
 
     public double Epsilon;
 
-    /// <summary>Sizes in the op's own terms: rows and columns, or samples, channels and positions.</summary>
-    public int Outer, Middle, Inner;
+    /// <summary>Sizes in the op's own terms: rows and columns, or samples, channels and positions, and groups of channels.</summary>
+    public int Outer, Middle, Inner, Groups;
 
     public NormLayout Layout;
 

@@ -1,0 +1,134 @@
+using System.Numerics;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// Group normalization: y = (x − mean) / √(var + eps) · weight + bias with mean and biased variance of each sample over the channels of a group and
+/// all positions; weight and bias are per channel.
+/// <para>A group of one sample is one item and one run of memory: a pass for its sums (<see cref="Statistics{V, T, E}"/>), then one over each
+/// channel that writes, from cache; memory is read once and written once, past the caches from 2 MB on.</para>
+/// <para>Backward: a pass over x and dy for each channel's Σdy and Σdy·(x − mean), which together give the group's, then dx channel by
+/// channel. Each sample's share of dweight and dbias is kept apart and added in the order of samples by <see cref="Merge"/>.</para>
+/// </summary>
+internal static unsafe class GroupNormKernel
+{
+    /// <summary>Items: samples × groups.</summary>
+    public readonly struct Forward : IKernel
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => Groups<V, T, E>.Forward((ChannelNormJob*)job, first, last);
+    }
+
+    /// <summary>Items: samples × groups.</summary>
+    public readonly struct Backward : IKernel
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => Groups<V, T, E>.Backward((ChannelNormJob*)job, first, last);
+    }
+
+    /// <summary>Items: groups of <see cref="BatchNormRowsKernel.MergeWidth"/> channels.</summary>
+    public readonly struct Merge : IKernel
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => Groups<V, T, E>.Merge((ChannelNormJob*)job, first, last);
+    }
+}
+
+/// <summary>Groups of channels of one sample.</summary>
+internal static unsafe class Groups<V, T, E>
+    where V : unmanaged, IVector<V, T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where E : unmanaged
+{
+    public static void Forward(ChannelNormJob* job, int first, int last)
+    {
+        int n = job->Positions, channels = job->Channels / job->Groups;
+        bool stream = job->Stream && Lane.CanStream<E>(job->Output, n);
+        for (int item = first; item < last; item++)
+        {
+            E* x = (E*)job->Input + ((long)item * channels * n), y = (E*)job->Output + ((long)item * channels * n);
+            var (mean, variance) = Statistics<V, T, E>.Of(x, channels * n);
+            BatchNormTerms<T, E>.Set(job, item, mean, variance);
+            for (int k = 0; k < channels; k++, x += n, y += n)
+            {
+                var terms = Terms(job, item, (item % job->Groups * channels) + k);
+                if (stream) Plane<V, T, E>.Normalize<No, Yes>(x, y, n, terms);
+                else Plane<V, T, E>.Normalize<No, No>(x, y, n, terms);
+            }
+        }
+        if (stream) Memory.Fence();
+    }
+
+    public static void Backward(ChannelNormJob* job, int first, int last)
+    {
+        bool stream = job->Stream && Lane.CanStream<E>(job->InputGradient, job->Positions);
+        for (int item = first; item < last; item++)
+        {
+            var (sum, dot) = Sum(job, item);
+            if (job->InputGradient == null) continue;
+            if (stream) Differentiate<Yes>(job, item, sum, dot);
+            else Differentiate<No>(job, item, sum, dot);
+        }
+        if (stream) Memory.Fence();
+    }
+
+    public static void Merge(ChannelNormJob* job, int first, int last)
+    {
+        int end = Math.Min(last * BatchNormRowsKernel.MergeWidth, job->Channels);
+        for (int c = first * BatchNormRowsKernel.MergeWidth; c < end; c++)
+        {
+            double sum = 0, dot = 0;
+            for (int sample = 0; sample < job->Samples; sample++)
+            {
+                double* sums = job->Sums + (2 * (((long)sample * job->Channels) + c));
+                sum += sums[0];
+                dot += sums[1];
+            }
+            Parameter<T, E>.Write(job->BiasGradient, c, sum);
+            Parameter<T, E>.Write(job->WeightGradient, c, dot);
+        }
+    }
+
+    private static Affine<T> Terms(ChannelNormJob* job, int item, int channel) => Affine<T>.Of(job->Mean[item], job->InverseDeviation[item],
+        Parameter<T, E>.Read(job->Weight, channel, 1), Parameter<T, E>.Read(job->Bias, channel, 0));
+
+    // Σdy and Σdy·x̂ of each channel into its sums, and the group's totals weighted by the weight.
+    private static (double Sum, double Dot) Sum(ChannelNormJob* job, int item)
+    {
+        int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
+        double total = 0, totalDot = 0;
+        for (int k = 0; k < channels; k++)
+        {
+            long plane = ((long)item * channels) + k;
+            var terms = Terms(job, item, begin + k);
+            double sum = 0, dot = 0, weight = Parameter<T, E>.Read(job->Weight, begin + k, 1);
+            Plane<V, T, E>.AddSums<No>((E*)job->Input + (plane * n), (E*)job->OutputGradient + (plane * n), n, terms, ref sum, ref dot);
+            dot = (dot - (sum * (job->Mean[item] - double.CreateTruncating(terms.High)))) * job->InverseDeviation[item];
+            (job->Sums[2 * plane], job->Sums[(2 * plane) + 1]) = (sum, dot);
+            total += weight * sum;
+            totalDot += weight * dot;
+        }
+        return (total, totalDot);
+    }
+
+    // dx = r·(weight·dy − Σ/n − x̂·Σdot/n), n values in the group
+    private static void Differentiate<S>(ChannelNormJob* job, int item, double sum, double dot) where S : struct, IFlag
+    {
+        int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
+        double r = job->InverseDeviation[item], count = (double)channels * n;
+        for (int k = 0; k < channels; k++)
+        {
+            long at = (((long)item * channels) + k) * n;
+            double weight = Parameter<T, E>.Read(job->Weight, begin + k, 1);
+            var slope = Slope<T>.Of(weight * r, -r * r * dot / count, -r * sum / count, job->Mean[item]);
+            Plane<V, T, E>.Differentiate<No, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, n,
+                Terms(job, item, begin + k), slope);
+        }
+    }
+}

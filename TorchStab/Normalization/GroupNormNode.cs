@@ -1,0 +1,43 @@
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+using Launch = TorchStab.Dispatch.GroupNormLaunch<TorchStab.Kernels.GroupNormKernel.Forward, TorchStab.Kernels.GroupNormKernel.Backward>;
+
+namespace TorchStab.Normalization;
+
+/// <summary>Group normalization by kernel, and its place in the autograd graph.</summary>
+internal sealed class GroupNormNode : NormOp
+{
+    private static readonly GroupNormNode Op = new();
+
+    /// <summary>The output; the arguments have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
+    public static Tensor Apply(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    {
+        var plug = AutogradPlug.Current;
+        var state = plug.Rent();
+        nint output;
+        try
+        {
+            state.Begin(Op, input, weight, bias);
+            state.Sizes(input);
+            (state.Groups, state.Epsilon) = ((int)num_groups, eps);
+            output = Launch.Forward(input, weight, bias, state);
+        }
+        catch
+        {
+            plug.Return(state);
+            throw;
+        }
+        return plug.Finish(state, input, weight, bias, output);
+    }
+
+    /// <inheritdoc/>
+    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
+        Launch.Backward(state, outputGradient, saved, ref gradients);
+
+    /// <inheritdoc/>
+    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) =>
+        GroupNormFunctional.Normalize(input, state.Groups, weight, bias, state.Epsilon).output;
+
+    /// <inheritdoc/>
+    public override long[] AffineShape(NodeState state) => [state.Middle];
+}

@@ -1,0 +1,46 @@
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+using Launch = TorchStab.Dispatch.GroupNormLaunch<TorchStab.Kernels.InstanceNormKernel.Forward, TorchStab.Kernels.InstanceNormKernel.Backward>;
+
+namespace TorchStab.Normalization;
+
+/// <summary>Instance normalization by kernel, and its place in the autograd graph.</summary>
+internal sealed class InstanceNormNode : NormOp
+{
+    private static readonly InstanceNormNode Op = new();
+
+    /// <summary>The output with mean and biased variance of each (n, c); the arguments have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
+    public static unsafe (Tensor Output, Tensor Mean, Tensor Variance) Apply(Tensor input, Tensor? weight, Tensor? bias, double eps)
+    {
+        var plug = AutogradPlug.Current;
+        var state = plug.Rent();
+        nint output;
+        Tensor mean, variance;
+        try
+        {
+            state.Begin(Op, input, weight, bias);
+            state.Sizes(input);
+            (state.Groups, state.Epsilon) = (state.Middle, eps);
+            output = Launch.Forward(input, weight, bias, state);
+            mean = ChannelStatistics.ToTensor(state.Statistics, [state.Outer, state.Middle], input);
+            variance = ChannelStatistics.ToTensor(state.Statistics + ((long)state.Outer * state.Middle), [state.Outer, state.Middle], input);
+        }
+        catch
+        {
+            plug.Return(state);
+            throw;
+        }
+        return (plug.Finish(state, input, weight, bias, output), mean, variance);
+    }
+
+    /// <inheritdoc/>
+    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
+        Launch.Backward(state, outputGradient, saved, ref gradients);
+
+    /// <inheritdoc/>
+    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) =>
+        InstanceNormFunctional.NormalizeInTensorOps(input, weight, bias, state.Epsilon).Output;
+
+    /// <inheritdoc/>
+    public override long[] AffineShape(NodeState state) => [state.Middle];
+}
