@@ -91,16 +91,24 @@ public class BatchRenormTests
         Assert.Equal(5.0, BatchRenorm.PaperSchedule(25000).dmax);
         Assert.Equal(2.0, BatchRenorm.PaperSchedule(22500).rmax);
         using var m = stab.nn.BatchRenorm1d(3);
+        using var fixedBounds = stab.nn.BatchRenorm1d(3);
         Assert.Equal("BatchRenorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, rmax=3.0, dmax=5.0)", m.ToString());
         List<long> asked = [];
         m.Schedule = step =>
         {
             asked.Add(step);
-            return (1 + step, step);
+            return (1 + step, step / 4.0);
         };
-        for (int i = 0; i < 3; i++) m.call(randn(4, 3)).Dispose();
+        manual_seed(11);
+        for (int i = 0; i < 3; i++)
+        {
+            var x = randn(4, 3) * 9 + 4;
+            (fixedBounds.rmax, fixedBounds.dmax) = (1 + i, i / 4.0);
+            Compare.Identical(fixedBounds.call(x), m.call(x), $"step {i}");
+        }
         Assert.Equal([0, 1, 2], asked);
-        Assert.Equal((3.0, 2.0), (m.rmax, m.dmax));
+        m.Schedule = _ => (0.5, 0);
+        Assert.Contains("Schedule(3) gave rmax 0.5", Assert.Throws<InvalidOperationException>(() => m.call(randn(4, 3))).Message, StringComparison.Ordinal);
         foreach (double wrong in new[] { 0.5, double.NaN }) Assert.Throws<ArgumentOutOfRangeException>(() => m.rmax = wrong);
         foreach (double wrong in new[] { -0.5, double.NaN }) Assert.Throws<ArgumentOutOfRangeException>(() => m.dmax = wrong);
         Assert.Throws<ArgumentOutOfRangeException>(() => stab.nn.BatchRenorm1d(3, rmax: 0));

@@ -36,7 +36,7 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
         set => SetParameter(ref _bias, value);
     }
 
-    /// <summary>Whether there is a <see cref="weight"/>, without the cost of a property that may be null.</summary>
+    /// <summary><see cref="weight"/> with the null it can hold: its own type is torch.nn's, which hides it.</summary>
     private protected Parameter? WeightOrNull => _weight;
 
     /// <summary>A state-dict key that older files lack: when missing, it is no error and its tensor becomes 0.</summary>

@@ -37,7 +37,7 @@ internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
 
         using var scope = NewDisposeScope();
         var counts = Mask is null ? null : BatchNormFunctional.MaskCount(Input, Mask);
-        double count = counts is null ? BatchNormCheck.ValuesPerChannel(Input) : counts.min().item<double>();
+        double count = counts is null ? BatchNormCheck.ValuesPerChannel(Input) : counts.min().to(ScalarType.Float64).item<double>();
         if (count <= 1) return mayFallBack ? Evaluate().MoveToOuterDisposeScope() : throw BatchNormCheck.TooFewValues(Input, masked: true);
         var (output, mean, variance) = Normalize();
         if (counts is null) RunningStatistics.Update(RunningMean, RunningVar, mean, variance, count, momentum);

@@ -40,8 +40,8 @@ public abstract class BatchRenorm : BatchNorm
     }
 
     /// <summary>
-    /// The bounds as a function of the batches tracked so far, asked before each training batch; null (the default) leaves
-    /// <see cref="rmax"/> and <see cref="dmax"/> as they are set.
+    /// The bounds as a function of the batches tracked so far, asked for each training batch, in place of <see cref="rmax"/> and
+    /// <see cref="dmax"/>; null (the default) for none.
     /// </summary>
     public Func<long, (double rmax, double dmax)>? Schedule { get; set; }
 
@@ -55,9 +55,14 @@ public abstract class BatchRenorm : BatchNorm
     /// <inheritdoc/>
     public override string extra_repr() => $"{base.extra_repr()}, rmax={Repr.Of(rmax)}, dmax={Repr.Of(dmax)}";
 
-    private protected override BatchNormCall Configure(BatchNormCall call)
+    private protected override BatchNormCall Configure(BatchNormCall call) => call with { Renorm = Bounds() };
+
+    private (double rmax, double dmax) Bounds()
     {
-        if (training && Schedule is { } schedule && num_batches_tracked is { } tracked) (rmax, dmax) = schedule(tracked.item<long>());
-        return call with { Renorm = (rmax, dmax) };
+        if (!training || Schedule is null || num_batches_tracked is null) return (rmax, dmax);
+        long step = num_batches_tracked.item<long>();
+        var bounds = Schedule(step);
+        return bounds is { rmax: >= 1, dmax: >= 0 } ? bounds
+            : throw new InvalidOperationException($"Schedule({step}) gave rmax {Repr.Of(bounds.rmax)} and dmax {Repr.Of(bounds.dmax)}; they must be at least 1 and 0");
     }
 }
