@@ -3,10 +3,8 @@ using static TorchSharp.torch;
 
 namespace TorchStab;
 
-/// <summary>TorchStab's entry point, laid out as <c>torch</c> is.</summary>
 public static partial class stab
 {
-    /// <summary>Modules, functions, initializers and utilities, laid out as <c>torch.nn</c> is.</summary>
     public static partial class nn
     {
         /// <summary>

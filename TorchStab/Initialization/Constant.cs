@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -7,7 +8,8 @@ internal static class Constant
     public static Tensor Fill(Tensor tensor, double val)
     {
         ArgumentNullException.ThrowIfNull(tensor);
+        using var value = val.ToScalar();
         using var _ = no_grad();
-        return tensor.fill_(val);
+        return tensor.fill_(value);
     }
 }

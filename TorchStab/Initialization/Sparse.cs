@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -16,12 +17,14 @@ internal static class Sparse
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         long rows = tensor.size(0), columns = tensor.size(1), zeros = (long)Math.Ceiling(sparsity * rows);
+        var device = tensor.device;
+        using var zero = 0.ToScalar();
         for (long c = 0; c < columns; c++)
         {
             using var column = tensor.select(1, c);
-            using var order = randperm(rows, device: tensor.device, generator: generator);
+            using var order = randperm(rows, device: device, generator: generator);
             using var dropped = order.narrow(0, 0, zeros);
-            column.index_fill_(0, dropped, 0);
+            column.index_fill_(0, dropped, zero);
         }
 
         return tensor;
