@@ -82,7 +82,9 @@ internal static class KernelSelection
         return elements > 0 && elements / input.size(1) <= MostColumns && elements / input.size(0) <= int.MaxValue;
     }
 
-    /// <summary>The same for a norm over groups of the channels of a sample, which have to lie together: contiguous, and a group's elements in an int.</summary>
+    /// <summary>
+    /// The same for a norm over groups of the channels of a sample, which have to lie together: contiguous, and a group's elements in an int.
+    /// </summary>
     public static unsafe bool TakesGroups(Tensor input, Tensor? weight, Tensor? bias, long groups) => TakesChannels(input, weight, bias)
         && LibTorch.IsContiguous(input.Handle) != 0 && LibTorch.Numel(input.Handle) / (input.size(0) * groups) <= MostColumns
         && input.size(0) * groups <= int.MaxValue;

@@ -34,7 +34,8 @@ internal static unsafe class AutogradLibrary
         (delegate* unmanaged<NodeHandle, HandleArray, byte, void>)LibTorch.Export("THSAutograd_CSharpNode_setNextEdges");
 
     /// <summary>(inputs, not differentiable, changed in place, outputs, node, allocator): makes the node the origin of the outputs.</summary>
-    public static readonly delegate* unmanaged<HandleArray, HandleArray, HandleArray, HandleArray, NodeHandle, delegate* unmanaged<nuint, nint*>, void> WrapOutputs =
+    public static readonly
+        delegate* unmanaged<HandleArray, HandleArray, HandleArray, HandleArray, NodeHandle, delegate* unmanaged<nuint, nint*>, void> WrapOutputs =
         (delegate* unmanaged<HandleArray, HandleArray, HandleArray, HandleArray, NodeHandle, delegate* unmanaged<nuint, nint*>, void>)
             LibTorch.Export("THSAutograd_Function_wrapOutputs");
 
