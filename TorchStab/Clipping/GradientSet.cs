@@ -38,15 +38,16 @@ internal sealed class GradientSet
             if (p is null) throw new ArgumentException("expected parameters, got null among them; leave out what is not registered", nameof(parameters));
             if (p.grad is not { } g) continue;
             having.Add(p);
-            gradients.Add(Dense(g, $"parameter {having.Count - 1} with a gradient, shape [{string.Join(", ", p.shape)}]"));
+            gradients.Add(g.is_sparse ? throw Sparse($"parameter {having.Count - 1} with a gradient, shape [{string.Join(", ", p.shape)}]") : g);
         }
         return new(having, gradients);
     }
 
     /// <summary>Refuses sparse gradients, which have no place in an elementwise update of every row.</summary>
-    public static Tensor Dense(Tensor gradient, string name) => !gradient.is_sparse ? gradient
-        : throw new InvalidOperationException($"The gradient of {name} is sparse; TorchStab clips and steps dense gradients only. " +
-            "Build the embedding with sparse: false, or clip and step it with an optimizer of its own.");
+    public static Tensor Dense(Tensor gradient, string name) => !gradient.is_sparse ? gradient : throw Sparse(name);
+
+    private static InvalidOperationException Sparse(string name) => new($"The gradient of {name} is sparse; TorchStab clips and steps dense gradients only. " +
+        "Build the embedding with sparse: false, or clip and step it with an optimizer of its own.");
 
     public double[] Norms(double order)
     {
