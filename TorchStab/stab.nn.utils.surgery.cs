@@ -42,6 +42,32 @@ public static partial class stab
             public static Linear fuse_linear_bn_eval(Linear linear, Module<Tensor, Tensor> bn) => Folding.Linear(linear, bn);
 
             /// <summary>
+            /// Folds every BatchNorm of either library that certainly follows a convolution or linear layer into that layer, in place, for
+            /// inference: the layer gets new parameters (leaves that train), the norm's place an Identity (a ReLU where it was a
+            /// BatchNormReLU), the norm is disposed. Optimizers need <c>rebind(model)</c>.
+            /// </summary>
+            /// <param name="model">The model, in eval mode.</param>
+            /// <param name="example">
+            /// An input of the model, or null. In a Sequential the order is known. In other modules it stands in the code of forward, so it
+            /// is shown by experiment: the model runs on the example (each module of its own on noise, without one) with a layer's channels
+            /// scaled, and a norm follows that layer if scaling its statistics undoes the change. forward must not have side effects.
+            /// </param>
+            /// <returns><paramref name="model"/>.</returns>
+            /// <exception cref="InvalidOperationException">The model is in training mode ("Fusion only for eval!"); or as for <see cref="swap_norms_"/>.</exception>
+            /// <exception cref="ArgumentException"><paramref name="model"/> is itself a norm, or can't run on one tensor.</exception>
+            public static T fuse_norms<T>(T model, Tensor? example = null) where T : Module => fuse_norms(model, out _, example);
+
+            /// <inheritdoc cref="fuse_norms{T}(T, Tensor?)"/>
+            /// <param name="model">The model, in eval mode.</param>
+            /// <param name="report">Which norms were folded into which layer, and which were not, and why.</param>
+            /// <param name="example">An input of the model, or null.</param>
+            public static T fuse_norms<T>(T model, out SurgeryReport report, Tensor? example = null) where T : Module
+            {
+                report = NormFolding.Fold(model, example);
+                return model;
+            }
+
+            /// <summary>
             /// Exchanges every BatchNorm, LayerNorm, GroupNorm and InstanceNorm of TorchSharp in <paramref name="model"/> for TorchStab's, in
             /// place: same Parameter and buffer objects (an optimizer built before stays valid), mode, settings and hooks, so the same state
             /// dict and the same numbers.

@@ -62,7 +62,8 @@ public abstract class BatchNorm : NormBase
     private protected virtual BatchNormCall Configure(BatchNormCall call) => call;
 
     // Read from the counter only where the average is cumulative: on a GPU that waits for the device.
-    private double Momentum() => momentum ?? (num_batches_tracked is { } count ? 1.0 / (count.item<long>() + 1) : 0);
+    // The cast, not item: a counter taken over from TorchSharp may be a float.
+    private double Momentum() => momentum ?? (num_batches_tracked is { } count ? 1.0 / ((double)count + 1) : 0);
 
     private void CountBatch()
     {

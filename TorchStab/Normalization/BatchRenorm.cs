@@ -60,7 +60,7 @@ public abstract class BatchRenorm : BatchNorm
     private (double rmax, double dmax) Bounds()
     {
         if (!training || Schedule is null || num_batches_tracked is null) return (rmax, dmax);
-        long step = num_batches_tracked.item<long>();
+        long step = (long)(double)num_batches_tracked;
         var bounds = Schedule(step);
         return bounds is { rmax: >= 1, dmax: >= 0 } ? bounds
             : throw new InvalidOperationException($"Schedule({step}) gave rmax {Repr.Of(bounds.rmax)} and dmax {Repr.Of(bounds.dmax)}; they must be at least 1 and 0");

@@ -26,4 +26,19 @@ internal sealed record LinearView(nn.Module<Tensor, Tensor> Module, Parameter We
         var bias = FoldingFunctional.Bias(Bias, scale, shift, (Bias ?? Weight).dtype);
         return scope.MoveToOuter(new Parameter(weight, Weight.requires_grad), new Parameter(bias, (Bias ?? Weight).requires_grad));
     }
+
+    /// <summary>Gives the layer other parameters, which it owns; it disposes its own.</summary>
+    public void Set(Parameter weight, Parameter bias)
+    {
+        if (Module is Convolution c) c.weight = weight;
+        else ((Linear)Module).weight = weight;
+        SetBias(bias);
+    }
+
+    /// <summary>Gives the layer another bias, or none.</summary>
+    public void SetBias(Parameter? bias)
+    {
+        if (Module is Convolution c) c.bias = bias;
+        else ((Linear)Module).bias = bias;
+    }
 }

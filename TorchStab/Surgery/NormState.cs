@@ -22,8 +22,8 @@ internal sealed record NormState(Parameter? Weight, Parameter? Bias, Tensor? Run
         if (norm is not TorchStab.Modules.NormBase tracking) return;
         tracking.running_mean = RunningMean;
         tracking.running_var = RunningVar;
-        // The counter is int64 in TorchStab; TorchSharp's may have the dtype of the weights.
-        tracking.num_batches_tracked = Batches is null || Batches.dtype == ScalarType.Int64 ? Batches : Batches.to(ScalarType.Int64);
+        // TorchSharp's counter may have the dtype of the weights; a half type would stop counting at 256 or 2048.
+        tracking.num_batches_tracked = Batches is { dtype: ScalarType.BFloat16 or ScalarType.Float16 } ? Batches.to(ScalarType.Int64) : Batches;
     }
 
     /// <summary>

@@ -24,7 +24,7 @@ internal static class SequentialPairs
     }
 
     // A derived class may do something else in forward.
-    private static bool IsPlain(nn.Module module) =>
+    public static bool IsPlain(nn.Module module) =>
         module is Sequential && module.GetType().GetMethod(nameof(Sequential.forward), [typeof(Tensor)])!.DeclaringType == typeof(Sequential);
 
     private static ModuleNode Node(ModuleNode parent, (string name, nn.Module module) child) =>
