@@ -1,0 +1,64 @@
+using System.Diagnostics;
+using static TorchSharp.torch;
+
+namespace SwapModules;
+
+/// <summary>What a phase came to: the median time of a step or a batch, and the loss or accuracy at its end.</summary>
+internal sealed record Phase(string Name, double Milliseconds, string Result);
+
+/// <summary>Trains and evaluates the model, and takes the time of each step.</summary>
+internal sealed class Phases(nn.Module<Tensor, Tensor> model, Patterns data, int steps, CancellationToken stop)
+{
+    private readonly List<Phase> _done = [];
+    private int _step;
+
+    public IReadOnlyList<Phase> Done => _done;
+
+    /// <summary>Trains for some steps; <paramref name="step"/> applies the gradients.</summary>
+    public void Train(string name, Action zeroGrad, Action step)
+    {
+        model.train();
+        float loss = float.NaN;
+        Measure(name, steps, () =>
+        {
+            using var scope = NewDisposeScope();
+            var (images, labels) = data[_step++];
+            zeroGrad();
+            var error = nn.functional.cross_entropy(model.call(images), labels);
+            error.backward();
+            step();
+            loss = error.item<float>();
+        }, () => $"loss {loss:0.0000}");
+    }
+
+    /// <summary>Runs all data through the model in eval mode.</summary>
+    public void Evaluate(string name)
+    {
+        model.eval();
+        using var _ = no_grad();
+        long right = 0, seen = 0;
+        int batch = 0;
+        Measure(name, data.Batches, () =>
+        {
+            using var scope = NewDisposeScope();
+            var (images, labels) = data[batch++];
+            right += model.call(images).argmax(1).eq(labels).sum().item<long>();
+            seen += labels.shape[0];
+        }, () => $"{100.0 * right / seen:0.0} % right");
+    }
+
+    private void Measure(string name, int times, Action body, Func<string> result)
+    {
+        var watch = new Stopwatch();
+        var milliseconds = new List<double>();
+        for (int i = 0; i < times && !stop.IsCancellationRequested; i++)
+        {
+            watch.Restart();
+            body();
+            milliseconds.Add(watch.Elapsed.TotalMilliseconds);
+        }
+        if (milliseconds.Count == 0) return;
+        milliseconds.Sort();
+        _done.Add(new Phase(name, milliseconds[milliseconds.Count / 2], result()));
+    }
+}
