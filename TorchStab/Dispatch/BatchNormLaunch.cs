@@ -10,20 +10,23 @@ namespace TorchStab.Dispatch;
 internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
 {
     /// <summary>Statistics per channel in the order of the state's memory: mean, variance, inverse deviation.</summary>
-    public const int Statistics = 3;
+    private const int Statistics = 3;
 
-    /// <summary>Normalizes with the batch's statistics, which are left in <paramref name="statistics"/>.</summary>
+    /// <summary>Normalizes with the batch's statistics, which are left in the state.</summary>
     /// <returns>The output's handle.</returns>
-    public static nint Train(Tensor input, Tensor? weight, Tensor? bias, double eps, double* statistics)
+    public static nint Train(Tensor input, Tensor? weight, Tensor? bias, NodeState state)
     {
-        var job = ChannelNorm.Describe(input, weight, bias, statistics);
-        job.Epsilon = eps;
+        var job = ChannelNorm.Describe(input, weight, bias, state.Reserve((long)Statistics * state.Middle));
+        job.Epsilon = state.Epsilon;
         return Forward(input, weight, bias, ref job);
     }
 
-    /// <summary>Normalizes with statistics that stand in <paramref name="statistics"/>.</summary>
-    public static nint Evaluate(Tensor input, Tensor? weight, Tensor? bias, double* statistics)
+    /// <summary>Normalizes with given statistics.</summary>
+    /// <returns>The output's handle.</returns>
+    public static nint Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, NodeState state)
     {
+        double* statistics = state.Reserve((long)Statistics * state.Middle);
+        ChannelStatistics.Fill(statistics, mean, variance, state.Epsilon);
         var job = ChannelNorm.Describe(input, weight, bias, statistics);
         job.Given = true;
         return Forward(input, weight, bias, ref job);

@@ -5,8 +5,20 @@ namespace TorchStab.Dispatch;
 /// <summary>Statistics between the kernels' doubles and small tensors of float32 or float64.</summary>
 internal static unsafe class ChannelStatistics
 {
-    /// <summary>A new tensor of the accumulation type of <paramref name="input"/>.</summary>
-    public static Tensor ToTensor(double* values, long[] shape, Tensor input)
+    /// <summary>The means that a call left in its state, as a new tensor of the accumulation type of <paramref name="input"/>.</summary>
+    public static Tensor Mean(NodeState state, long[] shape, Tensor input) => ToTensor(state.Statistics, shape, input);
+
+    /// <summary>The biased variances, which follow the means.</summary>
+    public static Tensor Variance(NodeState state, long[] shape, Tensor input) => ToTensor(state.Statistics + Count(shape), shape, input);
+
+    private static long Count(long[] shape)
+    {
+        long count = 1;
+        foreach (long size in shape) count *= size;
+        return count;
+    }
+
+    private static Tensor ToTensor(double* values, long[] shape, Tensor input)
     {
         bool wide = input.dtype == ScalarType.Float64;
         var tensor = empty(shape, dtype: wide ? ScalarType.Float64 : ScalarType.Float32);

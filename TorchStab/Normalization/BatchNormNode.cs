@@ -28,12 +28,11 @@ internal class BatchNormNode : NormOp
     public override long[] AffineShape(NodeState state) => [state.Middle];
 
     /// <summary>In tensor operations, with the statistics of the batch or those that were given.</summary>
-    protected static unsafe Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias, bool relu)
+    protected static Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias, bool relu)
     {
         if (state.Training) return BatchNormFunctional.NormalizeInTensorOps(input, weight, bias, state.Epsilon, relu).Output;
         long[] shape = [state.Middle];
-        var mean = ChannelStatistics.ToTensor(state.Statistics, shape, input);
-        var variance = ChannelStatistics.ToTensor(state.Statistics + state.Middle, shape, input);
+        Tensor mean = ChannelStatistics.Mean(state, shape, input), variance = ChannelStatistics.Variance(state, shape, input);
         return BatchNormFunctional.EvaluateInTensorOps(input, mean, variance, weight, bias, state.Epsilon, relu);
     }
 }

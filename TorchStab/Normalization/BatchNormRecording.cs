@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>Runs batch normalization by kernel and records it where gradients are wanted.</summary>
-internal static unsafe class BatchNormRecording<Relu> where Relu : struct, IFlag
+internal static class BatchNormRecording<Relu> where Relu : struct, IFlag
 {
     public static (Tensor Output, Tensor Mean, Tensor Variance) Train(NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps)
     {
@@ -15,10 +15,10 @@ internal static unsafe class BatchNormRecording<Relu> where Relu : struct, IFlag
         Tensor mean, variance;
         try
         {
-            var statistics = Begin(state, op, input, weight, bias, eps, training: true);
-            output = BatchNormLaunch<Relu>.Train(input, weight, bias, eps, statistics);
-            mean = ChannelStatistics.ToTensor(statistics, [state.Middle], input);
-            variance = ChannelStatistics.ToTensor(statistics + state.Middle, [state.Middle], input);
+            Begin(state, op, input, weight, bias, eps, training: true);
+            output = BatchNormLaunch<Relu>.Train(input, weight, bias, state);
+            mean = ChannelStatistics.Mean(state, [state.Middle], input);
+            variance = ChannelStatistics.Variance(state, [state.Middle], input);
         }
         catch
         {
@@ -35,9 +35,8 @@ internal static unsafe class BatchNormRecording<Relu> where Relu : struct, IFlag
         nint output;
         try
         {
-            var statistics = Begin(state, op, input, weight, bias, eps, training: false);
-            ChannelStatistics.Fill(statistics, mean, variance, eps);
-            output = BatchNormLaunch<Relu>.Evaluate(input, weight, bias, statistics);
+            Begin(state, op, input, weight, bias, eps, training: false);
+            output = BatchNormLaunch<Relu>.Evaluate(input, mean, variance, weight, bias, state);
         }
         catch
         {
@@ -47,11 +46,10 @@ internal static unsafe class BatchNormRecording<Relu> where Relu : struct, IFlag
         return plug.Finish(state, input, weight, bias, output);
     }
 
-    private static double* Begin(NodeState state, NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps, bool training)
+    private static void Begin(NodeState state, NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps, bool training)
     {
         state.Begin(op, input, weight, bias);
         state.Sizes(input);
         (state.Epsilon, state.Training) = (eps, training);
-        return state.Reserve((long)BatchNormLaunch<Relu>.Statistics * state.Middle);
     }
 }

@@ -10,7 +10,7 @@ internal sealed class InstanceNormNode : NormOp
     private static readonly InstanceNormNode Op = new();
 
     /// <summary>The output with mean and biased variance of each (n, c); the arguments have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
-    public static unsafe (Tensor Output, Tensor Mean, Tensor Variance) Apply(Tensor input, Tensor? weight, Tensor? bias, double eps)
+    public static (Tensor Output, Tensor Mean, Tensor Variance) Apply(Tensor input, Tensor? weight, Tensor? bias, double eps)
     {
         var plug = AutogradPlug.Current;
         var state = plug.Rent();
@@ -22,8 +22,8 @@ internal sealed class InstanceNormNode : NormOp
             state.Sizes(input);
             (state.Groups, state.Epsilon) = (state.Middle, eps);
             output = Launch.Forward(input, weight, bias, state);
-            mean = ChannelStatistics.ToTensor(state.Statistics, [state.Outer, state.Middle], input);
-            variance = ChannelStatistics.ToTensor(state.Statistics + ((long)state.Outer * state.Middle), [state.Outer, state.Middle], input);
+            mean = ChannelStatistics.Mean(state, [state.Outer, state.Middle], input);
+            variance = ChannelStatistics.Variance(state, [state.Outer, state.Middle], input);
         }
         catch
         {
