@@ -52,7 +52,8 @@ public sealed class TrainMnistTests : IDisposable
     public void Interrupted_it_reports_what_was_learned_so_far()
     {
         if (OperatingSystem.IsWindows()) return;
-        using var process = Process.Start(new ProcessStartInfo("dotnet", [Program, "--epochs", "1000"]) { WorkingDirectory = _folder, RedirectStandardOutput = true })!;
+        using var process = Process.Start(Interruptible(Program, "--epochs", "1000"))!;
+        using var guard = new Timer(_ => process.Kill(entireProcessTree: true), null, TimeSpan.FromMinutes(3), Timeout.InfiniteTimeSpan);
         string first = "";
         while (!first.Contains("epoch 1/1000", StringComparison.Ordinal)) first = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException("it ended by itself");
         using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
@@ -63,4 +64,10 @@ public sealed class TrainMnistTests : IDisposable
         Assert.Contains("interrupted after", rest);
         Assert.True(File.Exists(Path.Combine(_folder, "out", "train-mnist.csv")));
     }
+
+    // A shell's background jobs ignore SIGINT, and so do the children of a test runner started as one: env takes it back where it can.
+    private ProcessStartInfo Interruptible(params string[] arguments) =>
+        OperatingSystem.IsLinux()
+            ? new("env", ["--default-signal=INT", "dotnet", .. arguments]) { WorkingDirectory = _folder, RedirectStandardOutput = true }
+            : new("dotnet", arguments) { WorkingDirectory = _folder, RedirectStandardOutput = true };
 }
