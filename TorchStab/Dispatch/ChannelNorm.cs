@@ -82,7 +82,7 @@ internal static unsafe class ChannelNorm
         if (state.Layout == NormLayout.ChannelsFirst) return LibTorch.Contiguous(gradient);
         using var scope = NewDisposeScope();
         var (x, dy) = (Tensor.UnsafeCreateTensor(LibTorch.Alias(input)), Tensor.UnsafeCreateTensor(LibTorch.Alias(gradient)));
-        var laid = MemoryLayout.IsChannelsLast(dy) ? dy : MemoryLayout.Suggested(dy, x);
+        var laid = MemoryLayout.IsDenseChannelsLast(dy) ? dy : MemoryLayout.Suggested(dy, x);
         return LibTorch.Alias(laid.Handle);
     }
 

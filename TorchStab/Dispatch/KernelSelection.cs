@@ -77,7 +77,7 @@ internal static class KernelSelection
     public static unsafe bool TakesChannels(Tensor input, Tensor? weight, Tensor? bias)
     {
         if (!TakesStrided(input) || !TakesParameter(weight, input) || !TakesParameter(bias, input) || (weight is null && bias is not null)) return false;
-        if (LibTorch.IsContiguous(input.Handle) == 0 && !MemoryLayout.IsChannelsLast(input)) return false;
+        if (LibTorch.IsContiguous(input.Handle) == 0 && !MemoryLayout.IsDenseChannelsLast(input)) return false;
         long elements = LibTorch.Numel(input.Handle);
         return elements > 0 && elements / input.size(1) <= MostColumns && elements / input.size(0) <= int.MaxValue;
     }

@@ -36,4 +36,18 @@ internal static class MemoryLayout
         }
         return true;
     }
+
+    /// <summary>Whether a 4-D or 5-D tensor is channels_last without gaps, so that memory is rows of channels and nothing else.</summary>
+    public static bool IsDenseChannelsLast(Tensor tensor)
+    {
+        if (!IsChannelsLast(tensor)) return false;
+        long[] sizes = tensor.shape, strides = tensor.stride();
+        long dense = 1;
+        foreach (int d in sizes.Length == 4 ? Order2d : Order3d)
+        {
+            if (sizes[d] != 1 && strides[d] != dense) return false;
+            dense *= sizes[d];
+        }
+        return true;
+    }
 }

@@ -144,6 +144,7 @@ internal static unsafe class BatchNormRows<V, T, E>
     private static (double Mean, double Variance) Centred(ChannelNormJob* job, int c, double mean)
     {
         double sum = 0, square = 0;
+        mean = Statistics<V, T, E>.Centre(mean);
         for (long row = 0; row < job->Rows; row++)
             Statistics<V, T, E>.AddCentred((E*)job->Input + (row * job->Channels) + c, 1, mean, ref sum, ref square);
         double offset = sum / job->Rows;

@@ -111,6 +111,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
     {
         int n = job->Positions;
         double count = (double)job->Samples * n, sum = 0, square = 0;
+        mean = Statistics<V, T, E>.Centre(mean);
         for (int sample = 0; sample < job->Samples; sample++)
             Statistics<V, T, E>.AddCentred((E*)job->Input + ((((long)sample * job->Channels) + channel) * n), n, mean, ref sum, ref square);
         double offset = sum / count;

@@ -63,6 +63,9 @@ internal static unsafe class Statistics<V, T, E>
         return square / n;
     }
 
+    /// <summary>What the second pass centres on: 0 where an infinity has spoilt the first mean, so that the mean comes out as Σx/n does.</summary>
+    public static double Centre(double mean) => double.IsFinite(mean) ? mean : 0;
+
     /// <summary>Adds Σ(x − mean) and its squares in double, where the mean is known to a few digits.</summary>
     public static void AddCentred(E* x, int n, double mean, ref double sum, ref double square)
     {
@@ -77,6 +80,7 @@ internal static unsafe class Statistics<V, T, E>
     private static (double Mean, double Variance) Centred(E* x, int n, double mean)
     {
         double sum = 0, square = 0;
+        mean = Centre(mean);
         AddCentred(x, n, mean, ref sum, ref square);
         double offset = sum / n;
         return (mean + offset, Math.Max(0, (square / n) - (offset * offset)));
