@@ -68,6 +68,22 @@ public class NormFreezingTests
     }
 
     [Fact]
+    public void What_takes_a_frozen_norms_place_is_frozen()
+    {
+        var norm = nn.LayerNorm(4);
+        using var model = nn.Sequential(norm, stab.nn.BatchNorm1d(4));
+        stab.nn.utils.freeze_norms_(model);
+        stab.nn.utils.swap_norms_(model);
+        Assert.False(norm.weight.requires_grad);
+        stab.nn.utils.unfreeze_norms_(model);
+        Assert.All(model.parameters(), p => Assert.True(p.requires_grad));
+        var report = stab.nn.utils.swap_norms_(model, new SwapOptions { BatchNorm = BatchNormTarget.Frozen });
+        Assert.Equal([new ModuleChange("1", "stab.nn.BatchNorm1d", "stab.nn.BatchNorm1d, frozen")], report.Changes);
+        model.train();
+        Assert.False(((nn.Module)model[1]).training);
+    }
+
+    [Fact]
     public void A_filter_chooses()
     {
         using var model = nn.Sequential(("a", nn.BatchNorm2d(3)), ("b", nn.GroupNorm(1, 3)));

@@ -38,12 +38,27 @@ internal static class NormFreezing
     /// <summary>Remembers which parameters trained, and stops them; a norm with running statistics stays in eval mode.</summary>
     public static void Freeze(nn.Module norm)
     {
+        if (RequiredGrad.TryGetValue(norm, out _)) return;
         RequiredGrad.Add(norm, norm.named_parameters(false).ToDictionary(p => p.name, p => p.parameter.requires_grad));
         foreach (var (_, parameter) in norm.named_parameters(false))
         {
             parameter.requires_grad = false;
             parameter.grad = null; // or an optimizer would go on applying it
         }
+        KeepMode(norm);
+    }
+
+    /// <summary>A module that takes a frozen one's place is frozen, and thaws to what that one was before.</summary>
+    public static void Follow(nn.Module old, nn.Module replacement)
+    {
+        if (!RequiredGrad.TryGetValue(old, out var required)) return;
+        RequiredGrad.Remove(old);
+        RequiredGrad.Add(replacement, required);
+        KeepMode(replacement);
+    }
+
+    private static void KeepMode(nn.Module norm)
+    {
         if (norm is NormBase { running_mean: not null } tracking) tracking.Frozen = true;
     }
 

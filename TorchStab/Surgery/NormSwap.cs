@@ -77,6 +77,11 @@ internal sealed class NormSwap
         {
             Exchange(node, twin, NormNames.Of(twin.Type) + (Freezes(node.Module) ? ", frozen" : ""));
         }
+        else if (Freezes(node.Module) && node.Module is TorchStab.Modules.NormBase { Frozen: false })
+        {
+            _plan.Alter(node, NormNames.Of(node.Module) + ", frozen");
+            _frozen.Add(node.Module);
+        }
         else if (node.Module is TransformerEncoderLayer or TransformerDecoderLayer)
         {
             _plan.Refuse(node, "its layer norms are inside libtorch's own module; write the block with LayerNorm modules to exchange them");
@@ -105,7 +110,7 @@ internal sealed class NormSwap
 
     private void Finish(nn.Module old, nn.Module twin)
     {
-        TakeOver(old, twin);
+        if (old != twin) TakeOver(old, twin);
         if (_frozen.Contains(old)) NormFreezing.Freeze(twin);
     }
 
@@ -115,6 +120,7 @@ internal sealed class NormSwap
         var (from, to) = ((nn.Module<Tensor, Tensor>)old, (nn.Module<Tensor, Tensor>)twin);
         TorchSharpInternals.ShareHooks(from, to);
         Originals.Keep(from, to);
+        NormFreezing.Follow(from, to);
     }
 
     /// <summary>Hands the state of a replacement to what stood there before.</summary>
