@@ -21,7 +21,7 @@ internal static class DeltaOrthogonal
         if (tensor.NumberOfElements == 0) return tensor;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var centre = tensor.zero_();
+        var centre = tensor.fill_(0);
         for (int axis = shape.Length - 1; axis >= 2; axis--) centre = centre.select(axis, (shape[axis] - 1) / 2);
         Orthogonal.Fill(centre, gain, generator);
         return tensor;

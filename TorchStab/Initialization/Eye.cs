@@ -11,7 +11,7 @@ internal static class Eye
             throw new ArgumentException($"Only tensors with 2 dimensions are supported: got shape {InitArguments.Shape(tensor)}", nameof(tensor));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        tensor.zero_().diagonal().fill_(1);
+        tensor.fill_(0).diagonal().fill_(1);
         return tensor;
     }
 }

@@ -47,7 +47,7 @@ internal sealed partial class ModelInitializer
     private InitializationEntry NormWeight(nn.Module norm, Tensor weight)
     {
         if (!_lastNorms.Contains(norm)) return Ones(weight, 1, "ones");
-        weight.zero_();
+        weight.fill_(0);
         return Entry("zeros (last norm of a residual block)");
     }
 
@@ -59,7 +59,7 @@ internal sealed partial class ModelInitializer
 
     private static InitializationEntry Zeros(Tensor tensor)
     {
-        tensor.zero_();
+        tensor.fill_(0);
         return Entry("zeros");
     }
 
@@ -93,7 +93,7 @@ internal sealed partial class ModelInitializer
 
     private InitializationEntry RecurrentBias(nn.Module module, string name, Tensor bias)
     {
-        bias.zero_();
+        bias.fill_(0);
         var matrix = module.named_parameters(false).First(p => LayerKind.IsRecurrentMatrix(p.name)).parameter;
         long hidden = matrix.size(1);
         bool forgets = matrix.size(0) == 4 * hidden && bias.NumberOfElements == 4 * hidden && !name.StartsWith("bias_hh", StringComparison.Ordinal);

@@ -45,7 +45,7 @@ internal sealed class StateLoad
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         foreach (string key in _shared) _own[key].copy_(_source[key]);
-        if (_defaulted is not null) _own[_defaulted].fill_(0); // TorchSharp's zero_() leaves its tensor as it is
+        if (_defaulted is not null) _own[_defaulted].fill_(0); // TorchSharp's zero_() would hand out a second handle
         return (_missing, _unexpected);
     }
 

@@ -13,7 +13,7 @@ internal static class Gradients
         {
             if (p.IsInvalid || p.grad is not { } gradient) continue;
             if (setToNone) p.grad = null;
-            else gradient.detach_().zero_();
+            else gradient.detach_().fill_(0);
         }
     }
 }
