@@ -45,8 +45,9 @@ public class NormSwapModelTests
     }
 
     /// <summary>
-    /// In float32 a rounding difference can push a value over the kink of a ReLU, and one such value changes gradients by more than 1e-5.
-    /// So each of ten steps starts from the same state, and the gradients of all steps together are held against float64, as near as the original's.
+    /// In float32 a rounding difference can push a value over the kink of a ReLU, and one such value changes gradients by more than 1e-5: in
+    /// either model, in any step, by chance. So each of ten steps starts from the same state, and the median of their distances from float64 is
+    /// held against the original's: chance decides a step's, a fault shows in all.
     /// </summary>
     [Theory]
     [MemberData(nameof(Names))]
@@ -57,7 +58,7 @@ public class NormSwapModelTests
         var (exact, _) = RealModels.Pair(name, ScalarType.Float64);
         stab.nn.utils.swap_norms_(swapped);
         using var sgd = optim.SGD(original.parameters(), 1e-3);
-        double own = 0, ours = 0;
+        List<double> own = [], ours = [];
         for (int step = 0; step < 10; step++)
         {
             foreach (var model in (nn.Module[])[swapped, exact]) RealModels.CopyState(original, model);
@@ -69,11 +70,12 @@ public class NormSwapModelTests
             RealModels.Backward(exact, input.is_floating_point() ? input.to(ScalarType.Float64) : input, ref upstream);
             foreach (var (a, b) in original.named_buffers().Zip(swapped.named_buffers()))
                 RealModels.Relative(a.buffer, b.buffer, Tolerance.Float32, $"{name}, step {step}: {a.name}");
-            own = Math.Max(own, RealModels.GradientDistance(original, exact));
-            ours = Math.Max(ours, RealModels.GradientDistance(swapped, exact));
+            own.Add(RealModels.GradientDistance(original, exact));
+            ours.Add(RealModels.GradientDistance(swapped, exact));
             sgd.step();
         }
-        Assert.True(ours <= Tolerance.Float32 + 2 * own, $"{name}: gradients differ from float64 by {ours:g3}, the original's by {own:g3}");
+        double median = Median(ours), bound = Tolerance.Float32 + 2 * Median(own);
+        Assert.True(median <= bound, $"{name}: gradients differ from float64 by {median:g3}, allowed {bound:g3}");
         foreach (var model in (nn.Module[])[original, swapped, exact]) model.Dispose();
     }
 
@@ -123,4 +125,6 @@ public class NormSwapModelTests
         reference.Dispose();
         model.Dispose();
     }
+
+    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
 }
