@@ -55,17 +55,14 @@ public static partial class stab
             /// <returns><paramref name="model"/>.</returns>
             /// <exception cref="InvalidOperationException">The model is in training mode ("Fusion only for eval!"); or as for <see cref="swap_norms_"/>.</exception>
             /// <exception cref="ArgumentException"><paramref name="model"/> is itself a norm, or can't run on one tensor.</exception>
-            public static T fuse_norms<T>(T model, Tensor? example = null) where T : Module => fuse_norms(model, out _, example);
+            public static T fuse_norms<T>(T model, Tensor? example = null) where T : Module => NormFolding.Fold(model, out _, example);
 
             /// <inheritdoc cref="fuse_norms{T}(T, Tensor?)"/>
             /// <param name="model">The model, in eval mode.</param>
             /// <param name="report">Which norms were folded into which layer, and which were not, and why.</param>
             /// <param name="example">An input of the model, or null.</param>
-            public static T fuse_norms<T>(T model, out SurgeryReport report, Tensor? example = null) where T : Module
-            {
-                report = NormFolding.Fold(model, example);
-                return model;
-            }
+            public static T fuse_norms<T>(T model, out SurgeryReport report, Tensor? example = null) where T : Module =>
+                NormFolding.Fold(model, out report, example);
 
             /// <summary>
             /// Exchanges every BatchNorm, LayerNorm, GroupNorm and InstanceNorm of TorchSharp in <paramref name="model"/> for TorchStab's, in

@@ -25,7 +25,7 @@ internal sealed class NormFolding
             .Where(g => g.Count() > 1).Select(g => g.Key).ToHashSet((IEqualityComparer<Tensor>)ReferenceEqualityComparer.Instance);
     }
 
-    public static SurgeryReport Fold(nn.Module model, Tensor? example)
+    public static T Fold<T>(T model, out SurgeryReport report, Tensor? example) where T : nn.Module
     {
         NormSwap.RequireContainer(model, nameof(model));
         if (example is not null && model is not nn.Module<Tensor, Tensor>)
@@ -35,7 +35,8 @@ internal sealed class NormFolding
             throw new InvalidOperationException($"{Folding.OnlyForEval} Batch statistics differ from call to call; call model.eval() first.");
         folding.PairNeighbours();
         foreach (var node in folding._plan.Nodes) folding.Plan(node, model, example);
-        return folding._plan.Commit(folding.Finish);
+        report = folding._plan.Commit(folding.Finish);
+        return model;
     }
 
     private void PairNeighbours()

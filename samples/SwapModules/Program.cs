@@ -15,7 +15,15 @@ static void Run(Settings s, CancellationToken stop)
     using var data = new Patterns(Images, Classes, Size, s.Batch, s.Seed, device);
     using var model = new ResNet(s.Width, Classes).to(device);
     var phases = new Phases(model, data, s.Steps, stop);
+    using var clipping = SwapWhileTraining(model, phases, s);
+    var updated = stab.nn.utils.update_bn(model, data.All());
+    Report.Line($"update_bn: running statistics of {updated.Count} norms are now exactly those of the {Images} images\n");
+    Fold(model, phases, data[0].images, clipping);
+}
 
+// What stands in a program before, the swap in the middle of it, and the optimizer that clips by itself.
+static TorchStab.Modules.Adam SwapWhileTraining(ResNet model, Phases phases, Settings s)
+{
     using var adam = optim.Adam(model.parameters(), s.LearningRate);
     phases.Train("training, torch.nn norms, clip_grad_norm_ + torch Adam", adam.zero_grad, () =>
     {
@@ -29,16 +37,18 @@ static void Run(Settings s, CancellationToken stop)
         nn.utils.clip_grad_norm_(model.parameters(), s.Clip);
         adam.step();
     });
-    using var clipping = stab.optim.Adam(model.named_parameters(), s.LearningRate, global_clipnorm: s.Clip);
+    var clipping = stab.optim.Adam(model.named_parameters(), s.LearningRate, global_clipnorm: s.Clip);
     phases.Train("training, stab.nn norms, stab.optim.Adam that clips", clipping.zero_grad, () => clipping.step());
+    return clipping;
+}
 
-    var updated = stab.nn.utils.update_bn(model, data.All());
-    Report.Line($"update_bn: running statistics of {updated.Count} norms are now exactly those of the {Images} images\n");
+// Inference without norms: in the convolutions before them. The optimizer takes over what is new.
+static void Fold(ResNet model, Phases phases, Tensor example, TorchStab.Modules.Adam optimizer)
+{
     phases.Evaluate("inference, norms as layers");
-    var example = data[0].images;
     using var before = Output(model, example);
     stab.nn.utils.fuse_norms(model, out var folded, example);
-    clipping.rebind(model);
+    optimizer.rebind(model);
     using var after = Output(model, example);
     Print("fuse_norms", folded);
     phases.Evaluate("inference, norms folded into the convolutions");
