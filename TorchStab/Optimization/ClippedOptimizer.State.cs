@@ -54,15 +54,19 @@ public partial class ClippedOptimizer
     }
 
     /// <inheritdoc cref="ClippingAwareOptimizer.rebind(nn.Module)"/>
-    /// <exception cref="InvalidOperationException">The inner optimizer is <c>torch.optim</c>'s, which finds state by native handle only.</exception>
+    /// <remarks>
+    /// Around <c>torch.optim</c>'s optimizers too, whose own state is lost to them by <c>model.to(…)</c>. Parameters are found by the names
+    /// this optimizer was given, else by position.
+    /// </remarks>
+    /// <exception cref="InvalidOperationException">The inner optimizer keeps its state in native code (LBFGS).</exception>
     public void rebind(nn.Module model)
     {
-        if (_inner is not ClippingAwareOptimizer own)
-            throw new InvalidOperationException($"torch.optim's {_inner.GetType().Name} finds its state by native handle and cannot be re-bound; " +
-                "use stab.optim's optimizers, or move the model before making the optimizer.");
-        own.rebind(model);
+        ArgumentNullException.ThrowIfNull(model);
+        var now = model.named_parameters().ToList();
+        if (Managed is ClippingAwareOptimizer own) own.rebind(now);
+        else TorchOptimRebinding.Run(Managed, _names, now);
         if (_names.Count == 0) return;
         _names.Clear();
-        Name(model.named_parameters());
+        Name(now);
     }
 }

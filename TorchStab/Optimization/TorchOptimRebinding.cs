@@ -1,0 +1,84 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace TorchStab.Optimization;
+
+/// <summary>
+/// Puts a model's present parameters into an optimizer of <c>torch.optim</c>. Those find their state by the native handle of a
+/// parameter, which <c>.to()</c> and folding replace, and offer no way to say so: its two protected fields are reached by accessor.
+/// </summary>
+internal static class TorchOptimRebinding
+{
+    /// <param name="optimizer">The optimizer; unchanged if this throws.</param>
+    /// <param name="names">Names by the old handles; parameters are found by position where one is missing.</param>
+    /// <param name="now">The parameters in place now.</param>
+    public static void Run(OptimizerHelper optimizer, Dictionary<IntPtr, string> names, List<(string Name, Parameter Parameter)> now)
+    {
+        var old = ((IEnumerable<(IntPtr, OptimizerState)>)States(optimizer)).ToList();
+        var groups = optimizer.ParamGroups.Cast<ParamGroup>().ToList();
+        var sizes = Sizes(groups, old.Count);
+        var found = Match(old, names, now);
+        using var _ = no_grad();
+        States(optimizer).Clear();
+        int at = 0;
+        for (int g = 0; g < groups.Count; at += sizes[g++])
+        {
+            var options = (OptimizerOptions)groups[g].Options;
+            groups[g].Parameters = Enumerable.Range(at, sizes[g]).Where(i => found[i] is not null).Select(i => found[i]!).ToList();
+            for (int i = at; i < at + sizes[g]; i++)
+                if (found[i] is { } parameter) States(optimizer).Add(parameter.Handle, Bound(old[i].Item2, parameter, options));
+                else (old[i].Item2 as IDisposable)?.Dispose();
+        }
+    }
+
+    // State of another shape belongs to another layer and starts anew; else it goes where its parameter went.
+    private static OptimizerState Bound(OptimizerState state, Parameter parameter, OptimizerOptions options)
+    {
+        Owner(state) = parameter;
+        var fields = state.GetType().GetFields(BindingFlags.Public | BindingFlags.Instance).Where(f => f.FieldType == typeof(Tensor)).ToList();
+        var held = fields.Select(f => (Field: f, Tensor: (Tensor?)f.GetValue(state))).Where(f => f.Tensor is not null).ToList();
+        if (held.Exists(f => f.Tensor!.dim() > 0 && !f.Tensor.shape.SequenceEqual(parameter.shape))) state.Initialize(options);
+        else
+            foreach (var (field, tensor) in held) field.SetValue(state, Moved(tensor!, parameter));
+        return state;
+    }
+
+    private static Tensor Moved(Tensor tensor, Parameter parameter)
+    {
+        if (tensor.dtype == parameter.dtype && tensor.device == parameter.device) return tensor;
+        var moved = tensor.to(parameter.dtype, parameter.device, copy: true).DetachFromDisposeScope();
+        tensor.Dispose();
+        return moved;
+    }
+
+    private static List<Parameter?> Match(List<(IntPtr Handle, OptimizerState State)> old, Dictionary<IntPtr, string> names, List<(string Name, Parameter Parameter)> now)
+    {
+        var byHandle = now.ToDictionary(n => n.Parameter.Handle, n => n.Parameter);
+        if (old.TrueForAll(o => byHandle.ContainsKey(o.Handle))) return old.ConvertAll(o => (Parameter?)byHandle[o.Handle]);
+        if (old.TrueForAll(o => names.ContainsKey(o.Handle)))
+        {
+            var byName = now.ToDictionary(n => n.Name, n => n.Parameter);
+            return old.ConvertAll(o => byName.GetValueOrDefault(names[o.Handle]));
+        }
+        if (old.Count == now.Count) return now.ConvertAll(n => (Parameter?)n.Parameter);
+        throw new ArgumentException($"expected {old.Count} parameters, in the order the optimizer was given them, got {now.Count}; give "
+            + "stab.optim.ClippedOptimizer named_parameters: model.named_parameters(), then they are found by name", nameof(now));
+    }
+
+    // A group may hold a sequence that is computed anew each time, and then tells the present parameters instead of its own.
+    private static List<int> Sizes(List<ParamGroup> groups, int states)
+    {
+        var sizes = groups.Count == 1 ? [states] : groups.ConvertAll(g => g.Parameters.Count());
+        return sizes.Sum() == states ? sizes : throw new InvalidOperationException(
+            "The optimizer's groups no longer tell which parameters they had; make them from lists (model.parameters().ToList()).");
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_state")]
+    private static extern ref OrderedDict<IntPtr, OptimizerState> States(OptimizerHelper optimizer);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_parameter")]
+    private static extern ref Parameter Owner(OptimizerState state);
+}
