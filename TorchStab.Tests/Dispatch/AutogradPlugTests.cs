@@ -73,7 +73,11 @@ public class AutogradPlugTests
         using var stop = new CancellationTokenSource();
         var collector = Task.Run(() =>
         {
-            while (!stop.IsCancellationRequested) GC.Collect();
+            while (!stop.IsCancellationRequested)
+            {
+                GC.Collect();
+                Thread.Sleep(1); // without a pause the next collection begins before a waiting thread has woken: nobody trains
+            }
         });
         float alone = Train();
         float[] together = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => Task.Factory.StartNew(Train, TaskCreationOptions.LongRunning)));
