@@ -48,7 +48,7 @@ public class LayerTests
 
     [Theory]
     [InlineData("Normalization", "Optimization|Clipping|Recurrent")]
-    [InlineData("Initialization", "Optimization|Clipping|Recurrent|Normalization|Dispatch")]
+    [InlineData("Initialization", "Optimization|Clipping|Recurrent|Normalization")]
     [InlineData("Clipping", "Optimization|Recurrent|Normalization|Initialization")]
     [InlineData("Dispatch", "Optimization|Clipping|Recurrent|Normalization|Initialization|Modules")]
     public void Capabilities_do_not_know_those_beside_or_above_them(string folder, string others)

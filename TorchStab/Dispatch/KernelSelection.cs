@@ -42,6 +42,9 @@ internal static class KernelSelection
     /// <summary>Optimizers from this many: the backward pass before them may have let the workers sleep.</summary>
     public const long ParallelStep = 128 * 1024;
 
+    /// <summary>Zeros are written in place by one thread below this many elements, where libtorch's own fill starts to share them out.</summary>
+    private const long MostCleared = 32 * 1024;
+
     /// <summary>Kernels count columns in an int, and bytes of two rows of them too.</summary>
     private const long MostColumns = int.MaxValue / 32;
 
@@ -92,6 +95,20 @@ internal static class KernelSelection
     /// <summary>Whether statistics of a channel each can be read as they lie.</summary>
     public static unsafe bool TakesStatistics(Tensor? statistics) => statistics is null || (Takes(statistics)
         && (ScalarType)LibTorch.Dtype(statistics.Handle) != ScalarType.BFloat16);
+
+    /// <summary>How many bytes to clear where that zeros the tensor (outside any graph, and small enough for one thread); -1 where it does not.</summary>
+    public static unsafe long BytesToClear(Tensor tensor)
+    {
+        nint handle = tensor.Handle;
+        if (!Enabled || LibTorch.RequiresGrad(handle) != 0 || !OnCpu(handle) || LibTorch.IsContiguous(handle) == 0) return -1;
+        long elements = LibTorch.Numel(handle);
+        return elements >= MostCleared ? -1 : elements * (ScalarType)LibTorch.Dtype(handle) switch
+        {
+            ScalarType.Float32 => sizeof(float),
+            ScalarType.Float64 => sizeof(double),
+            _ => sizeof(ushort),
+        };
+    }
 
     /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);

@@ -33,6 +33,9 @@ internal static unsafe class LibTorch
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, byte> IsSparse =
         (delegate* unmanaged[SuppressGCTransition]<nint, byte>)Export("THSTensor_is_sparse");
 
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, byte> RequiresGrad =
+        (delegate* unmanaged[SuppressGCTransition]<nint, byte>)Export("THSTensor_requires_grad");
+
     public static readonly delegate* unmanaged[SuppressGCTransition]<int> ThreadCount =
         (delegate* unmanaged[SuppressGCTransition]<int>)Export("THSTorch_get_num_threads");
 
@@ -52,11 +55,11 @@ internal static unsafe class LibTorch
     public static readonly delegate* unmanaged<nint, nint> Contiguous = (delegate* unmanaged<nint, nint>)Export("THSTensor_contiguous");
 
     /// <summary>(tensor, dim, dim) in place; of a dim with itself it changes nothing but the tensor's version counter.</summary>
-    public static readonly delegate* unmanaged<nint, long, long, void> TransposeInPlace =
-        (delegate* unmanaged<nint, long, long, void>)Export("THSTensor_transpose_");
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long, long, void> TransposeInPlace =
+        (delegate* unmanaged[SuppressGCTransition]<nint, long, long, void>)Export("THSTensor_transpose_");
 
     public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
-        && IsContiguous != null && IsSparse != null && ThreadCount != null && Grad != null && Dispose != null && EmptyLike != null && Alias != null
+        && IsContiguous != null && IsSparse != null && RequiresGrad != null && ThreadCount != null && Grad != null && Dispose != null && EmptyLike != null && Alias != null
         && Contiguous != null && TransposeInPlace != null;
 
     /// <summary>The address of an exported function, or 0.</summary>

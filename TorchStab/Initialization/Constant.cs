@@ -1,4 +1,5 @@
 using TorchSharp;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -11,7 +12,8 @@ internal static class Constant
     public static Tensor Fill(Tensor tensor, double val)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (val is 0 or 1) return Fill(tensor, val == 0 ? Zero : One);
+        if (val == 0) return ConstantLaunch.TryClear(tensor) ? tensor : Fill(tensor, Zero);
+        if (val == 1) return Fill(tensor, One);
         using var value = val.ToScalar();
         return Fill(tensor, value);
     }

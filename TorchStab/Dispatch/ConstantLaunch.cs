@@ -1,0 +1,20 @@
+using TorchStab.Kernels;
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+internal static unsafe class ConstantLaunch
+{
+    /// <summary>
+    /// Zeros a tensor outside any graph, if it is small and lies so that its bytes can be cleared: libtorch's <c>fill_</c> takes longer to
+    /// set up than to fill it. False, and the tensor untouched, otherwise.
+    /// </summary>
+    public static bool TryClear(Tensor tensor)
+    {
+        long bytes = KernelSelection.BytesToClear(tensor);
+        if (bytes < 0) return false;
+        ConstantKernel.Clear(TensorMemory.Pointer<byte>(tensor), (nuint)bytes);
+        TensorMemory.MarkWritten(tensor);
+        return true;
+    }
+}

@@ -1,0 +1,13 @@
+namespace TorchStab.Kernels;
+
+internal static partial class ConstantKernel
+{
+    /// <summary>The definition, one byte after the other.</summary>
+    public static class Reference
+    {
+        public static void Clear(Span<byte> target)
+        {
+            foreach (ref byte b in target) b = 0;
+        }
+    }
+}
