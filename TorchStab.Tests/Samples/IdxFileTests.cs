@@ -1,6 +1,5 @@
 using System.IO.Compression;
 using TorchStab.Samples;
-using TrainMnist;
 
 namespace TorchStab.Tests.Samples;
 

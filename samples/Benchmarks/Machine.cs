@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using TorchStab.Dispatch;
+using TorchStab.Samples;
 using static TorchSharp.torch;
 
 namespace TorchStab.Benchmarks;
@@ -8,14 +9,7 @@ namespace TorchStab.Benchmarks;
 internal static class Machine
 {
     public static string Describe(bool tuned) =>
-        $"{Processor()}, {Environment.ProcessorCount} cores, {get_num_threads()} threads, vectors {KernelSelection.Width}, " +
+        $"{Processor.Name}, {Environment.ProcessorCount} cores, {get_num_threads()} threads, vectors {KernelSelection.Width}, " +
         $"team {ParallelTeam.Kind}, {RuntimeInformation.FrameworkDescription}, TorchSharp {typeof(TorchSharp.torch).Assembly.GetName().Version}, " +
         $"allocator {(tuned ? "tuned" : "default")}";
-
-    private static string Processor()
-    {
-        string? model = File.Exists("/proc/cpuinfo")
-            ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal)) : null;
-        return model is null ? RuntimeInformation.ProcessArchitecture.ToString() : model[(model.IndexOf(':') + 1)..].Trim();
-    }
 }

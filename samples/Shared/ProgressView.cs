@@ -17,14 +17,15 @@ public abstract class ProgressView
     /// <param name="names">What is trained, in order; the time left assumes that each costs about the same.</param>
     /// <param name="columns">Headers of <see cref="ProgressRow.Cells"/>.</param>
     /// <param name="body">The training, which calls <see cref="Update"/>.</param>
-    public static void Show(IReadOnlyList<string> names, IReadOnlyList<string> columns, Action<ProgressView> body)
+    /// <param name="what">Header of the names.</param>
+    public static void Show(IReadOnlyList<string> names, IReadOnlyList<string> columns, Action<ProgressView> body, string what = "network")
     {
         if (!Report.IsLive)
         {
             body(new PlainProgress(names, columns));
             return;
         }
-        var table = Report.NewTable(["network", .. columns, "done", "time left"]);
+        var table = Report.NewTable([what, .. columns, "done", "time left"]);
         AnsiConsole.Live(table).Start(context => body(new LiveProgress(names, columns.Count, table, context)));
     }
 

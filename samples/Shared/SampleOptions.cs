@@ -11,11 +11,11 @@ public static class SampleOptions
 
     public static Option<int> Seed() => Whole("--seed", 1, 0, "Same seed, same numbers");
 
-    public static Option<DirectoryInfo> Out() => new("--out")
+    public static Option<DirectoryInfo> Out(string otherwise = "out") => new("--out")
     {
-        Description = "Folder for the chart and the CSV, made if missing",
+        Description = "Folder for what the run leaves, made if missing",
         HelpName = "DIR",
-        DefaultValueFactory = _ => new DirectoryInfo("out"),
+        DefaultValueFactory = _ => new DirectoryInfo(otherwise),
     };
 
     public static Option<int> Whole(string name, int otherwise, int least, string description) => new(name)

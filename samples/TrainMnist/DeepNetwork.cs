@@ -1,38 +1,15 @@
 using TorchStab;
+using TorchStab.Samples;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 using Linear = TorchSharp.Modules.Linear;
 
 namespace TrainMnist;
 
-/// <summary>A stack of hidden layers (linear, normalization, activation) of one width, and a linear layer to ten classes.</summary>
-internal sealed class DeepNetwork : Module<Tensor, Tensor>
+/// <summary>The network that settings describe.</summary>
+internal sealed class DeepNetwork(NetworkSettings settings) : Perceptron(
+    new PerceptronShape(settings.Depth, settings.Width), () => NewActivation(settings.Activation), () => NewNorm(settings), linear => Initialize(linear, settings.Init))
 {
-    private readonly Module<Tensor, Tensor> _layers;
-
-    public DeepNetwork(NetworkSettings settings) : base(nameof(DeepNetwork))
-    {
-        var modules = new List<(string, Module<Tensor, Tensor>)>();
-        for (int i = 1; i <= settings.Depth; i++)
-        {
-            Linears.Add(Linear(i == 1 ? Mnist.Pixels : settings.Width, settings.Width));
-            modules.Add(($"linear{i}", Linears[^1]));
-            // A bias of the linear layer would be redundant before a norm, but the plain network has it: both stay comparable.
-            if (NewNorm(settings) is { } norm) modules.Add(($"norm{i}", norm));
-            modules.Add(($"activation{i}", NewActivation(settings.Activation)));
-        }
-        Linears.Add(Linear(settings.Width, Mnist.Classes));
-        modules.Add(("output", Linears[^1]));
-        _layers = Sequential(modules);
-        foreach (var linear in Linears) Initialize(linear, settings.Init);
-        RegisterComponents();
-    }
-
-    /// <summary>The layers with weights, first to last.</summary>
-    public List<Linear> Linears { get; } = [];
-
-    public override Tensor forward(Tensor input) => _layers.call(input);
-
     private static Module<Tensor, Tensor>? NewNorm(NetworkSettings settings) => settings.Norm switch
     {
         Norm.Batch => stab.nn.BatchNorm1d(settings.Width),

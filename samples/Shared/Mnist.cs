@@ -1,10 +1,9 @@
-using TorchStab.Samples;
 using static TorchSharp.torch;
 
-namespace TrainMnist;
+namespace TorchStab.Samples;
 
 /// <summary>Images of handwritten digits with their labels, on one device; images stay bytes until a batch is drawn.</summary>
-internal sealed class Mnist : IDisposable
+public sealed class Mnist : IDisposable
 {
     public const int Pixels = 28 * 28, Classes = 10;
     // Mean and standard deviation of MNIST's training pixels.

@@ -1,13 +1,10 @@
-using System.Buffers.Binary;
-using System.IO.Compression;
 using System.Text;
-using TorchStab.Samples;
 using static TorchSharp.torch;
 
-namespace CharRnn;
+namespace TorchStab.Samples;
 
 /// <summary>A text as numbers: each character's place in the alphabet of those that occur. The last twentieth is for validation.</summary>
-internal sealed class Novel : IDisposable
+public sealed class Novel : IDisposable
 {
     private const int ValidationShare = 20, LeastCharacters = 10_000;
     private readonly Tensor _train, _validation;
@@ -28,7 +25,7 @@ internal sealed class Novel : IDisposable
         string text;
         try
         {
-            text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(Unpack(File.ReadAllBytes(path)));
+            text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(Gzip.Unpack(File.ReadAllBytes(path)));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or ArgumentException)
         {
@@ -70,15 +67,5 @@ internal sealed class Novel : IDisposable
             var columns = text.narrow(0, 0, column * batch).view(batch, column);
             yield return (columns.narrow(1, start, length).t(), columns.narrow(1, start + 1, length).t(), start == 0);
         }
-    }
-
-    private static byte[] Unpack(byte[] file)
-    {
-        if (file is not [0x1f, 0x8b, _, _, _, ..]) return file;
-        using var unpacked = new MemoryStream();
-        using (var gzip = new GZipStream(new MemoryStream(file), CompressionMode.Decompress)) gzip.CopyTo(unpacked);
-        // .NET takes a stream that ends early for a complete one; its last four bytes are the length it should have.
-        if (BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(^4..)) != (uint)unpacked.Length) throw new InvalidDataException("the gzip stream ends early");
-        return unpacked.ToArray();
     }
 }

@@ -1,14 +1,12 @@
 using System.Buffers.Binary;
-using System.IO.Compression;
-using TorchStab.Samples;
 
-namespace TrainMnist;
+namespace TorchStab.Samples;
 
 /// <summary>
 /// Reads MNIST's file format, IDX: two zero bytes, the element type, the number of dimensions, each dimension as a big-endian
 /// 32-bit integer, then the elements. Here the elements are unsigned bytes and the first dimension counts the items.
 /// </summary>
-internal static class IdxFile
+public static class IdxFile
 {
     private const byte UnsignedByte = 8;
 
@@ -21,7 +19,7 @@ internal static class IdxFile
         string expected = $"expected an IDX file of unsigned bytes, N{string.Concat(itemShape.Select(d => $"×{d}"))}, gzipped or not";
         try
         {
-            return Parse(Unpack(File.ReadAllBytes(path)), itemShape);
+            return Parse(Gzip.Unpack(File.ReadAllBytes(path)), itemShape);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -31,24 +29,6 @@ internal static class IdxFile
         {
             throw new SampleException($"{path} cannot be used ({e.Message.TrimEnd('.')}): {expected}.", e);
         }
-    }
-
-    private static byte[] Unpack(byte[] file)
-    {
-        if (file is not [0x1f, 0x8b, _, _, ..]) return file;
-        using var unpacked = new MemoryStream();
-        try
-        {
-            using var gzip = new GZipStream(new MemoryStream(file), CompressionMode.Decompress);
-            gzip.CopyTo(unpacked);
-        }
-        catch (InvalidDataException e)
-        {
-            throw new InvalidDataException("corrupt: not a whole gzip stream", e);
-        }
-        // .NET takes a stream that ends early for a complete one; its last four bytes are the length it should have.
-        if (BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(^4..)) != (uint)unpacked.Length) throw new InvalidDataException("truncated: the gzip stream ends early");
-        return unpacked.ToArray();
     }
 
     private static (int Count, byte[] Items) Parse(byte[] idx, int[] itemShape)

@@ -1,0 +1,39 @@
+using System.Globalization;
+
+namespace Gallery;
+
+/// <summary>A number that was measured once for each seed.</summary>
+/// <param name="Values">One value a seed; NaN or infinite where a run did not get there.</param>
+/// <param name="Format">How it is written: a .NET format of numbers.</param>
+internal sealed record Measured(IReadOnlyList<double> Values, string Format = "0.000")
+{
+    /// <summary>The same quantity of every run.</summary>
+    public static Measured Of<TRun>(IEnumerable<TRun> runs, Func<TRun, double> value, string format = "0.000") => new([.. runs.Select(value)], format);
+
+    /// <summary>A number that is known and not measured: a prediction, a count.</summary>
+    public static Measured Exact(double value, string format = "0.###") => new([value], format);
+
+    public double Mean => Values.Average();
+
+    /// <summary>The sample's standard deviation over the seeds, with n − 1; 0 for one seed.</summary>
+    public double Deviation => Values.Count < 2 ? 0 : Math.Sqrt(Values.Sum(v => Math.Pow(v - Mean, 2)) / (Values.Count - 1));
+
+    public double Low => Mean - Deviation;
+
+    public double High => Mean + Deviation;
+
+    /// <summary>“mean ± deviation”.</summary>
+    public string Text
+    {
+        get
+        {
+            int lost = Values.Count(v => !double.IsFinite(v));
+            if (lost > 0) return Values.Count == 1 ? "not finite" : $"not finite in {lost} of {Values.Count}";
+            return Values.Count == 1 ? Write(Mean) : $"{Write(Mean)} ± {Write(Deviation)}";
+        }
+    }
+
+    public override string ToString() => Text;
+
+    private string Write(double value) => value.ToString(Format, CultureInfo.InvariantCulture);
+}
