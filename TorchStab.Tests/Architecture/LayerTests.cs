@@ -21,6 +21,13 @@ public class LayerTests
             @"\bTensorMemory\.|\bLibTorch\.|\bTHS\w+|\bDllImport\b|\bLibraryImport\b|\bNativeLibrary\.|\.bytes\b|\bfixed\s*\(");
     }
 
+    /// <summary>LibTorch binds the export, TensorMemory alone calls it.</summary>
+    [Fact]
+    public void One_file_asks_where_a_tensor_lies()
+    {
+        None(Library("Dispatch").Where(f => Path.GetFileName(f.Path) != "TensorMemory.cs"), @"\bLibTorch\.Data\b|\.bytes\b|\bdata_ptr\b");
+    }
+
     [Fact]
     public void Native_exports_are_named_in_Dispatch_only_in_the_files_that_bind_them()
     {

@@ -65,7 +65,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     {
         var element = TensorMemory.ElementOf(input.Handle);
         nint output = NewTensor.Like(input.Handle);
-        job.Output = LibTorch.Data(output);
+        job.Output = TensorMemory.At(output);
         job.Stream = ChannelNorm.IsLarge(job, element);
         switch (ChannelNorm.FormOf(job, ChannelNorm.LayoutOf(input)))
         {
@@ -87,7 +87,8 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
 
     private static void ForwardRows(ChannelNormJob job, Element element)
     {
-        void* scratch = ChannelNorm.RentRows(ref job, sumsPerChannel: job.Given ? 0 : 3);
+        void* scratch = ChannelNorm.RentRows(ref job, sumsPerChannel: job.Given ? 0 : 2);
+        if (!job.Given) ChannelNorm.Merge<BatchNormRowsKernel.Shift>(job, element);
         if (!job.Given) ChannelNorm.Run<BatchNormRowsKernel.Measure>(job, element, job.Blocks);
         ChannelNorm.Merge<BatchNormRowsKernel.Merge>(job, element);
         ChannelNorm.Run<BatchNormRowsKernel.Normalize<Relu>>(job, element, job.Blocks);

@@ -37,7 +37,7 @@ internal static unsafe class ChannelNorm
         return (job.Channels + channels - 1) / channels;
     }
 
-    public static bool IsLarge(in ChannelNormJob job, Element element) => job.Rows * job.Channels * Bytes(element) >= StreamBytes;
+    public static bool IsLarge(in ChannelNormJob job, Element element) => job.Rows * job.Channels * TensorMemory.SizeOf(element) >= StreamBytes;
 
     /// <summary>A forward pass on tensors.</summary>
     public static ChannelNormJob Describe(Tensor input, Tensor? weight, Tensor? bias, double* statistics)
@@ -58,9 +58,9 @@ internal static unsafe class ChannelNorm
 
     public static void Point(ref ChannelNormJob job, nint input, nint weight, nint bias, double* statistics, int count)
     {
-        job.Input = LibTorch.Data(input);
-        job.Weight = weight != 0 ? LibTorch.Data(weight) : null;
-        job.Bias = bias != 0 ? LibTorch.Data(bias) : null;
+        job.Input = TensorMemory.At(input);
+        job.Weight = weight != 0 ? TensorMemory.At(weight) : null;
+        job.Bias = bias != 0 ? TensorMemory.At(bias) : null;
         job.Mean = statistics;
         job.Variance = statistics + count;
         job.InverseDeviation = statistics + (2L * count);
@@ -69,10 +69,10 @@ internal static unsafe class ChannelNorm
     /// <summary>New tensors for the wanted gradients. The bias' looks like the weight: there is no bias without one.</summary>
     public static void Allocate(NodeState state, in Handles saved, nint outputGradient, ref ChannelNormJob job, ref Handles gradients)
     {
-        job.OutputGradient = LibTorch.Data(outputGradient);
-        if (state.InputWanted) job.InputGradient = LibTorch.Data(gradients.Input = NewTensor.Like(saved.Input));
-        if (state.WeightWanted) job.WeightGradient = LibTorch.Data(gradients.Weight = NewTensor.Like(saved.Weight));
-        if (state.BiasWanted) job.BiasGradient = LibTorch.Data(gradients.Bias = NewTensor.Like(saved.Weight));
+        job.OutputGradient = TensorMemory.At(outputGradient);
+        if (state.InputWanted) job.InputGradient = TensorMemory.At(gradients.Input = NewTensor.Like(saved.Input));
+        if (state.WeightWanted) job.WeightGradient = TensorMemory.At(gradients.Weight = NewTensor.Like(saved.Weight));
+        if (state.BiasWanted) job.BiasGradient = TensorMemory.At(gradients.Bias = NewTensor.Like(saved.Weight));
         job.Stream = IsLarge(job, TensorMemory.ElementOf(saved.Input));
     }
 
@@ -111,6 +111,4 @@ internal static unsafe class ChannelNorm
         int positions = (int)(elements / ((long)samples * channels));
         return new() { Samples = samples, Channels = channels, Positions = positions, Rows = (long)samples * positions };
     }
-
-    private static int Bytes(Element element) => element switch { Element.Float64 => 8, Element.Float32 => 4, _ => 2 };
 }

@@ -19,7 +19,7 @@ internal static unsafe class GroupNormLaunch<TForward, TBackward>
         var job = ChannelNorm.Describe(state, saved, state.Groups);
         var element = TensorMemory.ElementOf(input.Handle);
         nint output = NewTensor.Like(input.Handle);
-        job.Output = LibTorch.Data(output);
+        job.Output = TensorMemory.At(output);
         job.Epsilon = state.Epsilon;
         job.Stream = ChannelNorm.IsLarge(job, element);
         ChannelNorm.Run<TForward>(job, element, job.Samples * job.Groups);

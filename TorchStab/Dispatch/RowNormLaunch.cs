@@ -27,9 +27,9 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
     {
         var job = Describe(input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0, columns, out var element, out long elements);
         nint output = NewTensor.Like(input.Handle);
-        job.Output = LibTorch.Data(output);
+        job.Output = TensorMemory.At(output);
         job.Epsilon = eps;
-        job.Stream = elements * Bytes(element) >= StreamBytes;
+        job.Stream = elements * TensorMemory.SizeOf(element) >= StreamBytes;
         if (state is not null)
         {
             job.Mean = state.Reserve(2L * job.Rows);
@@ -50,12 +50,12 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
         void* partial = null;
         try
         {
-            job.OutputGradient = LibTorch.Data(contiguous);
+            job.OutputGradient = TensorMemory.At(contiguous);
             job.Mean = state.Statistics;
             job.InverseDeviation = job.Mean + job.Rows;
-            if (state.InputWanted) job.InputGradient = LibTorch.Data(gradients.Input = NewTensor.Like(saved.Input));
-            if (state.WeightWanted) job.WeightGradient = LibTorch.Data(gradients.Weight = NewTensor.Like(saved.Weight));
-            if (state.BiasWanted) job.BiasGradient = LibTorch.Data(gradients.Bias = NewTensor.Like(saved.Weight));
+            if (state.InputWanted) job.InputGradient = TensorMemory.At(gradients.Input = NewTensor.Like(saved.Input));
+            if (state.WeightWanted) job.WeightGradient = TensorMemory.At(gradients.Weight = NewTensor.Like(saved.Weight));
+            if (state.BiasWanted) job.BiasGradient = TensorMemory.At(gradients.Bias = NewTensor.Like(saved.Weight));
             Split(ref job, elements);
             if (state.AnyAffineWanted) job.Partial = partial = Scratch.Rent(2L * job.Blocks * job.Columns * (element == Element.Float64 ? 8 : 4));
             Run(ref job, element, elements);
@@ -92,13 +92,11 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
         elements = LibTorch.Numel(input);
         return new()
         {
-            Input = LibTorch.Data(input),
-            Weight = weight != 0 ? LibTorch.Data(weight) : Constants.Ones(element, columns),
-            Bias = bias != 0 ? LibTorch.Data(bias) : Constants.Zeros(element, columns),
+            Input = TensorMemory.At(input),
+            Weight = weight != 0 ? TensorMemory.At(weight) : Constants.Ones(element, columns),
+            Bias = bias != 0 ? TensorMemory.At(bias) : Constants.Zeros(element, columns),
             Columns = columns,
             Rows = (int)(elements / columns),
         };
     }
-
-    private static int Bytes(Element element) => element switch { Element.Float64 => 8, Element.Float32 => 4, _ => 2 };
 }

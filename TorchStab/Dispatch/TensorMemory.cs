@@ -13,7 +13,14 @@ internal static unsafe class TensorMemory
 {
     /// <summary>The address of the first element (the storage offset included).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T* Pointer<T>(Tensor tensor) where T : unmanaged => (T*)LibTorch.Data(tensor.Handle);
+    public static void* At(nint tensor) => LibTorch.Data(tensor);
+
+    /// <summary>The same of a wrapped tensor.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T* Pointer<T>(Tensor tensor) where T : unmanaged => (T*)At(tensor.Handle);
+
+    /// <summary>Bytes of an element.</summary>
+    public static int SizeOf(Element element) => element switch { Element.Float64 => 8, Element.Float32 => 4, _ => 2 };
 
     /// <summary>The same; null for a missing optional tensor (a norm without weight or bias).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

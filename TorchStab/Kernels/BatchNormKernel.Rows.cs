@@ -1,54 +1,57 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Batch normalization of channels_last tensors, and of (N, C): rows of channels. Columns are summed per fixed block of rows, blocks
-/// are merged in order, so any number of threads gives the same bits; then every row is written with a table of coefficients.
-/// Memory is read twice: a whole channel does not lie together, so no cache holds it between the passes.
+/// Batch normalization of channels_last tensors, and of (N, C): rows of channels, cut into blocks by the sizes alone. Each block's column
+/// sums about one shift (the mean of rows from all over the tensor) are kept apart and added in order, so any number of threads gives the
+/// same bits; then every row is written with a table of coefficients, the last block first, because it is the one the caches still hold.
+/// Memory is read twice and written once, past the caches from 2 MB on: a whole channel does not lie together.
 /// </summary>
 internal static unsafe class BatchNormRows<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    /// <summary>Blocks [first, last): shift, Σ(x − shift), Σ(x − shift)² of each channel into the block's three rows of sums.</summary>
+    private const int ShiftRows = 32, MergeWidth = BatchNormRowsKernel.MergeWidth;
+
+    /// <summary>Channels [first, last) of <see cref="MergeWidth"/>: a value near the mean of each.</summary>
+    public static void Shift(ChannelNormJob* job, int first, int last)
+    {
+        int channels = job->Channels, begin = first * MergeWidth, width = Math.Min(last * MergeWidth, channels) - begin;
+        int rows = (int)Math.Min(job->Rows, ShiftRows);
+        Columns<V, T, E>.Shift((E*)job->Input + begin, job->Rows / rows * channels, rows, width, Shifts(job) + begin);
+    }
+
+    /// <summary>Blocks [first, last): Σ(x − shift), Σ(x − shift)² of each channel into the block's two rows of sums.</summary>
     public static void Measure(ChannelNormJob* job, int first, int last)
     {
-        const int Step = BatchNormTile.Columns;
-        T* shift = stackalloc T[3 * Step], sum = shift + Step, square = sum + Step;
-        int channels = job->Channels;
+        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfSums(channels);
         for (int block = first; block < last; block++)
         {
-            int rows = RowsOf(job, block);
-            for (int begin = 0; begin < channels; begin += Step)
-            {
-                int width = Math.Min(Step, channels - begin);
-                E* x = (E*)job->Input + ((long)block * job->BlockRows * channels) + begin;
-                double* sums = job->Sums + (3L * block * channels) + begin;
-                Columns<V, T, E>.Shift(x, channels, rows, width, shift);
-                Take(shift, sums, width, replace: true);
-                for (int row = 0; row < rows; row += Columns<V, T, E>.MostRows)
-                {
-                    new Span<T>(sum, width).Clear();
-                    new Span<T>(square, width).Clear();
-                    int some = Math.Min(Columns<V, T, E>.MostRows, rows - row);
-                    Columns<V, T, E>.AddMoments(x + ((long)row * channels), channels, some, width, shift, sum, square);
-                    Take(sum, sums + channels, width, replace: row == 0);
-                    Take(square, sums + (2L * channels), width, replace: row == 0);
-                }
-            }
+            E* x = (E*)job->Input + ((long)block * job->BlockRows * channels);
+            double* sums = job->Sums + (2L * block * channels);
+            new Span<double>(sums, 2 * channels).Clear();
+            for (int rows = RowsOf(job, block); rows > 0; rows -= run, x += (long)run * channels)
+                Stripes<V, T, E>.AddMoments(x, channels, Math.Min(run, rows), channels, Shifts(job), sums, sums + channels);
         }
     }
 
-    /// <summary>Channels [first, last) of <see cref="BatchNormRowsKernel.MergeWidth"/>: statistics from the blocks, and the table of coefficients.</summary>
+    /// <summary>Channels [first, last) of the merge width: statistics from the blocks, and the table of coefficients.</summary>
     public static void Merge(ChannelNormJob* job, int first, int last)
     {
-        int channels = job->Channels, end = Math.Min(last * BatchNormRowsKernel.MergeWidth, channels);
+        int channels = job->Channels, end = Math.Min(last * MergeWidth, channels);
+        double* sum = stackalloc double[2 * MergeWidth], square = sum + MergeWidth;
         T* tables = (T*)job->Tables;
-        for (int c = first * BatchNormRowsKernel.MergeWidth; c < end; c++)
+        for (int c = first * MergeWidth; c < end; c++)
         {
-            if (!job->Given && job->Sums != null) MergeChannel(job, c);
+            int k = c % MergeWidth;
+            if (!job->Given)
+            {
+                if (k == 0) AddBlocks(job, c, Math.Min(MergeWidth, channels - c), sum, square);
+                SetMoments(job, c, sum[k], square[k]);
+            }
             (tables[c], tables[channels + c], tables[(2 * channels) + c]) = BatchNormTerms<T, E>.Forward(job, c);
         }
     }
@@ -56,88 +59,114 @@ internal static unsafe class BatchNormRows<V, T, E>
     /// <summary>Blocks [first, last) of rows of the output.</summary>
     public static void Normalize<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
-        int channels = job->Channels;
-        T* high = (T*)job->Tables, scale = high + channels, offset = scale + channels;
-        for (int block = first; block < last; block++)
-        {
-            long at = (long)block * job->BlockRows * channels;
-            E* x = (E*)job->Input + at, y = (E*)job->Output + at;
-            for (int row = RowsOf(job, block); row > 0; row--, x += channels, y += channels)
-                Columns<V, T, E>.Normalize<Relu>(x, y, channels, high, scale, offset);
-        }
+        bool stream = job->Stream && Lane.CanStream<E>(job->Output, job->Channels);
+        if (stream) Normalize<Relu, Yes>(job, first, last);
+        else Normalize<Relu, No>(job, first, last);
+        if (stream) Memory.Fence();
     }
 
     /// <summary>Blocks [first, last): Σd and Σd·(x − high) of each channel into the block's two rows of sums.</summary>
     public static void Sum<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
-        const int Step = BatchNormTile.Columns;
-        T* sum = stackalloc T[2 * Step], dot = sum + Step;
-        int channels = job->Channels;
+        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfSums(channels);
+        var tables = TablesOf(job);
         for (int block = first; block < last; block++)
         {
-            int rows = RowsOf(job, block);
-            for (int begin = 0; begin < channels; begin += Step)
-            {
-                int width = Math.Min(Step, channels - begin);
-                long at = ((long)block * job->BlockRows * channels) + begin;
-                T* high = (T*)job->Tables + begin, scale = high + channels, offset = scale + channels;
-                double* sums = job->Sums + (2L * block * channels) + begin;
-                for (int row = 0; row < rows; row += Columns<V, T, E>.MostRows, at += (long)Columns<V, T, E>.MostRows * channels)
-                {
-                    new Span<T>(sum, width).Clear();
-                    new Span<T>(dot, width).Clear();
-                    int some = Math.Min(Columns<V, T, E>.MostRows, rows - row);
-                    Columns<V, T, E>.AddSums<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, channels, some, width, high, scale, offset, sum, dot);
-                    Take(sum, sums, width, replace: row == 0);
-                    Take(dot, sums + channels, width, replace: row == 0);
-                }
-            }
+            long at = (long)block * job->BlockRows * channels;
+            double* sums = job->Sums + (2L * block * channels);
+            new Span<double>(sums, 2 * channels).Clear();
+            for (int rows = RowsOf(job, block); rows > 0; rows -= run, at += (long)run * channels)
+                Stripes<V, T, E>.AddSums<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, channels, Math.Min(run, rows), channels, tables, sums, sums + channels);
         }
     }
 
     /// <summary>Channels [first, last) of the merge width: gradients of weight and bias, and the table of the input's.</summary>
     public static void MergeSums(ChannelNormJob* job, int first, int last)
     {
-        int channels = job->Channels, end = Math.Min(last * BatchNormRowsKernel.MergeWidth, channels);
+        int channels = job->Channels, end = Math.Min(last * MergeWidth, channels);
+        double* sum = stackalloc double[2 * MergeWidth], dot = sum + MergeWidth;
+        new Span<double>(sum, 2 * MergeWidth).Clear();
         T* tables = (T*)job->Tables, slopes = tables + (3 * channels);
-        for (int c = first * BatchNormRowsKernel.MergeWidth; c < end; c++)
+        for (int c = first * MergeWidth; c < end; c++)
         {
-            double sum = 0, dot = 0;
-            for (int block = 0; block < job->Blocks && job->Sums != null; block++)
-            {
-                sum += job->Sums[(2L * block * channels) + c];
-                dot += job->Sums[(((2L * block) + 1) * channels) + c];
-            }
-            dot -= sum * (job->Mean[c] - double.CreateTruncating(tables[c]));
-            (slopes[c], slopes[channels + c], slopes[(2 * channels) + c]) = BatchNormTerms<T, E>.Backward(job, c, sum, dot);
+            int k = c % MergeWidth;
+            if (k == 0 && job->Sums != null) AddBlocks(job, c, Math.Min(MergeWidth, channels - c), sum, dot);
+            double lack = job->Mean[c] - double.CreateTruncating(tables[c]);
+            (slopes[c], slopes[channels + c], slopes[(2 * channels) + c]) = BatchNormTerms<T, E>.Backward(job, c, sum[k], dot[k] - (sum[k] * lack));
         }
     }
 
     /// <summary>Blocks [first, last) of rows of the input's gradient.</summary>
     public static void Differentiate<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
-        int channels = job->Channels;
-        T* high = (T*)job->Tables, scale = high + channels, offset = scale + channels, a = offset + channels, b = a + channels, c = b + channels;
-        for (int block = first; block < last; block++)
+        bool stream = job->Stream && Lane.CanStream<E>(job->InputGradient, job->Channels);
+        if (stream) Differentiate<Relu, Yes>(job, first, last);
+        else Differentiate<Relu, No>(job, first, last);
+        if (stream) Memory.Fence();
+    }
+
+    private static void Normalize<Relu, S>(ChannelNormJob* job, int first, int last)
+        where Relu : struct, IFlag
+        where S : struct, IFlag
+    {
+        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfRun(channels);
+        var tables = TablesOf(job);
+        for (int block = last - 1; block >= first; block--)
         {
             long at = (long)block * job->BlockRows * channels;
-            E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
-            for (int row = RowsOf(job, block); row > 0; row--, x += channels, dy += channels, dx += channels)
-                Columns<V, T, E>.Differentiate<Relu>(x, dy, dx, channels, high, scale, offset, a, b, c);
+            for (int rows = RowsOf(job, block); rows > 0; rows -= run, at += (long)run * channels)
+                Stripes<V, T, E>.Normalize<Relu, S>((E*)job->Input + at, (E*)job->Output + at, channels, Math.Min(run, rows), channels, tables);
         }
     }
 
+    private static void Differentiate<Relu, S>(ChannelNormJob* job, int first, int last)
+        where Relu : struct, IFlag
+        where S : struct, IFlag
+    {
+        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfRun(channels);
+        var tables = TablesOf(job);
+        for (int block = last - 1; block >= first; block--)
+        {
+            long at = (long)block * job->BlockRows * channels;
+            E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
+            for (int rows = RowsOf(job, block); rows > 0; rows -= run)
+            {
+                Stripes<V, T, E>.Differentiate<Relu, S>(x, dy, dx, channels, Math.Min(run, rows), channels, tables);
+                x += (long)run * channels;
+                dy += (long)run * channels;
+                dx += (long)run * channels;
+            }
+        }
+    }
+
+    private static ColumnTables<T> TablesOf(ChannelNormJob* job) => new((T*)job->Tables, job->Channels);
+
+    // Before the backward pass there is nothing else in this row of the tables.
+    private static T* Shifts(ChannelNormJob* job) => TablesOf(job).A;
+
     private static int RowsOf(ChannelNormJob* job, int block) => (int)Math.Min(job->BlockRows, job->Rows - ((long)block * job->BlockRows));
 
-    private static void MergeChannel(ChannelNormJob* job, int c)
+    // The two sums of some channels, over the blocks in order.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddBlocks(ChannelNormJob* job, int c, int width, double* sum, double* other)
     {
-        RunningMoments moments = default;
+        new Span<double>(sum, width).Clear();
+        new Span<double>(other, width).Clear();
         for (int block = 0; block < job->Blocks; block++)
         {
-            double* sums = job->Sums + (3L * block * job->Channels) + c;
-            moments.Add(RowsOf(job, block), sums[0], sums[job->Channels], sums[2L * job->Channels]);
+            double* a = job->Sums + (2L * block * job->Channels) + c, b = a + job->Channels;
+            for (int k = 0; k < width; k++)
+            {
+                sum[k] += a[k];
+                other[k] += b[k];
+            }
         }
-        var (mean, variance) = moments.IsSound ? (moments.Mean, moments.Variance) : Centred(job, c, moments.Mean);
+    }
+
+    private static void SetMoments(ChannelNormJob* job, int c, double sum, double square)
+    {
+        double offset = sum / job->Rows, mean = double.CreateTruncating(Shifts(job)[c]) + offset, variance = (square / job->Rows) - (offset * offset);
+        if (!Statistics<V, T, E>.Suffices(variance, offset)) (mean, variance) = Centred(job, c, mean);
         BatchNormTerms<T, E>.Set(job, c, mean, variance);
     }
 
@@ -149,10 +178,5 @@ internal static unsafe class BatchNormRows<V, T, E>
             Statistics<V, T, E>.AddCentred((E*)job->Input + (row * job->Channels) + c, 1, mean, ref sum, ref square);
         double offset = sum / job->Rows;
         return (mean + offset, Math.Max(0, (square / job->Rows) - (offset * offset)));
-    }
-
-    private static void Take(T* from, double* into, int n, bool replace)
-    {
-        for (int i = 0; i < n; i++) into[i] = double.CreateTruncating(from[i]) + (replace ? 0 : into[i]);
     }
 }

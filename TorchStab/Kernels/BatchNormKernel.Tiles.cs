@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
@@ -48,7 +49,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
             for (int k = 0; k < channels; k++)
             {
                 double lack = job->Mean[begin + k] - double.CreateTruncating(high[k * n]);
-                var slope = BatchNormTerms<T, E>.Backward(job, begin + k, sums[2 * k], sums[(2 * k) + 1] - (sums[2 * k] * lack));
+                var slope = BatchNormTerms<T, E>.Backward(job, begin + k, sums[k], sums[channels + k] - (sums[k] * lack));
                 Expand(new(slope.Scale, slope.Rate, slope.Constant), n, a + (k * n), b + (k * n), c + (k * n));
             }
             if (job->InputGradient == null) continue;
@@ -59,29 +60,62 @@ internal static unsafe class BatchNormTiles<V, T, E>
         }
     }
 
-    // Sums in T over a block of samples, merged per channel in double.
+    // Sums in T over a block of samples about one shift for each channel, added up in double.
     private static void Measure(ChannelNormJob* job, int begin, int channels, T* shift, T* sum, T* square)
     {
         int n = job->Positions, width = channels * n;
         long stride = (long)job->Channels * n;
-        var merged = stackalloc RunningMoments[channels];
-        for (int k = 0; k < channels; k++) merged[k] = default;
+        double* totals = stackalloc double[2 * channels], squares = totals + channels;
+        new Span<double>(totals, 2 * channels).Clear();
+        Shift(job, begin, channels, shift);
         for (int sample = 0; sample < job->Samples; sample += Columns<V, T, E>.MostRows)
         {
             int rows = Math.Min(Columns<V, T, E>.MostRows, job->Samples - sample);
-            E* x = (E*)job->Input + (sample * stride) + ((long)begin * n);
-            Columns<V, T, E>.Shift(x, stride, rows, width, shift);
             new Span<T>(sum, width).Clear();
             new Span<T>(square, width).Clear();
-            Columns<V, T, E>.AddMoments(x, stride, rows, width, shift, sum, square);
-            for (int j = 0; j < width; j++)
-                merged[j / n].Add(rows, double.CreateTruncating(shift[j]), double.CreateTruncating(sum[j]), double.CreateTruncating(square[j]));
+            Columns<V, T, E>.AddMoments((E*)job->Input + (sample * stride) + ((long)begin * n), stride, rows, width, shift, sum, square);
+            AddPositions(sum, n, channels, totals);
+            AddPositions(square, n, channels, squares);
         }
+        double count = (double)job->Samples * n;
         for (int k = 0; k < channels; k++)
         {
-            var (mean, variance) = merged[k].IsSound ? (merged[k].Mean, merged[k].Variance)
-                : BatchNormPlanes<V, T, E>.Centred(job, begin + k, merged[k].Mean);
+            double offset = totals[k] / count, mean = double.CreateTruncating(shift[k * n]) + offset, variance = (squares[k] / count) - (offset * offset);
+            if (!Statistics<V, T, E>.Suffices(variance, offset)) (mean, variance) = BatchNormPlanes<V, T, E>.Centred(job, begin + k, mean);
             BatchNormTerms<T, E>.Set(job, begin + k, mean, variance);
+        }
+    }
+
+    // The mean of about as many values as elsewhere, from samples all over the batch.
+    private static void Shift(ChannelNormJob* job, int begin, int channels, T* shift)
+    {
+        const int Values = 64;
+        int n = job->Positions, samples = Math.Clamp(Values / n, 2, job->Samples);
+        long stride = (long)job->Channels * n;
+        Columns<V, T, E>.Shift((E*)job->Input + ((long)begin * n), job->Samples / samples * stride, samples, channels * n, shift);
+        double* means = stackalloc double[channels];
+        new Span<double>(means, channels).Clear();
+        AddPositions(shift, n, channels, means);
+        for (int k = 0; k < channels; k++) new Span<T>(shift + (k * n), n).Fill(T.CreateTruncating(means[k] / n));
+    }
+
+    // Adds the columns of each channel to its total; four sums, because one would wait for itself.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddPositions(T* columns, int n, int channels, double* totals)
+    {
+        for (int k = 0; k < channels; k++, columns += n)
+        {
+            double a = 0, b = 0, c = 0, d = 0;
+            int j = 0;
+            for (; j <= n - 4; j += 4)
+            {
+                a += double.CreateTruncating(columns[j]);
+                b += double.CreateTruncating(columns[j + 1]);
+                c += double.CreateTruncating(columns[j + 2]);
+                d += double.CreateTruncating(columns[j + 3]);
+            }
+            for (; j < n; j++) a += double.CreateTruncating(columns[j]);
+            totals[k] += a + b + (c + d);
         }
     }
 
@@ -99,14 +133,8 @@ internal static unsafe class BatchNormTiles<V, T, E>
             new Span<T>(sum, width).Clear();
             new Span<T>(dot, width).Clear();
             Columns<V, T, E>.AddSums<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, stride, rows, width, high, scale, offset, sum, dot);
-            for (int k = 0, j = 0; k < channels; k++)
-            {
-                for (int end = j + n; j < end; j++)
-                {
-                    sums[2 * k] += double.CreateTruncating(sum[j]);
-                    sums[(2 * k) + 1] += double.CreateTruncating(dot[j]);
-                }
-            }
+            AddPositions(sum, n, channels, sums);
+            AddPositions(dot, n, channels, sums + channels);
         }
     }
 

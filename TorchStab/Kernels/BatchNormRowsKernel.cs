@@ -2,11 +2,19 @@ using System.Numerics;
 
 namespace TorchStab.Kernels;
 
-/// <summary>The passes of <see cref="BatchNormRows{V, T, E}"/>. Items are blocks of rows, or groups of channels in the two merging ones.</summary>
+/// <summary>The passes of <see cref="BatchNormRows{V, T, E}"/>. Items are blocks of rows, or groups of channels in Shift and the merging ones.</summary>
 internal static unsafe class BatchNormRowsKernel
 {
     /// <summary>Channels of an item that merges.</summary>
     public const int MergeWidth = 64;
+
+    public readonly struct Shift : IKernel
+    {
+        public static void Run<V, T, E>(void* job, int first, int last)
+            where V : unmanaged, IVector<V, T>
+            where T : unmanaged, IBinaryFloatingPointIeee754<T>
+            where E : unmanaged => BatchNormRows<V, T, E>.Shift((ChannelNormJob*)job, first, last);
+    }
 
     public readonly struct Measure : IKernel
     {

@@ -15,16 +15,13 @@ internal static unsafe class Columns<V, T, E>
     /// <summary>Rows summed in T before the sums have to be taken over into double.</summary>
     public const int MostRows = 128;
 
-    private const int ShiftRows = 4;
-
-    /// <summary>shift = the mean of the first rows, scaled before it is summed.</summary>
+    /// <summary>shift = the mean of some rows, scaled before it is summed.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Shift(E* x, long stride, int rows, int width, T* shift)
     {
-        int m = Math.Min(rows, ShiftRows);
-        T share = T.One / T.CreateTruncating(m);
+        T share = T.One / T.CreateTruncating(rows);
         new Span<T>(shift, width).Clear();
-        for (int row = 0; row < m; row++, x += stride)
+        for (int row = 0; row < rows; row++, x += stride)
         {
             int j = 0;
             for (; j <= width - V.Count; j += V.Count) V.MultiplyAdd(Lane.Load<V, T, E>(x + j), V.Create(share), V.Load(shift + j)).Store(shift + j);

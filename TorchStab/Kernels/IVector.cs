@@ -78,6 +78,9 @@ internal unsafe interface IVector<TSelf, T>
 
     /// <summary>The sum of the lanes, each widened to double first.</summary>
     static abstract double SumWide(TSelf a);
+
+    /// <summary>Adds each lane, widened, to a double of its own.</summary>
+    void AddTo(double* sums);
 }
 
 /// <summary>Hints to the memory system; without effect where the machine has none.</summary>

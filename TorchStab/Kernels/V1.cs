@@ -80,4 +80,7 @@ internal readonly unsafe struct V1<T>(T value) : IVector<V1<T>, T>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static double SumWide(V1<T> a) => double.CreateTruncating(a._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddTo(double* sums) => *sums += double.CreateTruncating(_value);
 }

@@ -77,6 +77,19 @@ internal readonly unsafe struct V128<T>(Vector128<T> value) : IVector<V128<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddTo(double* sums)
+    {
+        if (typeof(T) == typeof(double))
+        {
+            (Vector128.Load(sums) + _value.AsDouble()).Store(sums);
+            return;
+        }
+        var (low, high) = Vector128.Widen(_value.AsSingle());
+        (Vector128.Load(sums) + low).Store(sums);
+        (Vector128.Load(sums + Vector128<double>.Count) + high).Store(sums + Vector128<double>.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V128<T> MultiplyAdd(V128<T> a, V128<T> b, V128<T> c)
     {
         if (typeof(T) == typeof(float) && Fma.IsSupported)

@@ -76,6 +76,19 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddTo(double* sums)
+    {
+        if (typeof(T) == typeof(double))
+        {
+            (Vector256.Load(sums) + _value.AsDouble()).Store(sums);
+            return;
+        }
+        var (low, high) = Vector256.Widen(_value.AsSingle());
+        (Vector256.Load(sums) + low).Store(sums);
+        (Vector256.Load(sums + Vector256<double>.Count) + high).Store(sums + Vector256<double>.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256<T> MultiplyAdd(V256<T> a, V256<T> b, V256<T> c)
     {
         if (typeof(T) == typeof(float) && Fma.IsSupported)

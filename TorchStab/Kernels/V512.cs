@@ -76,6 +76,19 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddTo(double* sums)
+    {
+        if (typeof(T) == typeof(double))
+        {
+            (Vector512.Load(sums) + _value.AsDouble()).Store(sums);
+            return;
+        }
+        var (low, high) = Vector512.Widen(_value.AsSingle());
+        (Vector512.Load(sums) + low).Store(sums);
+        (Vector512.Load(sums + Vector512<double>.Count) + high).Store(sums + Vector512<double>.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V512<T> MultiplyAdd(V512<T> a, V512<T> b, V512<T> c)
     {
         if (typeof(T) == typeof(float) && Avx512F.IsSupported)

@@ -1,0 +1,150 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// Passes over a run of rows of channels in stripes of four vectors, whose coefficients and sums stay in registers from the first row to the
+/// last; sums are taken over into double at its end. A row's next line lies a row away, which the machine does not foresee, so each
+/// line fetches the one in its place in the run that follows. Columns behind the last whole vector are done by one that overlaps it.
+/// </summary>
+internal static unsafe partial class Stripes<V, T, E>
+    where V : unmanaged, IVector<V, T>
+    where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    where E : unmanaged
+{
+    /// <summary>Rows of a run: its bytes stay in the first cache, but sums have to be worth taking over, and are good for so many terms.</summary>
+    private const int RunBytes = 16 * 1024, LeastRows = 4, LeastSummed = 32, MostRows = 128;
+
+    public static int RowsOfRun(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastRows, MostRows);
+
+    public static int RowsOfSums(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastSummed, MostRows);
+
+    /// <summary>Adds Σ(x − shift) and Σ(x − shift)² of each column.</summary>
+    public static void AddMoments(E* x, long stride, int rows, int width, T* shift, double* sum, double* square)
+    {
+        int w = V.Count, j = 0;
+        for (; j <= width - (4 * w); j += 4 * w) AddMomentsOfFour(x + j, stride, rows, shift + j, sum + j, square + j);
+        for (; j <= width - w; j += w) AddMomentsOfOne<V>(x + j, stride, rows, w, shift + j, sum + j, square + j);
+        if (j == width) return;
+        int last = width - w;
+        if (last >= 0) AddMomentsOfOne<V>(x + last, stride, rows, width - j, shift + last, sum + last, square + last);
+        else for (; j < width; j++) AddMomentsOfOne<V1<T>>(x + j, stride, rows, 1, shift + j, sum + j, square + j);
+    }
+
+    /// <summary>Adds Σd and Σd·(x − high) of each column, d the gradient behind the activation.</summary>
+    public static void AddSums<Relu>(E* x, E* dy, long stride, int rows, int width, ColumnTables<T> tables, double* sum, double* dot)
+        where Relu : struct, IFlag
+    {
+        int w = V.Count, j = 0;
+        for (; j <= width - (4 * w); j += 4 * w) AddSumsOfFour<Relu>(x + j, dy + j, stride, rows, tables + j, sum + j, dot + j);
+        for (; j <= width - w; j += w) AddSumsOfOne<V, Relu>(x + j, dy + j, stride, rows, w, tables + j, sum + j, dot + j);
+        if (j == width) return;
+        int last = width - w;
+        if (last >= 0) AddSumsOfOne<V, Relu>(x + last, dy + last, stride, rows, width - j, tables + last, sum + last, dot + last);
+        else for (; j < width; j++) AddSumsOfOne<V1<T>, Relu>(x + j, dy + j, stride, rows, 1, tables + j, sum + j, dot + j);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddMomentsOfFour(E* x, long stride, int rows, T* shift, double* sum, double* square)
+    {
+        int w = V.Count;
+        long ahead = rows * stride;
+        V h0 = V.Load(shift), h1 = V.Load(shift + w), h2 = V.Load(shift + (2 * w)), h3 = V.Load(shift + (3 * w));
+        V s0 = V.Zero, s1 = V.Zero, s2 = V.Zero, s3 = V.Zero, q0 = V.Zero, q1 = V.Zero, q2 = V.Zero, q3 = V.Zero;
+        for (; rows > 0; rows--, x += stride)
+        {
+            Prefetch(x + ahead);
+            V a0 = Lane.Load<V, T, E>(x) - h0, a1 = Lane.Load<V, T, E>(x + w) - h1;
+            V a2 = Lane.Load<V, T, E>(x + (2 * w)) - h2, a3 = Lane.Load<V, T, E>(x + (3 * w)) - h3;
+            s0 += a0;
+            s1 += a1;
+            s2 += a2;
+            s3 += a3;
+            q0 = V.MultiplyAdd(a0, a0, q0);
+            q1 = V.MultiplyAdd(a1, a1, q1);
+            q2 = V.MultiplyAdd(a2, a2, q2);
+            q3 = V.MultiplyAdd(a3, a3, q3);
+        }
+        AddTo(sum, s0, s1, s2, s3);
+        AddTo(square, q0, q1, q2, q3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddMomentsOfOne<U>(E* x, long stride, int rows, int kept, T* shift, double* sum, double* square) where U : unmanaged, IVector<U, T>
+    {
+        U h = U.Load(shift), s = U.Zero, q = U.Zero;
+        for (; rows > 0; rows--, x += stride)
+        {
+            U a = Lane.Load<U, T, E>(x) - h;
+            s += a;
+            q = U.MultiplyAdd(a, a, q);
+        }
+        Lane.KeepLast<U, T>(s, kept).AddTo(sum);
+        Lane.KeepLast<U, T>(q, kept).AddTo(square);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddSumsOfFour<Relu>(E* x, E* dy, long stride, int rows, ColumnTables<T> tables, double* sum, double* dot) where Relu : struct, IFlag
+    {
+        int w = V.Count;
+        long ahead = rows * stride;
+        T* high = tables.High, scale = tables.Scale, offset = tables.Offset;
+        V h0 = V.Load(high), h1 = V.Load(high + w), h2 = V.Load(high + (2 * w)), h3 = V.Load(high + (3 * w));
+        V s0 = V.Zero, s1 = V.Zero, s2 = V.Zero, s3 = V.Zero, p0 = V.Zero, p1 = V.Zero, p2 = V.Zero, p3 = V.Zero;
+        for (; rows > 0; rows--, x += stride, dy += stride)
+        {
+            Prefetch(x + ahead);
+            Prefetch(dy + ahead);
+            AddOne<V, Relu>(x, dy, h0, scale, offset, ref s0, ref p0);
+            AddOne<V, Relu>(x + w, dy + w, h1, scale + w, offset + w, ref s1, ref p1);
+            AddOne<V, Relu>(x + (2 * w), dy + (2 * w), h2, scale + (2 * w), offset + (2 * w), ref s2, ref p2);
+            AddOne<V, Relu>(x + (3 * w), dy + (3 * w), h3, scale + (3 * w), offset + (3 * w), ref s3, ref p3);
+        }
+        AddTo(sum, s0, s1, s2, s3);
+        AddTo(dot, p0, p1, p2, p3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddSumsOfOne<U, Relu>(E* x, E* dy, long stride, int rows, int kept, ColumnTables<T> tables, double* sum, double* dot)
+        where U : unmanaged, IVector<U, T>
+        where Relu : struct, IFlag
+    {
+        U h = U.Load(tables.High), s = U.Zero, p = U.Zero;
+        for (; rows > 0; rows--, x += stride, dy += stride) AddOne<U, Relu>(x, dy, h, tables.Scale, tables.Offset, ref s, ref p);
+        Lane.KeepLast<U, T>(s, kept).AddTo(sum);
+        Lane.KeepLast<U, T>(p, kept).AddTo(dot);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddOne<U, Relu>(E* x, E* dy, U high, T* scale, T* offset, ref U sum, ref U dot)
+        where U : unmanaged, IVector<U, T>
+        where Relu : struct, IFlag
+    {
+        U centred = Lane.Load<U, T, E>(x) - high, d = Lane.Load<U, T, E>(dy);
+        if (Relu.IsSet) d = Lane.WherePositive<U, T>(U.MultiplyAdd(centred, U.Load(scale), U.Load(offset)), d);
+        sum += d;
+        dot = U.MultiplyAdd(d, centred, dot);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddTo(double* sums, V a, V b, V c, V d)
+    {
+        a.AddTo(sums);
+        b.AddTo(sums + V.Count);
+        c.AddTo(sums + (2 * V.Count));
+        d.AddTo(sums + (3 * V.Count));
+    }
+
+    // The lines of four vectors.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(E* at)
+    {
+        int bytes = 4 * V.Count * sizeof(E);
+        Memory.Prefetch(at);
+        if (bytes >= 2 * Memory.Line) Memory.Prefetch((byte*)at + Memory.Line);
+        if (bytes < 4 * Memory.Line) return;
+        Memory.Prefetch((byte*)at + (2 * Memory.Line));
+        Memory.Prefetch((byte*)at + (3 * Memory.Line));
+    }
+}
