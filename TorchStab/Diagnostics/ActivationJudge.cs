@@ -1,0 +1,53 @@
+using static TorchStab.Diagnostics.Judgement;
+
+namespace TorchStab.Diagnostics;
+
+/// <summary>Passes a verdict on each layer from the latest reports.</summary>
+internal sealed class ActivationJudge
+{
+    private readonly VerdictThresholds _thresholds;
+    private readonly List<ActivationReport> _latest;
+    private readonly IReadOnlyList<ActivationRecord> _layers;
+    private readonly string? _culprit;
+
+    private ActivationJudge(List<ActivationReport> history, VerdictThresholds thresholds)
+    {
+        _thresholds = thresholds;
+        // The latest pass may be under way: the longest of the latest shows all layers.
+        var bad = history.Find(r => r.Layers.Any(l => l.NonFiniteShare > 0));
+        _latest = bad is null ? history[^Math.Min(history.Count, thresholds.Samples)..] : [bad];
+        _layers = _latest.MaxBy(r => r.Layers.Count)!.Layers;
+        _culprit = bad?.Layers.First(l => l.NonFiniteShare > 0).Layer;
+    }
+
+    public static Diagnosis Run(List<ActivationReport> history, VerdictThresholds thresholds)
+    {
+        if (history.Count == 0) return Diagnose([], _ => 0);
+        var judge = new ActivationJudge(history, thresholds);
+        var verdicts = judge._layers.Select((_, i) => judge.Judge(i)).ToList();
+        return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge._culprit ? 1 : 0) : v.Value);
+    }
+
+    private Verdict Judge(int i)
+    {
+        var layer = _layers[i];
+        if (layer.NonFiniteShare > 0)
+        {
+            string remedy = layer.Layer == _culprit ? Remedies.BadActivation : Remedies.Follows(_culprit!);
+            return Of(VerdictKind.NonFinite, i, $"{Share(layer.NonFiniteShare)} of the output is not finite in call {_latest[0].Call}", remedy, layer.NonFiniteShare);
+        }
+        double dead = OverLatest(layer.Layer, l => l.Rows >= _thresholds.DeadRows ? l.DeadShare : null);
+        double saturated = OverLatest(layer.Layer, l => l.SaturatedShare);
+        if (dead > _thresholds.DeadShare) return Of(VerdictKind.Dead, i, $"{Share(dead)} of its units are zero for the whole batch", Remedies.Dead, dead);
+        // The flat ends of the last function are its answer, not its disease.
+        if (saturated > _thresholds.SaturatedShare && i < _layers.Count - 1)
+            return Of(VerdictKind.Saturated, i, $"{Share(saturated)} of its output is where it is flat", Remedies.Saturated, saturated);
+        return Of(VerdictKind.Healthy, i, $"mean {Number(layer.Mean)}, deviation {Number(layer.Std)}", "", double.NaN);
+    }
+
+    private double OverLatest(string layer, Func<ActivationRecord, double?> what) =>
+        Median(_latest.Select(r => r.Layers.FirstOrDefault(l => l.Layer == layer)).Select(l => (l is null ? null : what(l)) ?? double.NaN));
+
+    private Verdict Of(VerdictKind kind, int i, string evidence, string remedy, double value) =>
+        Pass(kind, _layers[i].Layer, i, _layers.Count, evidence, remedy, value);
+}

@@ -1,0 +1,42 @@
+using TorchSharp.Modules;
+using TorchStab.Initialization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Diagnostics;
+
+/// <summary>What a module's output can be looked at for.</summary>
+internal enum ActivationShape
+{
+    Other,
+    Rectifier,
+    Sigmoid,
+    Tanh,
+}
+
+/// <summary>A module whose output is looked at: one with parameters of its own, a norm, or an activation function.</summary>
+internal sealed record ActivationLayer(string Name, nn.Module Module, ActivationShape Shape, int? ChannelAxis)
+{
+    public static IEnumerable<ActivationLayer> Of(nn.Module model) =>
+        from node in ModuleTree.Nodes(model)
+        let module = node.Module
+        where LayerKind.IsNorm(module) || Activation.Of(module) is not null || module.named_parameters(false).Any()
+        select new ActivationLayer(TrainableLayer.NameOf(node), module, ShapeOf(module), AxisOf(module));
+
+    private static ActivationShape ShapeOf(nn.Module module) => module switch
+    {
+        ReLU or ReLU6 => ActivationShape.Rectifier,
+        Sigmoid or Hardsigmoid => ActivationShape.Sigmoid,
+        Tanh or Hardtanh => ActivationShape.Tanh,
+        _ when module.GetType().Name.Contains("NormReLU", StringComparison.Ordinal) => ActivationShape.Rectifier,
+        _ => ActivationShape.Other,
+    };
+
+    // Functions have no axis: theirs is that of the layer before.
+    private static int? AxisOf(nn.Module module)
+    {
+        string type = module.GetType().Name;
+        bool channels = module is Convolution || type.StartsWith("Batch", StringComparison.Ordinal)
+            || type.StartsWith("Instance", StringComparison.Ordinal) || type.StartsWith("Group", StringComparison.Ordinal);
+        return channels ? 1 : module.named_parameters(false).Any() || LayerKind.IsNorm(module) ? -1 : null;
+    }
+}

@@ -1,0 +1,103 @@
+using TorchStab.Diagnostics;
+using static TorchSharp.torch;
+
+namespace TorchStab;
+
+/// <summary>
+/// Watches a model's gradients and updates, layer by layer in the order of the module tree. Call <see cref="Step(optim.Optimizer)"/> in place of
+/// <c>optimizer.step()</c>, or <see cref="Observe"/> between <c>backward()</c> and the step. It writes to nothing, prints nothing, and holds no
+/// tensor between calls.
+/// </summary>
+/// <example><code>
+/// using var monitor = new GradientMonitor(model);
+/// …
+/// loss.backward();
+/// monitor.Step(optimizer);             // every tenth step is recorded
+/// …
+/// Console.WriteLine(monitor.Judge());  // what is wrong, and what helps
+/// </code></example>
+/// <remarks>Not for use from several threads at once.</remarks>
+public sealed class GradientMonitor : IDisposable
+{
+    private readonly nn.Module _model;
+    private readonly MonitorOptions _options;
+    private readonly Queue<GradientReport> _history = new();
+    private long _calls;
+    private bool _disposed;
+
+    /// <summary>Starts to watch a model; nothing in it is changed.</summary>
+    /// <param name="model">Any module. Its layers are read anew at each sample, so it may be moved, swapped and folded.</param>
+    /// <param name="options">How often to sample, how much to keep, thresholds. Default: every tenth call, 256 reports.</param>
+    public GradientMonitor(nn.Module model, MonitorOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        _model = model;
+        _options = options ?? new();
+    }
+
+    /// <summary>The reports kept, oldest first.</summary>
+    public IReadOnlyCollection<GradientReport> History => _history;
+
+    /// <summary>The latest report; null before the first.</summary>
+    public GradientReport? Last { get; private set; }
+
+    /// <summary>Records the gradients as they are: after backward, before the step (and before clipping, to see them unclipped).</summary>
+    /// <returns>The report; null where the call is not one to be sampled.</returns>
+    /// <exception cref="ObjectDisposedException">The monitor is disposed.</exception>
+    public GradientReport? Observe()
+    {
+        if (!IsDue()) return null;
+        var report = GradientMeasurement.Take(TrainableLayer.Of(_model), _calls);
+        Keep(report);
+        return report;
+    }
+
+    /// <summary>Records the gradients, lets the optimizer step, and records how far it moved the weights.</summary>
+    /// <param name="optimizer">Any optimizer over the model's parameters; one with a closure goes to the other overload.</param>
+    /// <returns><inheritdoc cref="Observe" path="/returns"/></returns>
+    /// <exception cref="ObjectDisposedException">The monitor is disposed.</exception>
+    public GradientReport? Step(optim.Optimizer optimizer)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        return Step(() => optimizer.step());
+    }
+
+    /// <inheritdoc cref="Step(optim.Optimizer)"/>
+    /// <param name="step">Whatever changes the weights, such as clipping and the optimizer's step.</param>
+    public GradientReport? Step(Action step)
+    {
+        ArgumentNullException.ThrowIfNull(step);
+        if (!IsDue())
+        {
+            step();
+            return null;
+        }
+        var layers = TrainableLayer.Of(_model);
+        var report = GradientMeasurement.Take(layers, _calls);
+        using var before = new WeightSnapshot(layers);
+        step();
+        double[] change = before.Change();
+        report = report with { Layers = [.. report.Layers.Select((l, i) => l with { UpdateRatio = change[i] / l.WeightNorm })] };
+        Keep(report);
+        return report;
+    }
+
+    /// <summary>What the latest reports say about each layer and the model; healthy where there is no report yet.</summary>
+    public Diagnosis Judge() => GradientJudge.Run(_model, [.. _history], _options.Thresholds);
+
+    /// <summary>Stops watching. The reports stay readable; the model is as it was, for nothing was put into it.</summary>
+    public void Dispose() => _disposed = true;
+
+    private bool IsDue()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _calls++ % _options.Every == 0;
+    }
+
+    private void Keep(GradientReport report)
+    {
+        if (_history.Count == _options.Capacity) _history.Dequeue();
+        _history.Enqueue(report);
+        Last = report;
+    }
+}

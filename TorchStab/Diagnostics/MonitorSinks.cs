@@ -1,0 +1,91 @@
+using System.Globalization;
+using TorchSharp.Modules;
+
+namespace TorchStab;
+
+/// <summary>Where reports can go besides <c>ToString</c>: CSV files and TensorBoard.</summary>
+public static class MonitorSinks
+{
+    /// <summary>One line a layer and report, under a line of names; numbers in the invariant culture, nothing for what was not measured.</summary>
+    /// <param name="reports">Such as <see cref="GradientMonitor.History"/>.</param>
+    /// <param name="writer">Stays open.</param>
+    public static void WriteCsv(this IEnumerable<GradientReport> reports, TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(reports);
+        ArgumentNullException.ThrowIfNull(writer);
+        Line(writer, "step", "layer", "type", "elements", "norm", "max", "zero_share", "non_finite_share", "weight_norm", "norm_to_weight", "update_to_weight");
+        foreach (var report in reports)
+            foreach (var l in report.Layers)
+                Line(writer, report.Step, l.Layer, l.Kind, l.Elements, l.Norm, l.Max, l.ZeroShare, l.NonFiniteShare, l.WeightNorm, l.Ratio, l.UpdateRatio);
+    }
+
+    /// <inheritdoc cref="WriteCsv(IEnumerable{GradientReport}, TextWriter)"/>
+    /// <param name="reports">Such as <see cref="ActivationMonitor.History"/>.</param>
+    /// <param name="writer">Stays open.</param>
+    public static void WriteCsv(this IEnumerable<ActivationReport> reports, TextWriter writer)
+    {
+        ArgumentNullException.ThrowIfNull(reports);
+        ArgumentNullException.ThrowIfNull(writer);
+        Line(writer, "call", "layer", "type", "rows", "mean", "std", "dead_share", "saturated_share", "non_finite_share");
+        foreach (var report in reports)
+            foreach (var l in report.Layers)
+                Line(writer, report.Call, l.Layer, l.Kind, l.Rows, l.Mean, l.Std, l.DeadShare, l.SaturatedShare, l.NonFiniteShare);
+    }
+
+    /// <summary>
+    /// Scalars for TensorBoard: <c>gradient_norm/total</c>, and of each layer <c>gradient_norm/…</c>, <c>gradient_max/…</c>,
+    /// <c>gradient_zero_share/…</c>, <c>gradient_non_finite_share/…</c>, <c>gradient_to_weight/…</c> and, where measured, <c>update_to_weight/…</c>.
+    /// </summary>
+    /// <param name="report">A report.</param>
+    /// <param name="writer">From <c>torch.utils.tensorboard.SummaryWriter</c>.</param>
+    /// <param name="global_step">Where on the axis. Default: the report's number.</param>
+    public static void WriteTo(this GradientReport report, SummaryWriter writer, int? global_step = null)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(writer);
+        int step = global_step ?? (int)report.Step;
+        Scalar(writer, "gradient_norm", "total", report.Total, step);
+        foreach (var l in report.Layers)
+        {
+            Scalar(writer, "gradient_norm", l.Layer, l.Norm, step);
+            Scalar(writer, "gradient_max", l.Layer, l.Max, step);
+            Scalar(writer, "gradient_zero_share", l.Layer, l.ZeroShare, step);
+            Scalar(writer, "gradient_non_finite_share", l.Layer, l.NonFiniteShare, step);
+            Scalar(writer, "gradient_to_weight", l.Layer, l.Ratio, step);
+            Scalar(writer, "update_to_weight", l.Layer, l.UpdateRatio, step);
+        }
+    }
+
+    /// <summary>
+    /// Scalars for TensorBoard, of each layer: <c>activation_mean/…</c>, <c>activation_std/…</c>, <c>activation_non_finite_share/…</c> and, where it
+    /// has one, <c>dead_share/…</c> or <c>saturated_share/…</c>.
+    /// </summary>
+    /// <inheritdoc cref="WriteTo(GradientReport, SummaryWriter, int?)" path="/param"/>
+    public static void WriteTo(this ActivationReport report, SummaryWriter writer, int? global_step = null)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        ArgumentNullException.ThrowIfNull(writer);
+        int step = global_step ?? (int)report.Call;
+        foreach (var l in report.Layers)
+        {
+            Scalar(writer, "activation_mean", l.Layer, l.Mean, step);
+            Scalar(writer, "activation_std", l.Layer, l.Std, step);
+            Scalar(writer, "activation_non_finite_share", l.Layer, l.NonFiniteShare, step);
+            Scalar(writer, "dead_share", l.Layer, l.DeadShare, step);
+            Scalar(writer, "saturated_share", l.Layer, l.SaturatedShare, step);
+        }
+    }
+
+    private static void Scalar(SummaryWriter writer, string what, string layer, double? value, int step)
+    {
+        if (value is { } v) writer.add_scalar($"{what}/{layer}", (float)v, step);
+    }
+
+    private static void Line(TextWriter writer, params object?[] cells) => writer.WriteLine(string.Join(',', cells.Select(Cell)));
+
+    private static string Cell(object? value)
+    {
+        string text = Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";
+        return text.AsSpan().ContainsAny(",\"\n") ? $"\"{text.Replace("\"", "\"\"", StringComparison.Ordinal)}\"" : text;
+    }
+}
