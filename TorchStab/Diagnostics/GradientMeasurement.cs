@@ -53,7 +53,7 @@ internal sealed class GradientMeasurement
         return new()
         {
             Layer = layer.Name,
-            Kind = layer.Module.GetType().Name,
+            Kind = layer.Kind,
             Elements = (long)elements,
             Norm = GradientNorms.Total(_norms.AsSpan(gradients), 2),
             Max = _largest[gradients].Aggregate(0.0, Math.Max),

@@ -4,21 +4,38 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>A module and those of its own parameters that train; one that several modules share belongs to the first.</summary>
-internal sealed record TrainableLayer(string Name, nn.Module Module, IReadOnlyList<(string Name, Parameter Parameter)> Parameters)
+/// <summary>The trainable parameters whose names differ in their last part only; one that several modules share belongs to the first.</summary>
+/// <param name="Name">The module's name in the model; a model's own parameters go under the model's type.</param>
+/// <param name="Kind">The type of the module, or of the nearest one around it: native modules show parameters and no children.</param>
+/// <param name="Parameters">Under the last part of their names.</param>
+internal sealed record TrainableLayer(string Name, string Kind, List<(string Name, Parameter Parameter)> Parameters)
 {
     /// <summary>In the order of the module tree. Read anew each time: <c>.to()</c>, swapping and folding exchange modules and parameters.</summary>
     public static List<TrainableLayer> Of(nn.Module model)
     {
-        var seen = new HashSet<IntPtr>();
+        var kinds = ModuleTree.Nodes(model).DistinctBy(n => n.Name).ToDictionary(n => n.Name, n => n.Module.GetType().Name);
         var layers = new List<TrainableLayer>();
-        foreach (var node in ModuleTree.Nodes(model))
+        string? path = null;
+        foreach (var (name, parameter) in model.named_parameters())
         {
-            var own = node.Module.named_parameters(false).Where(p => p.parameter.requires_grad && seen.Add(p.parameter.Handle)).ToList();
-            if (own.Count > 0) layers.Add(new(NameOf(node), node.Module, own));
+            if (!parameter.requires_grad) continue;
+            int dot = name.LastIndexOf('.');
+            if (path is null || !name.AsSpan(0, Math.Max(0, dot)).SequenceEqual(path))
+            {
+                path = name[..Math.Max(0, dot)];
+                layers.Add(new(path.Length == 0 ? kinds[""] : path, KindOf(path, kinds), []));
+            }
+            layers[^1].Parameters.Add((name[(dot + 1)..], parameter));
         }
         return layers;
     }
 
     public static string NameOf(ModuleNode node) => node.Name.Length == 0 ? node.Module.GetType().Name : node.Name;
+
+    private static string KindOf(string path, Dictionary<string, string> kinds)
+    {
+        string? kind;
+        while (!kinds.TryGetValue(path, out kind)) path = path[..Math.Max(0, path.LastIndexOf('.'))];
+        return kind;
+    }
 }

@@ -17,26 +17,37 @@ internal static unsafe class NormKernels
         public required delegate*<void*, long, long, double> Magnitudes { get; init; }
 
         public required delegate*<void*, long, long, double> Max { get; init; }
+
+        public required delegate*<void*, long, long, double> NonZero { get; init; }
+
+        public required delegate*<void*, long, long, double> Sum { get; init; }
     }
 
-    /// <summary>The kernel of a norm of order 2, 1 or ∞; null for other orders and dtypes.</summary>
+    /// <summary>The kernel of a norm of order 2, 1, 0 or ∞; null for other orders and dtypes.</summary>
     public static delegate*<void*, long, long, double> For(ScalarType dtype, double order)
     {
-        Family family;
-        switch (dtype)
-        {
-            case ScalarType.Float32: family = Single; break;
-            case ScalarType.Float64: family = Double; break;
-            case ScalarType.BFloat16: family = Half; break;
-            default: return null;
-        }
+        if (!Has(dtype)) return null;
+        var family = Of(dtype);
         return order switch
         {
             2 => family.Squares,
             1 => family.Magnitudes,
+            0 => family.NonZero,
             double.PositiveInfinity => family.Max,
             _ => null,
         };
+    }
+
+    /// <summary>The kernel of Σ x; null for dtypes that have none.</summary>
+    public static delegate*<void*, long, long, double> Sum(ScalarType dtype) => Has(dtype) ? Of(dtype).Sum : null;
+
+    private static bool Has(ScalarType dtype) => dtype is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16;
+
+    private static ref readonly Family Of(ScalarType dtype)
+    {
+        if (dtype == ScalarType.Float32) return ref Single;
+        if (dtype == ScalarType.Float64) return ref Double;
+        return ref Half;
     }
 
     private static Family Widest<S>() where S : IStorage<double> => KernelSelection.Width switch
@@ -52,5 +63,7 @@ internal static unsafe class NormKernels
         Squares = &GlobalNormKernel.SumOfSquares<V, S>,
         Magnitudes = &GlobalNormKernel.SumOfMagnitudes<V, S>,
         Max = &GlobalNormKernel.MaxMagnitude<V, S>,
+        NonZero = &GlobalNormKernel.NonZero<V, S>,
+        Sum = &GlobalNormKernel.Sum<V, S>,
     };
 }

@@ -25,5 +25,19 @@ internal static partial class GlobalNormKernel
             foreach (double e in x) max = Math.Max(max, Math.Abs(e)); // Math.Max keeps NaN
             return max;
         }
+
+        public static double NonZero(ReadOnlySpan<double> x)
+        {
+            double count = 0;
+            foreach (double e in x) count += e != 0 ? 1 : 0; // NaN is not zero
+            return count;
+        }
+
+        public static double Sum(ReadOnlySpan<double> x)
+        {
+            double sum = 0;
+            foreach (double e in x) sum += e;
+            return sum;
+        }
     }
 }
