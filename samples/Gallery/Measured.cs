@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Gallery;
 
 /// <summary>A number that was measured once for each seed.</summary>
-/// <param name="Values">One value a seed; NaN or infinite where a run did not get there.</param>
+/// <param name="Values">One value a seed; NaN where it was lost, infinite where a run never got there.</param>
 /// <param name="Format">How it is written: a .NET format of numbers.</param>
 internal sealed record Measured(IReadOnlyList<double> Values, string Format = "0.000")
 {
@@ -22,13 +22,13 @@ internal sealed record Measured(IReadOnlyList<double> Values, string Format = "0
 
     public double High => Mean + Deviation;
 
-    /// <summary>“mean ± deviation”.</summary>
+    /// <summary>“mean ± deviation”; where a value is not finite, in how many seeds.</summary>
     public string Text
     {
         get
         {
-            int lost = Values.Count(v => !double.IsFinite(v));
-            if (lost > 0) return Values.Count == 1 ? "not finite" : $"not finite in {lost} of {Values.Count}";
+            var odd = Values.Where(v => !double.IsFinite(v)).ToArray();
+            if (odd.Length > 0) return (double.IsNaN(odd[0]) ? "NaN" : "∞") + (Values.Count == 1 ? "" : $" in {odd.Length} of {Values.Count}");
             return Values.Count == 1 ? Write(Mean) : $"{Write(Mean)} ± {Write(Deviation)}";
         }
     }

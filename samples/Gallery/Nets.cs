@@ -39,14 +39,19 @@ internal static class Nets
         return (right / data.Count, loss / data.Count);
     }
 
-    /// <summary>One step on a batch. </summary>
-    /// <returns>The loss before it.</returns>
-    public static double Step(this nn.Module<Tensor, Tensor> network, optim.Optimizer optimizer, (Tensor Images, Tensor Labels) batch)
+    /// <summary>One step on a batch that is drawn from <paramref name="data"/>.</summary>
+    /// <returns>The batch's loss before the step.</returns>
+    public static double Step(this nn.Module<Tensor, Tensor> network, optim.Optimizer optimizer, Mnist data, int batch, Generator random)
     {
+        using var scope = NewDisposeScope();
+        var (images, labels) = data.Draw(batch, random);
         optimizer.zero_grad();
-        var loss = nn.functional.cross_entropy(network.call(batch.Images), batch.Labels);
+        var loss = nn.functional.cross_entropy(network.call(images), labels);
         loss.backward();
         optimizer.step();
         return loss.ToDouble();
     }
+
+    /// <summary>Standard deviation of each tensor's elements.</summary>
+    public static double[] Deviations(IEnumerable<Tensor> tensors) => [.. tensors.Select(t => t.std().ToDouble())];
 }

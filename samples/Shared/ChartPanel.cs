@@ -12,6 +12,7 @@ public sealed class ChartPanel
     private readonly Plot _plot;
     private readonly bool _logX, _logY;
     private int _series;
+    private bool _wholeX = true;
 
     internal ChartPanel(Plot plot, bool logX, bool logY) => (_plot, _logX, _logY) = (plot, logX, logY);
 
@@ -26,6 +27,7 @@ public sealed class ChartPanel
         var drawn = points.Select(p => (X: OnX(p.X), Y: OnY(p.Y))).Where(p => double.IsFinite(p.X) && double.IsFinite(p.Y)).ToArray();
         var paint = Next(colour);
         if (drawn.Length == 0) return;
+        _wholeX &= drawn.All(p => double.IsInteger(p.X));
         var line = _plot.Add.Scatter(drawn.Select(p => p.X).ToArray(), drawn.Select(p => p.Y).ToArray(), paint);
         line.LegendText = label;
         line.LineWidth = 2;
@@ -84,6 +86,8 @@ public sealed class ChartPanel
     internal Plot Finish()
     {
         if (_logX) _plot.Axes.Bottom.TickGenerator = new LogTicks();
+        // Between two layers or epochs there is nothing.
+        else if (_wholeX && _plot.Axes.Bottom.TickGenerator is NumericAutomatic steps) steps.IntegerTicksOnly = true;
         if (_logY) _plot.Axes.Left.TickGenerator = new LogTicks();
         else if (_plot.Axes.Left.TickGenerator is NumericAutomatic ticks) ticks.MinimumTickSpacing = 30;
         return _plot;
