@@ -10,7 +10,7 @@ public sealed class PackedLibrary : IDisposable
 
     public PackedLibrary()
     {
-        DotNet.Succeed(Repository.Root, "pack", "TorchStab", "--no-build", "-c", Repository.Configuration, "-o", Path.Combine(_folder, "feed"));
+        DotNet.Succeed(Repository.Root, "pack", "TorchStab", "--no-build", "-c", Repository.Configuration, "-o", Feed);
         Directory.CreateDirectory(Path.Combine(_folder, "packages"));
         File.WriteAllText(Path.Combine(_folder, "nuget.config"), $"""
             <configuration>
@@ -21,6 +21,9 @@ public sealed class PackedLibrary : IDisposable
             """);
     }
 
+    /// <summary>The folder with TorchStab.nupkg and its symbols.</summary>
+    public string Feed => Path.Combine(_folder, "feed");
+
     /// <summary>Where NuGet unpacked the packages of this build.</summary>
     public static string PackageCache => Environment.GetEnvironmentVariable("NUGET_PACKAGES")
         ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
@@ -30,10 +33,10 @@ public sealed class PackedLibrary : IDisposable
 
     /// <summary>Makes a console project that references the package and, unless told otherwise, libtorch for the CPU.</summary>
     /// <returns>Its folder.</returns>
-    public string NewProject(string name, string program, bool backend = true)
+    public string NewProject(string name, string program, bool backend = true, bool fsharp = false)
     {
         string folder = Directory.CreateDirectory(Path.Combine(_folder, name)).FullName;
-        File.WriteAllText(Path.Combine(folder, name + ".csproj"), $"""
+        File.WriteAllText(Path.Combine(folder, name + (fsharp ? ".fsproj" : ".csproj")), $"""
             <Project Sdk="Microsoft.NET.Sdk">
               <PropertyGroup>
                 <OutputType>Exe</OutputType>
@@ -46,6 +49,7 @@ public sealed class PackedLibrary : IDisposable
                 <CreateHardLinksForPublishFilesIfPossible>true</CreateHardLinksForPublishFilesIfPossible>
               </PropertyGroup>
               <ItemGroup>
+                <Compile Include="Program.fs" Condition="'$(MSBuildProjectExtension)' == '.fsproj'" />
                 <PackageReference Include="TorchStab" Version="*" />
                 <PackageReference Include="TorchSharp-cpu" Version="0.107.0" Condition="{backend.ToString().ToLowerInvariant()}" />
                 <PackageReference Include="SharpZipLib" Version="1.4.2" />
@@ -53,7 +57,7 @@ public sealed class PackedLibrary : IDisposable
               </ItemGroup>
             </Project>
             """);
-        File.WriteAllText(Path.Combine(folder, "Program.cs"), program);
+        File.WriteAllText(Path.Combine(folder, fsharp ? "Program.fs" : "Program.cs"), program);
         return folder;
     }
 
