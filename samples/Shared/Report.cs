@@ -18,6 +18,15 @@ public static class Report
         Write(table);
     }
 
+    /// <summary>A table of sentences: all columns to the left, broken where the width ends.</summary>
+    public static void Texts(string title, IReadOnlyList<string> columns, IEnumerable<IReadOnlyList<string>> rows)
+    {
+        var table = NewTable(columns).Title(title.EscapeMarkup());
+        foreach (var column in table.Columns) column.LeftAligned().NoWrap = false;
+        foreach (var row in rows) table.AddRow(row.Select(cell => cell.EscapeMarkup()).ToArray());
+        Write(table);
+    }
+
     internal static Table NewTable(IReadOnlyList<string> columns)
     {
         var table = new Table().Border(IsLive ? TableBorder.Rounded : TableBorder.Ascii);

@@ -1,0 +1,68 @@
+using System.Diagnostics;
+using static TorchSharp.torch;
+
+namespace Audit;
+
+/// <summary>Tries defects, those that abort in a process of their own. Nothing that a probe does ends the audit.</summary>
+internal static class Auditor
+{
+    public const string ChildOption = "--probe";
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+
+    public static Finding Try(Defect defect, bool quick) => (defect.Aborts, quick) switch
+    {
+        (false, _) => Here(defect),
+        (true, true) => new(defect, Presence.NotProbed, "aborts the process; without --quick it is tried in one of its own"),
+        (true, false) => InAnotherProcess(defect),
+    };
+
+    /// <summary>What the child does: the probe, and its finding as the last line.</summary>
+    public static void RunAsChild(int index)
+    {
+        var finding = Here(Catalogue.All[index]);
+        Console.WriteLine($"{finding.Presence}: {finding.Seen}");
+    }
+
+    private static Finding Here(Defect defect)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(1);
+        try
+        {
+            string? seen = defect.Probe();
+            return seen is null ? new(defect, Presence.Gone, "") : new(defect, Presence.Present, seen);
+        }
+        catch (Exception e)
+        {
+            return new(defect, Presence.NotProbed, $"the probe failed: {e.Message.ReplaceLineEndings(" ")}");
+        }
+    }
+
+    private static Finding InAnotherProcess(Defect defect)
+    {
+        var (exitCode, lastLine) = Child(Catalogue.All.Index().First(d => d.Item == defect).Index);
+        if (exitCode is null) return new(defect, Presence.NotProbed, $"no answer in {Patience.TotalSeconds:0} s");
+        if (exitCode != 0) return new(defect, Presence.Present, $"the process ended with {exitCode}");
+        string[] parts = lastLine.Split(": ", 2);
+        return Enum.TryParse(parts[0], out Presence presence) ? new(defect, presence, parts[^1]) : new(defect, Presence.NotProbed, "the probe said nothing");
+    }
+
+    private static (int? ExitCode, string LastLine) Child(int index)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, RedirectStandardError = true };
+        // Started as "dotnet Audit.dll" or as a program of its own.
+        if (Path.GetFileNameWithoutExtension(start.FileName) == "dotnet") start.ArgumentList.Add(typeof(Auditor).Assembly.Location);
+        start.ArgumentList.Add(ChildOption);
+        start.ArgumentList.Add($"{index}");
+        start.Environment["DOTNET_DbgEnableMiniDump"] = "0";
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        _ = process.StandardError.ReadToEndAsync();
+        if (!process.WaitForExit(Patience))
+        {
+            process.Kill(entireProcessTree: true);
+            return (null, "");
+        }
+        return (process.ExitCode, output.Result.TrimEnd().Split('\n')[^1].Trim());
+    }
+}
