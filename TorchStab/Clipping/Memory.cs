@@ -1,6 +1,6 @@
 namespace TorchStab.Clipping;
 
-/// <summary>Lists of norms in a file.</summary>
+/// <summary>Norms in a file. What cannot be one is refused.</summary>
 internal static class Memory
 {
     public static void Write(BinaryWriter writer, List<double> values)
@@ -9,9 +9,15 @@ internal static class Memory
         foreach (double v in values) writer.Write(v);
     }
 
-    public static void Read(BinaryReader reader, List<double> values)
+    public static List<double> Read(BinaryReader reader)
     {
-        values.Clear();
-        for (int n = reader.ReadInt32(); n > 0; n--) values.Add(reader.ReadDouble());
+        int count = reader.ReadInt32();
+        if (count < 0) throw new InvalidDataException($"expected a number of norms, got {count}: not the memory of a clipping rule");
+        var values = new List<double>();
+        while (values.Count < count) values.Add(ReadNorm(reader));
+        return values;
     }
+
+    public static double ReadNorm(BinaryReader reader) => reader.ReadDouble() is >= 0 and < double.PositiveInfinity and double norm ? norm
+        : throw new InvalidDataException("expected a finite norm of at least 0: not the memory of a clipping rule");
 }

@@ -3,7 +3,7 @@ namespace TorchStab.Clipping;
 /// <summary>AutoClip: the global norm is clipped to a percentile of those seen, of the latest <paramref name="window"/> ones here.</summary>
 internal sealed class PercentileClip(double percentile, int window) : GradientClip
 {
-    private readonly List<double> _seen = [];
+    private List<double> _seen = [];
     private int _next;
 
     internal override bool HasMemory => true;
@@ -26,8 +26,9 @@ internal sealed class PercentileClip(double percentile, int window) : GradientCl
 
     internal override void LoadMemory(BinaryReader reader)
     {
-        _next = reader.ReadInt32();
-        Memory.Read(reader, _seen);
+        var (next, seen) = (reader.ReadInt32(), Memory.Read(reader));
+        if (next < 0) throw new InvalidDataException($"expected a place in the window, got {next}: not the memory of a clipping rule");
+        (_next, _seen) = (next % window, seen); // the window may be another than the one that was saved
     }
 
     // Linear between neighbours, as numpy.percentile.

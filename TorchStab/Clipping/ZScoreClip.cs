@@ -8,7 +8,7 @@ internal sealed class ZScoreClip(double alpha, double zThreshold, int warmup, do
 {
     // The two epsilons of the authors' code: against σ = 0 and, as in PyTorch, against a norm of 0.
     private const double SigmaEps = 1e-6, NormEps = 1e-6;
-    private readonly List<double> _first = [];
+    private List<double> _first = [];
     private double _mean, _variance;
     private bool _warm;
 
@@ -34,10 +34,8 @@ internal sealed class ZScoreClip(double alpha, double zThreshold, int warmup, do
 
     internal override void LoadMemory(BinaryReader reader)
     {
-        _warm = reader.ReadBoolean();
-        _mean = reader.ReadDouble();
-        _variance = reader.ReadDouble();
-        Memory.Read(reader, _first);
+        var (warm, mean, variance, first) = (reader.ReadBoolean(), Memory.ReadNorm(reader), Memory.ReadNorm(reader), Memory.Read(reader));
+        (_warm, _mean, _variance, _first) = (warm, mean, variance, first);
     }
 
     private double? Threshold(double norm)

@@ -18,21 +18,28 @@ public partial class ClippedOptimizer
     public void load_state_dict(StateDictionary state_dict) => Managed.load_state_dict(state_dict);
 
     /// <summary>Saves the inner optimizer's state in its own format, which it loads alone too; the memory of the rule follows.</summary>
-    /// <param name="location">The file to write.</param>
+    /// <inheritdoc cref="ClippingAwareOptimizer.save_state_dict(string)" path="/param"/>
     /// <inheritdoc cref="state_dict" path="/exception"/>
-    public void save_state_dict(string location)
-    {
-        using var writer = new BinaryWriter(File.Create(location));
-        save_state_dict(writer);
-    }
+    public void save_state_dict(string location) => StateFile.Save(location, save_state_dict);
 
     /// <inheritdoc cref="save_state_dict(string)"/>
     /// <param name="writer">Where to write.</param>
     public void save_state_dict(BinaryWriter writer)
     {
+        SaveInner(writer);
+        Clip.SaveMemory(writer);
+    }
+
+    private void SaveInner(BinaryWriter writer)
+    {
         if (Managed is ClippingAwareOptimizer own) own.save_state_dict(writer);
         else Managed.save_state_dict(writer);
-        Clip.SaveMemory(writer);
+    }
+
+    private void LoadInner(BinaryReader reader)
+    {
+        if (Managed is ClippingAwareOptimizer own) own.load_state_dict(reader);
+        else Managed.load_state_dict(reader);
     }
 
     /// <summary>Loads what <see cref="save_state_dict(string)"/> or the inner optimizer alone has saved; then the rule's memory stays as it is.</summary>
@@ -48,9 +55,21 @@ public partial class ClippedOptimizer
     /// <param name="reader">Where to read.</param>
     public void load_state_dict(BinaryReader reader)
     {
-        if (Managed is ClippingAwareOptimizer own) own.load_state_dict(reader);
-        else Managed.load_state_dict(reader);
-        StateFile.ReadMemory(reader, Clip);
+        ArgumentNullException.ThrowIfNull(reader);
+        // torch.optim's optimizers are left half loaded by a file that is cut short.
+        using var before = new MemoryStream();
+        SaveInner(new BinaryWriter(before));
+        try
+        {
+            LoadInner(reader);
+            StateFile.ReadMemory(reader, Clip);
+        }
+        catch
+        {
+            before.Position = 0;
+            LoadInner(new BinaryReader(before));
+            throw;
+        }
     }
 
     /// <inheritdoc cref="ClippingAwareOptimizer.rebind(nn.Module)"/>

@@ -29,12 +29,8 @@ public abstract partial class ClippingAwareOptimizer
     private protected virtual string FileName => GetType().Name;
 
     /// <summary>Saves options and state, in the format of <c>torch.optim</c>'s optimizer of the same name, which loads it.</summary>
-    /// <param name="location">The file to write.</param>
-    public new void save_state_dict(string location)
-    {
-        using var writer = new BinaryWriter(File.Create(location));
-        save_state_dict(writer);
-    }
+    /// <param name="location">The file to write. It is replaced when everything is written, so a failure leaves the old one whole.</param>
+    public new void save_state_dict(string location) => StateFile.Save(location, save_state_dict);
 
     /// <inheritdoc cref="save_state_dict(string)"/>
     public new void save_state_dict(BinaryWriter writer)
@@ -46,8 +42,9 @@ public abstract partial class ClippingAwareOptimizer
 
     /// <summary>Loads options and state from a file of this optimizer or of <c>torch.optim</c>'s of the same name. Thresholds stay.</summary>
     /// <param name="location">The file to read.</param>
-    /// <exception cref="InvalidDataException">A file of another optimizer.</exception>
-    /// <exception cref="ArgumentException">Another number of groups or parameters, other shapes or dtypes. Nothing is changed then.</exception>
+    /// <exception cref="InvalidDataException">A file of another optimizer, or one that holds no state. Nothing is changed after any of these.</exception>
+    /// <exception cref="EndOfStreamException">The file is cut short.</exception>
+    /// <exception cref="ArgumentException">Another number of groups or parameters, other shapes or dtypes.</exception>
     public new void load_state_dict(string location)
     {
         using var reader = new BinaryReader(File.OpenRead(location));
@@ -64,6 +61,8 @@ public abstract partial class ClippingAwareOptimizer
         try
         {
             StateFile.Read(reader, FileName, options, states);
+            for (int i = 0; i < slots.Count; i++) slots[i].State.Check(states[i]);
+            StateFile.ReadMemory(reader, Clip);
             for (int g = 0; g < options.Count; g++) _parameter_groups[g].Options.LoadStateDict(options[g]);
             for (int i = 0; i < slots.Count; i++) slots[i].State.LoadStateDict(states[i]);
         }
@@ -71,7 +70,6 @@ public abstract partial class ClippingAwareOptimizer
         {
             foreach (var state in states) state.Dispose();
         }
-        StateFile.ReadMemory(reader, Clip);
     }
 
     /// <summary>Copies options and state of another optimizer of this kind, TorchStab's or <c>torch.optim</c>'s. Thresholds stay.</summary>

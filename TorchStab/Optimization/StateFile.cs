@@ -6,6 +6,22 @@ namespace TorchStab.Optimization;
 /// <summary>The file format of TorchSharp's optimizers: name, counts, options, states; the memory of a clipping rule may follow.</summary>
 internal static class StateFile
 {
+    /// <summary>Writes beside the file and puts it in place at the end: a failure or a crash leaves the old one whole.</summary>
+    public static void Save(string location, Action<BinaryWriter> write)
+    {
+        string temporary = $"{location}.{Guid.NewGuid():N}.tmp";
+        try
+        {
+            using (var writer = new BinaryWriter(File.Create(temporary))) write(writer);
+            File.Move(temporary, location, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
     public static void Write(BinaryWriter writer, string name, Optimizer.StateDictionary state)
     {
         writer.Write(name);

@@ -1,0 +1,138 @@
+using TorchSharp.Modules;
+using TorchStab.Tests.Support;
+using static TorchSharp.torch;
+
+namespace TorchStab.Tests.Optimization;
+
+/// <summary>Files that are cut short or corrupted are refused and change nothing; a file on disk is replaced as a whole.</summary>
+public sealed class StateFileTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("torchstab").FullName;
+
+    public static TheoryData<string> Kinds => ["Adam", "SGD", "RMSprop", "ClippedOptimizer of TorchStab's", "ClippedOptimizer of torch.optim's"];
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void A_file_cut_short_anywhere_is_refused_and_changes_nothing(string kind)
+    {
+        using var scope = NewDisposeScope();
+        byte[] whole = Save(Trained(kind, seed: 1, steps: 5));
+        // Files of torch.optim have no memory of a rule: one that ends before it is whole.
+        int memory = whole.Length - MemoryOf(Rule());
+        var optimizer = Trained(kind, seed: 2, steps: 3);
+        byte[] before = Save(optimizer);
+        for (int length = 0; length < whole.Length; length++)
+        {
+            if (length == memory) continue;
+            Assert.ThrowsAny<Exception>(() => Load(optimizer, whole.AsSpan(0, length).ToArray()));
+            Assert.True(before.AsSpan().SequenceEqual(Save(optimizer)), $"{kind}: {length} of {whole.Length} bytes changed the state");
+        }
+        Load(optimizer, whole);
+        Assert.Equal(whole, Save(optimizer));
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void A_flipped_byte_is_refused_without_a_change_or_is_a_value(string kind)
+    {
+        using var scope = NewDisposeScope();
+        byte[] whole = Save(Trained(kind, seed: 1, steps: 5));
+        var optimizer = Trained(kind, seed: 2, steps: 3);
+        int refused = 0;
+        for (int i = 0; i < whole.Length; i++)
+        {
+            byte[] before = Save(optimizer), corrupted = [.. whole];
+            corrupted[i] ^= 0xFF;
+            try
+            {
+                Load(optimizer, corrupted);
+                Load(optimizer, before);
+            }
+            catch (Exception)
+            {
+                refused++;
+                Assert.True(before.AsSpan().SequenceEqual(Save(optimizer)), $"{kind}: byte {i} changed the state");
+            }
+        }
+        Assert.True(refused > 10, $"only {refused} of {whole.Length} bytes matter");
+    }
+
+    [Fact]
+    public void A_save_that_fails_leaves_the_old_file_and_nothing_beside_it()
+    {
+        using var scope = NewDisposeScope();
+        string path = Path.Combine(_folder, "état.bin");
+        var optimizer = (TorchStab.Modules.Adam)Trained("Adam", seed: 1, steps: 2);
+        optimizer.save_state_dict(path);
+        byte[] old = File.ReadAllBytes(path);
+        optimizer.save_state_dict(path);
+        Assert.Equal(old, File.ReadAllBytes(path));
+        ((TorchStab.Modules.Adam.State)optimizer.state_dict().State[^1]).exp_avg.Dispose();
+        Assert.ThrowsAny<Exception>(() => optimizer.save_state_dict(path));
+        Assert.Equal(old, File.ReadAllBytes(path));
+        Assert.Equal([path], Directory.GetFiles(_folder));
+    }
+
+    [Fact]
+    public void A_memory_goes_into_a_smaller_window()
+    {
+        using var scope = NewDisposeScope();
+        using var file = new MemoryStream();
+        var large = GradientClip.Percentile(50, 10);
+        for (int i = 1; i < 8; i++) large.Apply([Make.Parameter(full(1, (double)i))]);
+        large.SaveMemory(new BinaryWriter(file));
+        file.Position = 0;
+        var small = GradientClip.Percentile(50, 3);
+        small.LoadMemory(new BinaryReader(file));
+        for (int i = 0; i < 20; i++) Assert.Equal(5, small.Apply([Make.Parameter(full(1, 5.0))]).GradNorm);
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private static GradientClip Rule() => GradientClip.ZScore(warmup: 2, maxNorm: 0.05);
+
+    private static int MemoryOf(GradientClip rule)
+    {
+        for (int i = 0; i < 3; i++) rule.Apply([Make.Parameter(ones(1))]);
+        using var memory = new MemoryStream();
+        rule.SaveMemory(new BinaryWriter(memory));
+        return (int)memory.Length;
+    }
+
+    private static optim.Optimizer Trained(string kind, int seed, int steps)
+    {
+        manual_seed(seed);
+        var p = new Parameter(randn(3));
+        optim.Optimizer optimizer = kind switch
+        {
+            "Adam" => stab.optim.Adam([p], amsgrad: true),
+            "SGD" => stab.optim.SGD([p], 0.1, momentum: 0.9),
+            "RMSprop" => stab.optim.RMSprop([p], momentum: 0.9, centered: true),
+            "ClippedOptimizer of TorchStab's" => stab.optim.ClippedOptimizer(stab.optim.AdamW([p]), Rule()),
+            _ => stab.optim.ClippedOptimizer(optim.Adam([p], amsgrad: true), Rule()),
+        };
+        if (optimizer is TorchStab.Modules.ClippingAwareOptimizer own) own.Clip = Rule();
+        for (int i = 0; i < steps; i++)
+        {
+            p.grad = randn(3);
+            optimizer.step();
+        }
+        return optimizer;
+    }
+
+    private static byte[] Save(optim.Optimizer optimizer)
+    {
+        using var file = new MemoryStream();
+        var writer = new BinaryWriter(file);
+        if (optimizer is TorchStab.Modules.ClippedOptimizer wrapped) wrapped.save_state_dict(writer);
+        else ((TorchStab.Modules.ClippingAwareOptimizer)optimizer).save_state_dict(writer);
+        return file.ToArray();
+    }
+
+    private static void Load(optim.Optimizer optimizer, byte[] file)
+    {
+        var reader = new BinaryReader(new MemoryStream(file));
+        if (optimizer is TorchStab.Modules.ClippedOptimizer wrapped) wrapped.load_state_dict(reader);
+        else ((TorchStab.Modules.ClippingAwareOptimizer)optimizer).load_state_dict(reader);
+    }
+}
