@@ -22,6 +22,7 @@ public static partial class stab
             /// <param name="tensor">A weight of two or more dimensions (out, in, …), of a floating-point dtype.</param>
             /// <param name="gain">See <see cref="calculate_gain"/>. Default: 1.</param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, both fans 0, or a dtype that is not floating.</exception>
             /// <remarks>Source: Glorot and Bengio 2010, “Understanding the difficulty of training deep feedforward neural networks”.</remarks>
             public static Tensor xavier_uniform_(Tensor tensor, double gain = 1.0, Generator? generator = null) =>
@@ -54,6 +55,7 @@ public static partial class stab
             /// <param name="mode">Fan-in (default) keeps the variance forward, fan-out keeps it backward.</param>
             /// <param name="nonlinearity">The function after the layer. Default: leaky ReLU of slope <paramref name="a"/>.</param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, an unknown mode or function, or a dtype that is not floating.</exception>
             /// <remarks>Source: He et al. 2015, “Delving deep into rectifiers”.</remarks>
             public static Tensor kaiming_uniform_(Tensor tensor, double a = 0, FanMode mode = FanMode.FanIn,
@@ -87,6 +89,7 @@ public static partial class stab
             /// </summary>
             /// <param name="nonlinearity">The function.</param>
             /// <param name="param">Leaky ReLU's negative slope; null: 0.01.</param>
+            /// <returns>The gain.</returns>
             /// <exception cref="ArgumentException">The function is not in the table.</exception>
             public static double calculate_gain(Nonlinearity nonlinearity, double? param = null) => Gain.Of(nonlinearity, param);
 
@@ -95,6 +98,7 @@ public static partial class stab
             /// fan_in = in·field, fan_out = out·field.
             /// </summary>
             /// <param name="tensor">A weight of two or more dimensions.</param>
+            /// <returns>Both fans.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions.</exception>
             public static (long fan_in, long fan_out) calculate_fan_in_and_fan_out(Tensor tensor) => Fan.Of(tensor);
 
@@ -105,6 +109,7 @@ public static partial class stab
             /// <param name="tensor">A weight of two or more dimensions.</param>
             /// <param name="groups">The convolution's groups.</param>
             /// <param name="transposed">Whether the convolution is transposed. Default: it is not.</param>
+            /// <returns>Both fans.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, or the first not divisible by <paramref name="groups"/>.</exception>
             public static (long fan_in, long fan_out) calculate_fan_in_and_fan_out(Tensor tensor, long groups, bool transposed = false) =>
                 Fan.Of(tensor, groups, transposed);

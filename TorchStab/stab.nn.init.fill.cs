@@ -14,6 +14,7 @@ public static partial class stab
             /// <param name="a">The lower bound. Default: 0.</param>
             /// <param name="b">The upper bound. Default: 1.</param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Bounds reversed or beyond the dtype's range, or a dtype that is not floating.</exception>
             public static Tensor uniform_(Tensor tensor, double a = 0.0, double b = 1.0, Generator? generator = null) =>
                 Uniform.Fill(tensor, a, b, generator);
@@ -23,6 +24,7 @@ public static partial class stab
             /// <param name="mean">The mean. Default: 0.</param>
             /// <param name="std">The standard deviation. Default: 1.</param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">A negative or NaN deviation, or a dtype that is not floating.</exception>
             public static Tensor normal_(Tensor tensor, double mean = 0.0, double std = 1.0, Generator? generator = null) =>
                 Normal.Fill(tensor, mean, std, generator);
@@ -38,6 +40,7 @@ public static partial class stab
             /// <param name="a">The least value. Default: −2.</param>
             /// <param name="b">The greatest value. Default: 2.</param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Bounds reversed, a deviation that is negative or zero, or a dtype that is not floating.</exception>
             public static Tensor trunc_normal_(Tensor tensor, double mean = 0.0, double std = 1.0, double a = -2.0, double b = 2.0,
                 Generator? generator = null) =>
@@ -46,18 +49,25 @@ public static partial class stab
             /// <summary>Every element <paramref name="val"/>.</summary>
             /// <param name="tensor">Any shape and dtype.</param>
             /// <param name="val">The value.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
+            /// <exception cref="ArgumentNullException">No tensor.</exception>
             public static Tensor constant_(Tensor tensor, double val) => Constant.Fill(tensor, val);
 
             /// <summary>Every element 1.</summary>
             /// <param name="tensor">Any shape and dtype.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
+            /// <exception cref="ArgumentNullException">No tensor.</exception>
             public static Tensor ones_(Tensor tensor) => Constant.Fill(tensor, 1);
 
             /// <summary>Every element 0.</summary>
             /// <param name="tensor">Any shape and dtype.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
+            /// <exception cref="ArgumentNullException">No tensor.</exception>
             public static Tensor zeros_(Tensor tensor) => Constant.Fill(tensor, 0);
 
             /// <summary>The identity matrix, as much of it as fits: a linear layer passes its inputs on.</summary>
             /// <param name="tensor">Two dimensions.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Another number of dimensions.</exception>
             public static Tensor eye_(Tensor tensor) => Eye.Fill(tensor);
 
@@ -67,6 +77,7 @@ public static partial class stab
             /// </summary>
             /// <param name="tensor">A convolution's weight (out, in/groups, kernel…), three to five dimensions.</param>
             /// <param name="groups">The convolution's groups. Default: 1.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Another number of dimensions, or output channels not divisible by <paramref name="groups"/>.</exception>
             public static Tensor dirac_(Tensor tensor, long groups = 1) => Dirac.Fill(tensor, groups);
 
@@ -78,6 +89,7 @@ public static partial class stab
             /// <param name="tensor">Two or more dimensions, of a floating-point dtype.</param>
             /// <param name="gain">The factor. Default: 1.</param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, or a dtype that is not floating.</exception>
             /// <remarks>Source: Saxe et al. 2013, “Exact solutions to the nonlinear dynamics of learning in deep linear neural networks”.</remarks>
             public static Tensor orthogonal_(Tensor tensor, double gain = 1.0, Generator? generator = null) =>
@@ -90,6 +102,7 @@ public static partial class stab
             /// <param name="tensor">A convolution's weight (out, in, kernel…), three to five dimensions, in ≤ out.</param>
             /// <param name="gain">The factor. Default: 1.</param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Another number of dimensions, more input than output channels, or a dtype that is not floating.</exception>
             /// <remarks>Source: Xiao et al. 2018, “Dynamical isometry and a mean field theory of CNNs”; the centre of an even kernel as in JAX.</remarks>
             public static Tensor delta_orthogonal_(Tensor tensor, double gain = 1.0, Generator? generator = null) =>
@@ -100,6 +113,7 @@ public static partial class stab
             /// <param name="sparsity">The fraction of zeros in a column, from 0 to 1.</param>
             /// <param name="std">The standard deviation of the rest. Default: 0.01.</param>
             /// <param name="generator">Where to draw from, the places of the zeros too; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Another number of dimensions, a fraction outside 0…1, a negative deviation, or a dtype that is not floating.</exception>
             /// <remarks>Source: Martens 2010, “Deep learning via Hessian-free optimization”.</remarks>
             public static Tensor sparse_(Tensor tensor, double sparsity, double std = 0.01, Generator? generator = null) =>

@@ -21,6 +21,7 @@ public static partial class stab
             /// uniform in ±√(3·scale/fan).
             /// </param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">
             /// Fewer than two dimensions, a scale that is not positive, an unknown mode or distribution, or a dtype that is not floating.
             /// </exception>
@@ -35,6 +36,7 @@ public static partial class stab
             /// </summary>
             /// <param name="tensor">A weight of two or more dimensions (out, in, …), of a floating-point dtype.</param>
             /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, or a dtype that is not floating.</exception>
             /// <remarks>Source: LeCun et al. 1998, “Efficient BackProp”; Klambauer et al. 2017, “Self-normalizing neural networks”.</remarks>
             public static Tensor lecun_normal_(Tensor tensor, Generator? generator = null) =>

@@ -38,6 +38,7 @@ public static partial class stab
             /// <param name="tensors">Of any floating dtypes, mixed; none gives 0.</param>
             /// <param name="norm_type">p: any number or infinity; default 2.</param>
             /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error.</param>
+            /// <returns>The norm.</returns>
             /// <exception cref="ArgumentException">A NaN <paramref name="norm_type"/>.</exception>
             /// <exception cref="InvalidOperationException">The norm is not finite and <paramref name="error_if_nonfinite"/>; a tensor is sparse.</exception>
             public static double get_total_norm(IEnumerable<Tensor> tensors, double norm_type = 2.0, bool error_if_nonfinite = false) =>

@@ -24,6 +24,7 @@ public static partial class stab
         /// <param name="clipvalue">Keras: every element to [−c, c].</param>
         /// <param name="global_clipnorm">Keras: all gradients times c / max(their common norm, c). At most one of the three.</param>
         /// <param name="nonFinite">What to do with NaN and infinities; null: <see cref="NonFinitePolicy.Skip"/>.</param>
+        /// <returns>The optimizer.</returns>
         /// <exception cref="ArgumentException">
         /// A value outside its range or two thresholds at once (PyTorch's and Keras's words); no parameters, or one twice.
         /// </exception>

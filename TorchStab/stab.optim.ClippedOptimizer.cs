@@ -18,6 +18,7 @@ public static partial class stab
         /// <param name="clip">The rule; one with a memory (z-score, percentile) serves one optimizer only.</param>
         /// <param name="nonFinite">What to do with NaN and infinities; null: <see cref="NonFinitePolicy.Skip"/>.</param>
         /// <param name="named_parameters">Names for reports; null: positions.</param>
+        /// <returns>The optimizer.</returns>
         /// <exception cref="ArgumentNullException"><paramref name="inner"/> or <paramref name="clip"/> is null.</exception>
         public static ClippedOptimizer ClippedOptimizer(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite = null,
             IEnumerable<(string name, Parameter parameter)>? named_parameters = null) => Modules.ClippedOptimizer.Of(inner, clip, nonFinite, named_parameters);

@@ -140,24 +140,6 @@ public class NormCitizenshipTests
     }
 
     [Fact]
-    public void Two_threads_evaluate_one_module()
-    {
-        using var m = stab.nn.BatchNorm2d(8);
-        NormModuleTests.Randomize(m);
-        m.eval();
-        using var x = randn(4, 8, 6, 6);
-        using var expected = m.call(x);
-        Parallel.For(0, 2, _ =>
-        {
-            for (int i = 0; i < 100; i++)
-            {
-                using var y = m.call(x);
-                Assert.True(y.equal(expected).all().item<bool>());
-            }
-        });
-    }
-
-    [Fact]
     public void State_outlives_scopes_and_is_disposed_once()
     {
         NormBase m;

@@ -42,6 +42,7 @@ internal static class Fan
 
     private static long[] Shape(Tensor tensor)
     {
+        ArgumentNullException.ThrowIfNull(tensor);
         var shape = tensor.shape;
         return shape.Length >= 2 ? shape : throw new ArgumentException(
             $"Fan in and fan out can not be computed for tensor with fewer than 2 dimensions: got shape [{string.Join(", ", shape)}]; "

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 
 namespace TorchStab.Samples;
 
@@ -14,6 +15,7 @@ public static class SampleProgram
     /// <returns>0; 1 after a <see cref="SampleException"/>; 2 for wrong options; 130 when Ctrl-C ended the run early.</returns>
     public static int Run(RootCommand command, string[] args, Action<ParseResult, CancellationToken> body)
     {
+        CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture; // the same text everywhere
         using var interrupt = new Interrupt();
         command.SetAction(parsed => body(parsed, interrupt.Token));
         var parsed = command.Parse(args);

@@ -1,0 +1,69 @@
+using System.Text.RegularExpressions;
+using TorchStab.Tests.Support;
+
+namespace TorchStab.Tests;
+
+/// <summary>What the Markdown of the repository says holds: files it links exist, tests it names exist, its C# compiles and runs.</summary>
+[Collection(SharesPackedLibrary.Name)]
+public partial class MarkdownTests(PackedLibrary package)
+{
+    // What a snippet may take as given.
+    private const string Given = """
+        using static Given;
+        internal sealed class BasicBlock() : TorchSharp.Modules.Sequential(("linear", nn.Linear(4, 4)));
+        internal static class Given
+        {
+            public static TorchSharp.Modules.Sequential model => nn.Sequential(("first", nn.Linear(4, 4)), ("norm", nn.BatchNorm1d(4)), ("block", new BasicBlock()));
+        }
+        """;
+
+    private static readonly string[] Paths = [.. Directory.EnumerateFiles(Repository.Root, "*.md").Select(path => Path.GetFileName(path)),
+        .. new[] { "TorchStab", "TorchStab.Tests", "samples" }.SelectMany(folder => Repository.Sources(folder, "*.md"))];
+
+    public static TheoryData<string> Files => [.. Paths];
+
+    [Theory]
+    [MemberData(nameof(Files))]
+    public void The_files_it_links_exist(string file)
+    {
+        string folder = Path.GetDirectoryName(Repository.File(file))!;
+        var links = Link().Matches(File.ReadAllText(Repository.File(file))).Select(m => m.Groups[1].Value)
+            .Where(link => !link.Contains("://", StringComparison.Ordinal) && !link.StartsWith('#'));
+        Assert.All(links, link => Assert.True(Path.Exists(Path.Combine(folder, link)), $"{link} is missing"));
+    }
+
+    [Fact]
+    public void The_tests_it_names_exist()
+    {
+        var types = typeof(MarkdownTests).Assembly.GetTypes();
+        HashSet<string> known = [.. types.Select(t => t.Name), .. types.SelectMany(t => t.GetMethods().Select(m => $"{t.Name}.{m.Name}"))];
+        var named = Paths.SelectMany(file => TestName().Matches(File.ReadAllText(Repository.File(file))).Select(m => m.Groups[1].Value)).ToList();
+        Assert.NotEmpty(named);
+        Assert.All(named, name => Assert.Contains(name, known));
+    }
+
+    /// <summary>All in one program, each in a function of its own; the README's program has a test of its own.</summary>
+    [Fact]
+    public void Its_snippets_compile_and_run()
+    {
+        string[] snippets = [.. Paths.Where(file => file != "README.md").SelectMany(file => Snippet().Matches(File.ReadAllText(Repository.File(file))).Select(m => m.Groups[1].Value))];
+        Assert.NotEmpty(snippets);
+        var usings = snippets.SelectMany(s => Using().Matches(s).Select(m => m.Value.TrimEnd())).Prepend("using static TorchSharp.torch;").Prepend("using TorchStab;").Distinct();
+        string functions = string.Concat(snippets.Select((s, i) => $"static void Snippet{i}()\n{{\n{Using().Replace(s, "")}}}\n"));
+        string calls = string.Concat(snippets.Select((_, i) => $"Snippet{i}();\n"));
+        string folder = package.NewProject("snippets", string.Join('\n', usings) + "\n" + Given.Replace("\ninternal", $"\n{calls}Console.WriteLine(\"all ran\");\n{functions}internal", StringComparison.Ordinal));
+        Assert.Contains("all ran", DotNet.Succeed(folder, "run"));
+    }
+
+    [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex Snippet();
+
+    [GeneratedRegex(@"^using [\w. ]+;\n", RegexOptions.Multiline)]
+    private static partial Regex Using();
+
+    [GeneratedRegex(@"\]\(([^)#\s]+)\)")]
+    private static partial Regex Link();
+
+    [GeneratedRegex(@"`(\w+Tests(?:\.\w+)?)`")]
+    private static partial Regex TestName();
+}
