@@ -9,7 +9,6 @@ public partial class MarkdownTests(PackedLibrary package)
 {
     // What a snippet may take as given.
     private const string Given = """
-        using static Given;
         internal sealed class BasicBlock() : TorchSharp.Modules.Sequential(("linear", nn.Linear(4, 4)));
         internal static class Given
         {
@@ -46,12 +45,14 @@ public partial class MarkdownTests(PackedLibrary package)
     [Fact]
     public void Its_snippets_compile_and_run()
     {
-        string[] snippets = [.. Paths.Where(file => file != "README.md").SelectMany(file => Snippet().Matches(File.ReadAllText(Repository.File(file))).Select(m => m.Groups[1].Value))];
+        string[] snippets = [.. Paths.Where(file => file != "README.md")
+            .SelectMany(file => Snippet().Matches(File.ReadAllText(Repository.File(file))).Select(m => m.Groups[1].Value))];
         Assert.NotEmpty(snippets);
-        var usings = snippets.SelectMany(s => Using().Matches(s).Select(m => m.Value.TrimEnd())).Prepend("using static TorchSharp.torch;").Prepend("using TorchStab;").Distinct();
+        var usings = snippets.SelectMany(s => Using().Matches(s).Select(m => m.Value.TrimEnd()))
+            .Concat(["using TorchStab;", "using static TorchSharp.torch;", "using static Given;"]).Distinct();
         string functions = string.Concat(snippets.Select((s, i) => $"static void Snippet{i}()\n{{\n{Using().Replace(s, "")}}}\n"));
         string calls = string.Concat(snippets.Select((_, i) => $"Snippet{i}();\n"));
-        string folder = package.NewProject("snippets", string.Join('\n', usings) + "\n" + Given.Replace("\ninternal", $"\n{calls}Console.WriteLine(\"all ran\");\n{functions}internal", StringComparison.Ordinal));
+        string folder = package.NewProject("snippets", $"{string.Join('\n', usings)}\n{calls}Console.WriteLine(\"all ran\");\n{functions}{Given}");
         Assert.Contains("all ran", DotNet.Succeed(folder, "run"));
     }
 

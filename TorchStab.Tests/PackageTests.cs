@@ -55,7 +55,8 @@ public sealed class PackageTests(PackedLibrary library)
         using var pdb = Unpack(symbols, "lib/net8.0/TorchStab.pdb");
         using var provider = MetadataReaderProvider.FromPortablePdbStream(pdb);
         var reader = provider.GetMetadataReader();
-        var embedded = reader.CustomDebugInformation.Select(reader.GetCustomDebugInformation).Where(d => reader.GetGuid(d.Kind) == EmbeddedSource).Select(d => d.Parent).ToHashSet();
+        var embedded = reader.CustomDebugInformation.Select(reader.GetCustomDebugInformation)
+            .Where(d => reader.GetGuid(d.Kind) == EmbeddedSource).Select(d => d.Parent).ToHashSet();
         Assert.All(reader.Documents, document => Assert.Contains(document, embedded));
 
         using var package = Open(".nupkg");

@@ -23,7 +23,8 @@ public class PublicSurfaceProperties
     private static readonly MethodInfo[] Modules = [.. Public(typeof(stab.nn)).Where(m => typeof(nn.Module).IsAssignableFrom(m.ReturnType))];
 
     // Groups have their own tests; what remains takes parameters.
-    private static readonly MethodInfo[] Optimizers = [.. Public(typeof(stab.optim)).Where(m => !m.GetParameters()[0].ParameterType.ToString().Contains("ParamGroup", StringComparison.Ordinal))];
+    private static readonly MethodInfo[] Optimizers = [.. Public(typeof(stab.optim)).Where(m =>
+        !m.GetParameters()[0].ParameterType.ToString().Contains("ParamGroup", StringComparison.Ordinal))];
 
     [Property(MaxTest = 150)]
     public void Functional_norms(int seed) => ForEach(Functional, seed, (method, arguments, call) =>

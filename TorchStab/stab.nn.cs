@@ -17,6 +17,7 @@ public static partial class stab
         /// <param name="track_running_stats">Whether there are running statistics; without, every mode uses the batch's.</param>
         /// <param name="device">Where parameters and buffers are made.</param>
         /// <param name="dtype">Their dtype; null is the default dtype.</param>
+        /// <returns>The module, in training mode.</returns>
         /// <exception cref="ArgumentException">num_features is negative, or dtype no floating-point one.</exception>
         public static BatchNorm1d BatchNorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
@@ -56,6 +57,7 @@ public static partial class stab
         /// <param name="dtype">Their dtype; null is the default dtype.</param>
         /// <param name="rmax">The bound of r, at least 1.</param>
         /// <param name="dmax">The bound of |d|, at least 0.</param>
+        /// <returns>The module, in training mode.</returns>
         /// <exception cref="ArgumentException">num_features is negative, dtype no floating-point one, rmax below 1 or dmax below 0.</exception>
         public static BatchRenorm1d BatchRenorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null, double rmax = 3, double dmax = 5) =>
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);

@@ -17,7 +17,7 @@ internal static class DeltaOrthogonal
                 + "and no such convolution keeps norms; orthogonal_ takes any shape", nameof(tensor));
         }
 
-        InitArguments.RequireNormal(tensor, 1, nameof(tensor));
+        Orthogonal.Require(tensor, gain);
         if (tensor.NumberOfElements == 0) return tensor;
         using var scope = NewDisposeScope();
         using var _ = no_grad();

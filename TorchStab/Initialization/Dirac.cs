@@ -26,7 +26,7 @@ internal static class Dirac
                 + "a matrix takes eye_", nameof(tensor));
         }
 
-        if (groups < 1) throw new ArgumentException($"groups must be at least 1, got {groups}", nameof(groups));
+        if (groups < 1) throw new ArgumentException(FormattableString.Invariant($"groups must be at least 1, got {groups}"), nameof(groups));
         if (shape[0] % groups != 0)
             throw new ArgumentException($"dim 0 must be divisible by groups: got shape {InitArguments.Shape(tensor)} and groups = {groups}", nameof(groups));
         int empty = Array.IndexOf(shape, 0L, 2);

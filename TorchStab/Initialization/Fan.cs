@@ -20,7 +20,7 @@ internal static class Fan
     public static (long fan_in, long fan_out) Of(Tensor tensor, long groups, bool transposed)
     {
         var shape = Shape(tensor);
-        if (groups < 1) throw new ArgumentException($"groups must be at least 1, got {groups}", nameof(groups));
+        if (groups < 1) throw new ArgumentException(FormattableString.Invariant($"groups must be at least 1, got {groups}"), nameof(groups));
         if (shape[0] % groups != 0)
             throw new ArgumentException($"dim 0 must be divisible by groups: got shape [{string.Join(", ", shape)}] and groups = {groups}", nameof(groups));
         long field = Field(shape), split = shape[0] / groups * field, whole = shape[1] * field;

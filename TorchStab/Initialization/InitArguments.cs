@@ -28,6 +28,13 @@ internal static class InitArguments
         if (!(std >= 0)) throw new ArgumentException($"normal expects std >= 0.0, but found std {Cpp(std)}", nameStd);
     }
 
+    /// <summary>Refuses a factor or summand that the dtype cannot hold, where libtorch would refuse it after the draw.</summary>
+    public static void RequireFits(Tensor tensor, double value, string name)
+    {
+        if (double.IsFinite(value) && Math.Abs(value) > Largest(tensor, "fill"))
+            throw new ArgumentException($"value cannot be converted to type {CppName(tensor.dtype)} without overflow: got {Cpp(value)}", name);
+    }
+
     /// <summary>A number as a C++ stream prints it, which is how libtorch's messages show it.</summary>
     public static string Cpp(double value) => double.IsNaN(value) ? "nan"
         : double.IsInfinity(value) ? value > 0 ? "inf" : "-inf"

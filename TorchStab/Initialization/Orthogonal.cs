@@ -10,13 +10,22 @@ internal static class Orthogonal
         ArgumentNullException.ThrowIfNull(tensor);
         if (tensor.dim() < 2)
             throw new ArgumentException($"Only tensors with 2 or more dimensions are supported: got shape {InitArguments.Shape(tensor)}", nameof(tensor));
-        InitArguments.RequireNormal(tensor, 1, nameof(tensor));
+        Require(tensor, gain);
         if (tensor.NumberOfElements == 0) return tensor;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         long rows = tensor.size(0);
         tensor.copy_(Matrix(rows, tensor.NumberOfElements / rows, tensor, generator).reshape(tensor.shape));
         return tensor.mul_(gain);
+    }
+
+    /// <summary>Refuses what would fail after the tensor was written.</summary>
+    public static void Require(Tensor tensor, double gain)
+    {
+        InitArguments.RequireNormal(tensor, 1, nameof(tensor));
+        InitArguments.RequireFits(tensor, gain, nameof(gain));
+        if (tensor.is_complex())
+            throw new ArgumentException("Unlike NumPy, torch.sign is not intended to support complex numbers: a real tensor is needed", nameof(tensor));
     }
 
     /// <summary>Q of a random normal matrix, each column's sign chosen so that all orthogonal matrices are equally likely (Mezzadri 2006).</summary>

@@ -13,6 +13,10 @@ internal static class TruncatedNormal
         if (tensor.is_complex()) throw new ArgumentException($"\"erfinv\" not implemented for '{tensor.dtype}': a real tensor is needed", nameof(tensor));
         var (low, high) = Quantiles((a - mean) / std, (b - mean) / std);
         InitArguments.RequireUniform(tensor, low, high, std < 0 ? nameof(std) : nameof(a), nameof(b));
+        InitArguments.RequireFits(tensor, std * Math.Sqrt(2.0), nameof(std));
+        InitArguments.RequireFits(tensor, mean, nameof(mean));
+        InitArguments.RequireFits(tensor, a, nameof(a));
+        InitArguments.RequireFits(tensor, b, nameof(b));
         using var _ = no_grad();
         Uniform.Draw(tensor, low, high, generator);
         return tensor.erfinv_().mul_(std * Math.Sqrt(2.0)).add_(mean).clamp_(a, b);

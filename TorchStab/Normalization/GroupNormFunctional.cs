@@ -49,7 +49,7 @@ internal static class GroupNormFunctional
         if (shape.Length < 2)
             throw new ArgumentException($"Expected at least 2 dimensions for input tensor but received {shape.Length}", nameof(input));
         if (num_groups <= 0)
-            throw new ArgumentOutOfRangeException(nameof(num_groups), $"Expected num groups to be greater than 0, got {num_groups}");
+            throw new ArgumentOutOfRangeException(nameof(num_groups), FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
         RequireMoreThanOneValue(input, shape, num_groups);
         if (shape[1] % num_groups != 0)
             throw new ArgumentException($"Expected number of channels in input to be divisible by num_groups, but got input of shape {Repr.List(shape)} "

@@ -26,7 +26,8 @@ public abstract class NormBase : AffineModule
         string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
         : base(name)
     {
-        if (num_features < 0) throw new ArgumentOutOfRangeException(nameof(num_features), num_features, $"Trying to create tensor with negative dimension {num_features}: [{num_features}]");
+        if (num_features < 0)
+            throw new ArgumentOutOfRangeException(nameof(num_features), FormattableString.Invariant($"Trying to create tensor with negative dimension {num_features}: [{num_features}]"));
         (this.num_features, this.eps, this.momentum, this.affine, this.track_running_stats) = (num_features, eps, momentum, affine, track_running_stats);
         if (affine)
         {

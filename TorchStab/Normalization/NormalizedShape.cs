@@ -30,7 +30,7 @@ internal static class NormalizedShape
         RequireSame(bias, nameof(bias), normalized_shape);
         var shape = input.shape.AsSpan();
         if (shape.Length < normalized_shape.Length || !shape[^normalized_shape.Length..].SequenceEqual(normalized_shape))
-            throw new ArgumentException($"Given normalized_shape={Repr.List(normalized_shape)}, expected input with shape [*, {string.Join(", ", normalized_shape)}], "
+            throw new ArgumentException($"Given normalized_shape={Repr.List(normalized_shape)}, expected input with shape [*, {Repr.Joined(normalized_shape)}], "
                 + $"but got input of size{Repr.List(shape)}", nameof(input));
     }
 

@@ -43,5 +43,6 @@ internal static class Repr
     /// <summary>torch.Size([3, 4])</summary>
     public static string Size(ReadOnlySpan<long> shape) => $"torch.Size({List(shape)})";
 
-    private static string Joined(ReadOnlySpan<long> values) => string.Join(", ", values.ToArray());
+    /// <summary>Whole numbers with a comma and a space between.</summary>
+    public static string Joined(ReadOnlySpan<long> values) => string.Join(", ", values.ToArray().Select(v => v.ToString(CultureInfo.InvariantCulture)));
 }

@@ -135,6 +135,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     {
         if (named is null) return;
         var list = named.ToList();
+        if (list.Exists(n => n.parameter is null)) throw new ArgumentException("expected parameters, got null among them", nameof(named));
         if (_native is not null && _native.Count != list.Count)
             throw new ArgumentException($"expected the names of the optimizer's {_native.Count} parameters, got {list.Count}", nameof(named));
         for (int i = 0; i < list.Count; i++) _names[(_native is null ? list[i].parameter : _native[i]).Handle] = list[i].name;

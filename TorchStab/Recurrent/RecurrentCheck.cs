@@ -8,9 +8,9 @@ internal static class RecurrentCheck
 {
     public static void Sizes(long input_size, long hidden_size, long num_layers = 1)
     {
-        if (input_size < 0) throw new ArgumentOutOfRangeException(nameof(input_size), $"input_size must not be negative, got {input_size}");
-        if (hidden_size <= 0) throw new ArgumentOutOfRangeException(nameof(hidden_size), $"hidden_size must be greater than zero, got {hidden_size}");
-        if (num_layers <= 0) throw new ArgumentOutOfRangeException(nameof(num_layers), $"num_layers must be greater than zero, got {num_layers}");
+        if (input_size < 0) throw new ArgumentOutOfRangeException(nameof(input_size), FormattableString.Invariant($"input_size must not be negative, got {input_size}"));
+        if (hidden_size <= 0) throw new ArgumentOutOfRangeException(nameof(hidden_size), FormattableString.Invariant($"hidden_size must be greater than zero, got {hidden_size}"));
+        if (num_layers <= 0) throw new ArgumentOutOfRangeException(nameof(num_layers), FormattableString.Invariant($"num_layers must be greater than zero, got {num_layers}"));
     }
 
     public static void Dropout(double dropout)

@@ -73,6 +73,7 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         foreach (var batch in loader)
         {
             any = true;
+            if (batch is null or ValueTuple<Tensor, Tensor> { Item1: null }) throw new InvalidOperationException("the loader gave null instead of a batch");
             using var scope = NewDisposeScope();
             forward(batch);
         }

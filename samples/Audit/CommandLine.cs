@@ -11,7 +11,8 @@ internal sealed class CommandLine
 
     public CommandLine()
     {
-        Root = new RootCommand("Tries the installed TorchSharp for defects known of 0.107.0, and says which are present, which are gone, and what TorchStab gives instead.");
+        Root = new RootCommand(
+            "Tries the installed TorchSharp for defects known of 0.107.0, and says which are present, which are gone, and what TorchStab gives instead.");
         Root.Options.Add(_quick);
         Root.Options.Add(_probe);
     }

@@ -33,4 +33,4 @@ static IReadOnlyList<string> Row(Finding f) => [f.Defect.Name, f.Presence switch
 }, f.Defect.Instead];
 
 static string Version(Type type) =>
-    (type.Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? type.Assembly.GetName().Version?.ToString() ?? "?").Split('+')[0];
+    (type.Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? $"{type.Assembly.GetName().Version}").Split('+')[0];
