@@ -18,6 +18,7 @@ internal sealed class Lab : IDisposable
         _stop = stop;
         Quick = settings.Quick;
         Seeds = settings.Seeds;
+        Data = settings.Data;
         Train = Mnist.Train(settings.Data, TorchSharp.torch.CPU);
         Test = Mnist.Test(settings.Data, TorchSharp.torch.CPU);
     }
@@ -26,6 +27,9 @@ internal sealed class Lab : IDisposable
     public bool Quick { get; }
 
     public IReadOnlyList<int> Seeds { get; }
+
+    /// <summary>The folder that <see cref="Train"/> and <see cref="Test"/> came from.</summary>
+    public DirectoryInfo Data { get; }
 
     public Mnist Train { get; }
 
