@@ -18,9 +18,9 @@ internal sealed record Measured(IReadOnlyList<double> Values, string Format = "0
     /// <summary>The sample's standard deviation over the seeds, with n − 1; 0 for one seed.</summary>
     public double Deviation => Values.Count < 2 ? 0 : Math.Sqrt(Values.Sum(v => Math.Pow(v - Mean, 2)) / (Values.Count - 1));
 
-    public double Low => Mean - Deviation;
+    public double Least => Values.Min();
 
-    public double High => Mean + Deviation;
+    public double Most => Values.Max();
 
     /// <summary>“mean ± deviation”; where a value is not finite, in how many seeds.</summary>
     public string Text

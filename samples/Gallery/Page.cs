@@ -30,7 +30,8 @@ internal static class Page
             <main>
             <h1>What the papers claim, tried</h1>
             <p>Gradients, initialization, clipping and normalization: {experiments.Count} claims of the literature as experiments on real data with TorchStab.
-            Each verdict is computed from the numbers below it, mean ± standard deviation over the seeds. A claim that does not hold here
+            Each verdict is computed from the numbers below it, mean ± standard deviation over the seeds;
+            shades in the diagrams span the seeds. A claim that does not hold here
             may hold at the paper's scale; the set-up says what is smaller.</p>
 
             """);

@@ -59,13 +59,14 @@ public sealed class ChartPanel
             Position = i - Half + (index + 0.5) * width,
             Value = OnY(v.Mean),
             ValueBase = _logY ? OnY(values.Min(w => w.Mean)) - 1 : 0,
-            Error = _logY ? OnY(v.Mean + v.Deviation) - OnY(v.Mean) : v.Deviation,
             Size = width * 0.9,
             FillColor = Next(index),
             LineWidth = 0,
-        }).Where(bar => double.IsFinite(bar.Value)).ToArray();
-        _plot.Add.Bars(bars).LegendText = label;
-        if (!_logY) _plot.Axes.Margins(bottom: 0);
+        }).ToArray();
+        _plot.Add.Bars(bars.Where(bar => double.IsFinite(bar.Value)).ToArray()).LegendText = label;
+        Errors([.. bars.Zip(values, (bar, v) => (bar.Position, bar.Value, OnY(v.Mean - v.Deviation), OnY(v.Mean + v.Deviation)))]);
+        // Room for a legend above the bars.
+        _plot.Axes.Margins(bottom: _logY ? 0.05 : 0, top: 0.3);
     }
 
     /// <summary>Names the places 0, 1, 2 … of the lower axis.</summary>
@@ -91,6 +92,16 @@ public sealed class ChartPanel
         if (_logY) _plot.Axes.Left.TickGenerator = new LogTicks();
         else if (_plot.Axes.Left.TickGenerator is NumericAutomatic ticks) ticks.MinimumTickSpacing = 30;
         return _plot;
+    }
+
+    private void Errors(IReadOnlyList<(double X, double Y, double Low, double High)> bars)
+    {
+        var drawn = bars.Where(b => double.IsFinite(b.Low) && double.IsFinite(b.High) && b.High > b.Low).ToArray();
+        if (drawn.Length == 0) return;
+        var errors = _plot.Add.ErrorBar([.. drawn.Select(b => b.X)], [.. drawn.Select(b => b.Y)], [.. drawn.Select(_ => 0.0)]);
+        errors.YErrorNegative = [.. drawn.Select(b => b.Y - b.Low)];
+        errors.YErrorPositive = [.. drawn.Select(b => b.High - b.Y)];
+        errors.Color = Colors.Black;
     }
 
     private Color Next(int? colour) => Colours[(colour ?? _series++) % Colours.Length];

@@ -11,9 +11,9 @@ internal sealed record BatchNormRun(double[] Accuracy, double[][,] Percentiles);
 /// <summary>BatchNorm on MNIST, as in figure 1 of its paper.</summary>
 internal sealed class BatchNormOnMnist : Experiment<IReadOnlyDictionary<(bool Normalized, double Rate), BatchNormRun>>
 {
-    private const int Depth = 3, Width = 100, Batch = 60, Probe = 500, Looks = 40, ShownUnit = 0;
+    private const int Depth = 3, Width = 100, Batch = 60, Probe = 500, Looks = 30, ShownUnit = 0;
     private const double Deviation = 0.1, Goal = 0.9;
-    private static readonly double[] Rates = [0.1, 0.3, 1];
+    private static readonly double[] Rates = [0.1, 0.5, 2, 8];
     private static readonly (bool Normalized, double Rate)[] Networks = [.. from normalized in new[] { false, true } from rate in Rates select (normalized, rate)];
 
     public override int Number => 5;
@@ -74,7 +74,7 @@ internal sealed class BatchNormOnMnist : Experiment<IReadOnlyDictionary<(bool No
         manual_seed(seed);
         using var network = new Perceptron(new PerceptronShape(Depth, Width), () => nn.Sigmoid(), settings.Normalized ? () => stab.nn.BatchNorm1d(Width) : null,
             Nets.Init(w => stab.nn.init.normal_(w, 0, Deviation)));
-        using var sgd = stab.optim.SGD(network.parameters(), settings.Rate);
+        using var sgd = stab.optim.SGD(network.parameters(), settings.Rate, nonFinite: NonFinitePolicy.Propagate);
         using var random = new Generator((ulong)seed, CPU);
         var accuracy = new List<double> { network.Evaluate(lab.Test).Accuracy };
         var percentiles = new List<double[,]> { Percentiles(network, lab.Train) };
@@ -110,6 +110,7 @@ internal sealed class BatchNormOnMnist : Experiment<IReadOnlyDictionary<(bool No
             panel.Band(unit.Select(p => (p.X, p.Low, p.High)), i);
             panel.Line("", unit.Select(p => (p.X, p.Middle)), colour: i);
         }
+        accuracy.LimitY(50, 100);
         accuracy.Legend(Alignment.LowerRight);
         return chart;
     }

@@ -67,7 +67,7 @@ internal sealed class Folding : Experiment<IReadOnlyDictionary<(string Network, 
         double moved = runs.Max(run => run.Values.Max(r => r.Moved));
         return new Finding(
             [
-                new Check("As a layer BatchNorm costs time, in every case", cases.All(key => Ratio(key, 0).Low > 1), $"times that of the network without, {All(0)}"),
+                new Check("As a layer BatchNorm costs time, in every case and with every seed", cases.All(key => Ratio(key, 0).Least > 1), $"times that of the network without, {All(0)}"),
                 new Check("Folded it is as fast as without, in every case", cases.All(key => Ratio(key, 1).Mean <= Unnoticed), $"times that of the network without, {All(1)}"),
                 new Check("Folding changes no output beyond rounding", moved <= Rounding, $"at most {moved:0.0e+0} of the largest output"),
             ],

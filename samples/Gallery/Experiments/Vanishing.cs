@@ -51,7 +51,7 @@ internal sealed class Vanishing : Experiment<IReadOnlyDictionary<(string Activat
         var (sigmoid, tanh, relu) = (Factor("sigmoid", depths[^1]), Factor("tanh", depths[^1]), Factor("ReLU", depths[^1]));
         return new Finding(
             [
-                new Check("With sigmoid the gradient shrinks at least fourfold a layer, at every depth", depths.All(d => Factor("sigmoid", d).High <= Bound), $"factor a layer {sigmoid} at depth {depths[^1]}"),
+                new Check("With sigmoid the gradient shrinks at least fourfold a layer, at every depth and with every seed", depths.All(d => Factor("sigmoid", d).Most <= Bound), $"factor a layer {sigmoid} at depth {depths[^1]}"),
                 Check.Above($"With tanh it shrinks less, at depth {depths[^1]}", tanh, sigmoid),
                 new Check($"With ReLU and He it loses less than a tenth a layer, at depth {depths[^1]}", Math.Abs(relu.Mean - 1) < 0.1, $"factor a layer {relu}"),
             ],
