@@ -15,6 +15,7 @@ internal sealed record Check(string Statement, bool Holds, string Evidence)
     /// <summary>
     /// Whether <paramref name="more"/> is above <paramref name="less"/> beyond the spread: the means differ by more than both
     /// deviations together. A run that was lost (not finite) decides nothing.
+    /// The evidence names <paramref name="more"/> first, so let the statement do so too.
     /// </summary>
     public static Check Above(string statement, Measured more, Measured less) =>
         new(statement, more.Mean - less.Mean > more.Deviation + less.Deviation, $"{more} against {less}");

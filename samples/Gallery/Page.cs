@@ -15,6 +15,19 @@ internal static class Page
     {
         var found = experiments.Select(e => (Experiment: e, Found: load(e))).ToArray();
         var html = new StringBuilder();
+        Head(html, experiments.Count);
+        Contents(html, found.Select(f => (f.Experiment, f.Found?.Result)));
+        Runs(html, [.. found.Where(f => f.Found is not null).Select(f => f.Found!.Value.Result)]);
+        foreach (var (experiment, result) in found)
+        {
+            if (result is { } done) Section(html, done.Result, done.Picture);
+            else html.Append($"<section id=\"{experiment.Name}\"><h2>{Title(experiment.Number, experiment.Title)}</h2>\n<p>{Badge(null)} Not in this folder yet: {Code($"{Command} -- --only {experiment.Name}")}</p></section>\n");
+        }
+        return html.Append("</main>\n</body>\n</html>\n").ToString();
+    }
+
+    private static void Head(StringBuilder html, int claims)
+    {
         html.Append($"""
             <!DOCTYPE html>
             <html lang="en">
@@ -29,20 +42,12 @@ internal static class Page
             <body>
             <main>
             <h1>What the papers claim, tried</h1>
-            <p>Gradients, initialization, clipping and normalization: {experiments.Count} claims of the literature as experiments on real data with TorchStab.
+            <p>Gradients, initialization, clipping and normalization: {claims} claims of the literature as experiments on real data with TorchStab.
             Each verdict is computed from the numbers below it, mean ± standard deviation over the seeds;
             shades in the diagrams span the seeds. A claim that does not hold here
             may hold at the paper's scale; the set-up says what is smaller.</p>
 
             """);
-        Contents(html, found.Select(f => (f.Experiment, f.Found?.Result)));
-        Runs(html, [.. found.Where(f => f.Found is not null).Select(f => f.Found!.Value.Result)]);
-        foreach (var (experiment, result) in found)
-        {
-            if (result is { } done) Section(html, done.Result, done.Picture);
-            else html.Append($"<section id=\"{experiment.Name}\"><h2>{Title(experiment.Number, experiment.Title)}</h2>\n<p>{Badge(null)} Not in this folder yet: {Code($"{Command} -- --only {experiment.Name}")}</p></section>\n");
-        }
-        return html.Append("</main>\n</body>\n</html>\n").ToString();
     }
 
     private static void Contents(StringBuilder html, IEnumerable<(IExperiment Experiment, ExperimentResult? Result)> entries)

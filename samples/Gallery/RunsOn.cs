@@ -8,7 +8,7 @@ namespace Gallery;
 internal static class RunsOn
 {
     public static string Describe() =>
-        $"{Processor.Name}, {Environment.ProcessorCount} cores, {TorchSharp.torch.get_num_threads()} threads; {RuntimeInformation.OSDescription}; " +
+        $"{Processor.Name}, {Environment.ProcessorCount} cores, threads used: {TorchSharp.torch.get_num_threads()}; {RuntimeInformation.OSDescription}; " +
         $"{RuntimeInformation.FrameworkDescription}; TorchSharp {Version(typeof(TorchSharp.torch))}; TorchStab {Version(typeof(stab))}";
 
     private static string Version(Type type) => type.Assembly.GetName().Version?.ToString(3) ?? "unknown";

@@ -51,7 +51,7 @@ internal sealed class Xavier : Experiment<XavierRun[]>
             [Drift(i, r => r.Before.Activations), Drift(i, r => r.Before.Gradients), Drift(i, r => r.After.Activations), Drift(i, r => r.After.Gradients), Accuracy(i)]));
         var (xavier, standard) = (Schemes.Length - 1, Schemes.Length - 2);
         Check Level(string what, Func<XavierRun, double[]> spread) =>
-            Check.Above($"{what} differ less between layers with Xavier than with the uniform ±1/√n", Drift(standard, spread), Drift(xavier, spread));
+            Check.Above($"{what} differ more between layers with the uniform ±1/√n than with Xavier", Drift(standard, spread), Drift(xavier, spread));
         return new Finding(
             [
                 Level("Before training, activations", r => r.Before.Activations), Level("Before training, gradients", r => r.Before.Gradients),
