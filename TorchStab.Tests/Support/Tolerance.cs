@@ -50,6 +50,9 @@ internal static class Tolerance
     /// <summary>Gradients averaged over k passes against one pass over all rows, float64: 1e-12, the same terms summed in another order.</summary>
     public const double Accumulation = 1e-12;
 
+    /// <summary>float64 statistics and gradients over the ranks' batches against one process: 1e-12, the same sums in another order.</summary>
+    public const double Synced = 1e-12;
+
     public static double Of(ScalarType dtype) => dtype switch
     {
         ScalarType.Float64 => Float64,

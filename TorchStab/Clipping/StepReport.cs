@@ -21,6 +21,9 @@ public readonly record struct StepReport
     /// <summary>The name of the first parameter whose gradient held NaN or an infinity; null if all were finite.</summary>
     public string? FirstNonFinite { get; init; }
 
+    /// <summary>The first rank on which that parameter's gradient was not finite; null in a single process, or if only the sum over the ranks is not.</summary>
+    public int? FirstNonFiniteRank { get; init; }
+
     /// <summary>How many steps in a row, this one included, were skipped; 0 after a step that was taken.</summary>
     public int ConsecutiveSkips { get; init; }
 }

@@ -20,7 +20,7 @@ internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
     public SingleValuePolicy SingleValue { get; init; }
 
     /// <summary>Whether the call counts as a batch of training: one without elements does, as in PyTorch; a fallback does not.</summary>
-    public bool Trained { get; private set; }
+    public bool Trained { get; set; }
 
     private bool HasRunning => RunningMean is not null && RunningVar is not null;
 

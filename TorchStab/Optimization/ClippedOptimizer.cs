@@ -116,6 +116,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
 
     private GradientSet Collect()
     {
+        SharedGradients.Combine(parameters());
         var (having, gradients, names) = (new List<Parameter>(), new List<Tensor>(), new List<string>());
         int i = -1;
         foreach (var p in parameters())

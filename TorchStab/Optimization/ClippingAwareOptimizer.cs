@@ -113,6 +113,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
 
     private GradientSet Collect(List<int> groups, List<ParameterSlot> slots)
     {
+        SharedGradients.Combine(parameters());
         var gradients = new List<Tensor>(slots.Capacity);
         var names = new List<string>(slots.Capacity);
         for (int g = 0; g < _slots.Count; g++)

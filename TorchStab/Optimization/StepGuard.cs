@@ -49,7 +49,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     {
         int bad = gradients.FirstNonFinite(order);
         string? name = bad < 0 ? null : gradients.Names?[bad] ?? $"parameter {bad}";
-        return name is not null && !Policy.Admits ? new(null, gradients.TotalNorm(order), name) : new(decide(gradients), gradients.TotalNorm(order), name);
+        int? rank = bad < 0 ? null : SharedGradients.CulpritOf(gradients.Parameters[bad]);
+        return new(name is null || Policy.Admits ? decide(gradients) : null, gradients.TotalNorm(order), name, rank);
     }
 
     /// <summary>Counts and reports a step; false if it must not be taken.</summary>
@@ -59,13 +60,13 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         if (verdict.Decision is { } decision)
         {
             if (decision.Clipped) Counters = Counters with { Clipped = Counters.Clipped + 1 };
-            Last = new() { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped, FirstNonFinite = verdict.FirstNonFinite };
+            Last = new() { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank };
             return true;
         }
         int row = Last.ConsecutiveSkips + 1;
         Counters = Counters with { Skipped = Counters.Skipped + 1 };
-        Last = new() { GradNorm = verdict.Norm, Skipped = true, FirstNonFinite = verdict.FirstNonFinite, ConsecutiveSkips = row };
-        return row <= Policy.MaxConsecutive ? false : throw Refusal(row, verdict.FirstNonFinite!);
+        Last = new() { GradNorm = verdict.Norm, Skipped = true, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, ConsecutiveSkips = row };
+        return row <= Policy.MaxConsecutive ? false : throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!);
     }
 
     private InvalidOperationException Refusal(int row, string name) => new(Policy.MaxConsecutive == 0
@@ -78,7 +79,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     /// <param name="Decision">Null: it must not be taken.</param>
     /// <param name="Norm">Before clipping.</param>
     /// <param name="FirstNonFinite">The name of the first parameter at fault.</param>
-    internal sealed record Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite)
+    /// <param name="Rank">The process it came from, where there are several.</param>
+    internal sealed record Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank)
     {
         public double Coefficient => Decision?.Coefficient ?? 1;
     }

@@ -5,4 +5,5 @@ internal enum BenchmarkTask
 {
     Compare,
     Published,
+    Averaging,
 }

@@ -5,7 +5,8 @@ using TorchStab.Samples;
 
 var what = new Argument<BenchmarkTask>("command")
 {
-    Description = "compare: ratios to libtorch, both sides interleaved in one process; published: BenchmarkDotNet's table",
+    Description = "compare: ratios to libtorch, both sides interleaved in one process; published: BenchmarkDotNet's table; "
+        + "averaging, under mpirun: the sum of gradients over ranks against a raw MPI_Allreduce",
 };
 var only = new Option<string?>("--only") { Description = "Only operations whose name contains this", HelpName = "NAME" };
 var quick = SampleOptions.Quick("A few cases, briefly: shows that it runs, measures little");
@@ -15,5 +16,6 @@ var root = new RootCommand("Measures TorchStab against TorchSharp's own modules 
 return SampleProgram.Run(root, args, (parsed, token) =>
 {
     if (parsed.GetValue(what) == BenchmarkTask.Compare) CompareCommand.Run(parsed.GetValue(only), parsed.GetValue(quick), parsed.GetValue(tuned), token);
+    else if (parsed.GetValue(what) == BenchmarkTask.Averaging) AveragingCommand.Run(parsed.GetValue(quick));
     else BenchmarkSwitcher.FromAssembly(typeof(BenchmarkTask).Assembly).Run(["--filter", $"*{parsed.GetValue(only)}*"], PublishedConfig.Create(parsed.GetValue(quick)));
 });

@@ -72,6 +72,18 @@ internal sealed unsafe class NodeState
         return Statistics;
     }
 
+    /// <summary>What an op without kernels remembers, in the same memory.</summary>
+    public void Keep(ReadOnlySpan<double> values)
+    {
+        values.CopyTo(new(Reserve(values.Length), values.Length));
+        KeptCount = values.Length;
+    }
+
+    /// <summary>What <see cref="Keep"/> was given.</summary>
+    public ReadOnlySpan<double> Kept => new(Statistics, KeptCount);
+
+    private int KeptCount { get; set; }
+
     /// <summary>Readies the state for another call: large statistics are given back, as a large activation would be.</summary>
     public void Recycle()
     {

@@ -1,0 +1,54 @@
+using System.Diagnostics;
+
+namespace TorchStab.Tests.Support;
+
+/// <summary>Starts programs under mpirun, as many ranks as asked for on this machine.</summary>
+internal static class Mpirun
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
+    public static bool IsMissing { get; } = !stab.distributed.is_available() || !HasMpirun();
+
+    /// <summary>The program that runs what its first argument names.</summary>
+    public static string Ranks { get; } = Path.Combine(AppContext.BaseDirectory, "TorchStab.Tests.Ranks.dll");
+
+    public static (int ExitCode, string Output) Run(int ranks, params string[] program) => Run(ranks, null, program);
+
+    /// <summary>The same with another libmpi named in the environment.</summary>
+    public static (int ExitCode, string Output) Run(int ranks, string? library, string[] program)
+    {
+        var start = new ProcessStartInfo("mpirun", ["--oversubscribe", "-n", $"{ranks}", "dotnet", .. program]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        // mpirun refuses root, and its ranks would fight libtorch's threads for two cores.
+        foreach (string allow in new[] { "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMP_NUM_THREADS" }) start.Environment[allow] = "1";
+        if (library is not null) start.Environment["TORCHSTAB_MPI"] = library;
+        using var process = Process.Start(start)!;
+        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        if (!process.WaitForExit(Patience))
+        {
+            process.Kill(entireProcessTree: true);
+            throw new TimeoutException($"mpirun {string.Join(' ', program)} took longer than {Patience}");
+        }
+        return (process.ExitCode, output.Result + error.Result);
+    }
+
+    /// <summary>Runs and asserts that every rank went to the end.</summary>
+    public static string Succeed(int ranks, params string[] program)
+    {
+        var (exitCode, output) = Run(ranks, program);
+        Assert.True(exitCode == 0, $"mpirun -n {ranks} {string.Join(' ', program)} ended with {exitCode}:\n{output}");
+        return output;
+    }
+
+    private static bool HasMpirun() =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, "mpirun")));
+}
+
+/// <summary>A test that needs Open MPI; without it the runner reports it as not run.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class MpiFactAttribute : FactAttribute
+{
+    public override string? Skip
+    {
+        get => Mpirun.IsMissing ? "not run: Open MPI is not installed (apt-get install openmpi-bin)" : null;
+    }
+}

@@ -1,0 +1,41 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>An op whose backward pass is a formula in tensor operations of its own instead of a kernel; differentiable once.</summary>
+internal abstract class TensorOp : NormOp
+{
+    /// <summary>
+    /// Puts an output that was computed without a graph into the graph of its inputs, where one of them wants a gradient. What
+    /// <see cref="Differentiate"/> is to remember goes into <paramref name="kept"/>. The output is taken over, another one returned.
+    /// </summary>
+    public Tensor Record(Tensor output, Tensor input, Tensor? weight, Tensor? bias, ReadOnlySpan<double> kept)
+    {
+        if (!NodeState.IsWanted(input, weight, bias)) return output;
+        var plug = AutogradPlug.Current;
+        var state = plug.Rent();
+        state.Begin(this, input, weight, bias);
+        state.Keep(kept);
+        return plug.Attach(state, input, weight, bias, output.DetachFromDisposeScope().DecoupleFromNativeHandle());
+    }
+
+    /// <inheritdoc/>
+    public sealed override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+    {
+        using var scope = NewDisposeScope();
+        var (input, weight, bias) = Differentiate(state, Wrap(outputGradient)!, Wrap(saved.Input)!, Wrap(saved.Weight));
+        gradients = new() { Input = Take(state.InputWanted, input), Weight = Take(state.WeightWanted, weight), Bias = Take(state.BiasWanted, bias) };
+    }
+
+    /// <inheritdoc/>
+    public sealed override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) =>
+        throw new NotSupportedException("it is differentiable once: no create_graph through it");
+
+    /// <summary>The gradients that are wanted; others may be null. Runs in a scope of its own, without a graph.</summary>
+    protected abstract (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight);
+
+    // A second handle to the tensor, in a wrapper of its own.
+    private static unsafe Tensor? Wrap(nint handle) => handle == 0 ? null : Tensor.UnsafeCreateTensor(LibTorch.Alias(handle));
+
+    private static nint Take(bool wanted, Tensor? gradient) => wanted && gradient is not null ? gradient.DetachFromDisposeScope().DecoupleFromNativeHandle() : 0;
+}

@@ -1,0 +1,89 @@
+using System.Runtime.InteropServices;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>
+/// The C functions and handles of Open MPI's libmpi, loaded by name at first use. Its handles are addresses of exported objects
+/// (<c>ompi_mpi_comm_world</c>), which other MPIs do not have.
+/// </summary>
+internal static unsafe class MpiLibrary
+{
+    /// <summary>MPI_IN_PLACE in Open MPI.</summary>
+    public const nint InPlace = 1;
+
+    /// <summary>MPI_THREAD_SERIALIZED: any thread may call, one at a time.</summary>
+    public const int Serialized = 2;
+
+    /// <summary>The names that Open MPI 4 and 5 install, without and with the development package.</summary>
+    private static readonly string[] Names = OperatingSystem.IsMacOS() ? ["libmpi.40.dylib", "libmpi.dylib"] : ["libmpi.so.40", "libmpi.so"];
+
+    private static readonly nint Library = Load();
+
+    public static readonly nint World = Export("ompi_mpi_comm_world"), ErrorsReturn = Export("ompi_mpi_errors_return");
+
+    public static readonly nint Byte = Export("ompi_mpi_byte"), Float = Export("ompi_mpi_float"), Double = Export("ompi_mpi_double"),
+        Int32 = Export("ompi_mpi_int32_t"), Int64 = Export("ompi_mpi_int64_t");
+
+    public static readonly nint Sum = Export("ompi_mpi_op_sum"), Product = Export("ompi_mpi_op_prod"), Min = Export("ompi_mpi_op_min"), Max = Export("ompi_mpi_op_max");
+
+    public static readonly delegate* unmanaged<int*, int> Initialized = (delegate* unmanaged<int*, int>)Export("MPI_Initialized");
+
+    public static readonly delegate* unmanaged<int*, int> Finalized = (delegate* unmanaged<int*, int>)Export("MPI_Finalized");
+
+    /// <summary>(argc, argv, level wanted, level got)</summary>
+    public static readonly delegate* unmanaged<nint, nint, int, int*, int> InitThread = (delegate* unmanaged<nint, nint, int, int*, int>)Export("MPI_Init_thread");
+
+    public static readonly delegate* unmanaged<int> Finish = (delegate* unmanaged<int>)Export("MPI_Finalize");
+
+    /// <summary>(communicator, handler)</summary>
+    public static readonly delegate* unmanaged<nint, nint, int> SetErrorHandler = (delegate* unmanaged<nint, nint, int>)Export("MPI_Comm_set_errhandler");
+
+    public static readonly delegate* unmanaged<nint, int*, int> Rank = (delegate* unmanaged<nint, int*, int>)Export("MPI_Comm_rank");
+
+    public static readonly delegate* unmanaged<nint, int*, int> Size = (delegate* unmanaged<nint, int*, int>)Export("MPI_Comm_size");
+
+    /// <summary>(send, receive, count, type, operation, communicator)</summary>
+    public static readonly delegate* unmanaged<nint, nint, int, nint, nint, nint, int> AllReduce =
+        (delegate* unmanaged<nint, nint, int, nint, nint, nint, int>)Export("MPI_Allreduce");
+
+    /// <summary>(buffer, count, type, root, communicator)</summary>
+    public static readonly delegate* unmanaged<nint, int, nint, int, nint, int> Broadcast = (delegate* unmanaged<nint, int, nint, int, nint, int>)Export("MPI_Bcast");
+
+    /// <summary>(send, count, type, receive, count, type, communicator)</summary>
+    public static readonly delegate* unmanaged<nint, int, nint, nint, int, nint, nint, int> AllGather =
+        (delegate* unmanaged<nint, int, nint, nint, int, nint, nint, int>)Export("MPI_Allgather");
+
+    public static readonly delegate* unmanaged<nint, int> Barrier = (delegate* unmanaged<nint, int>)Export("MPI_Barrier");
+
+    /// <summary>(communicator, exit code)</summary>
+    public static readonly delegate* unmanaged<nint, int, int> Abort = (delegate* unmanaged<nint, int, int>)Export("MPI_Abort");
+
+    /// <summary>(code, text, length)</summary>
+    public static readonly delegate* unmanaged<int, byte*, int*, int> ErrorString = (delegate* unmanaged<int, byte*, int*, int>)Export("MPI_Error_string");
+
+    /// <summary>Why it cannot be used, in words for the user; null where it can.</summary>
+    public static string? Problem { get; } = FindProblem();
+
+    private static string? FindProblem()
+    {
+        if (Library == 0)
+            return $"libmpi was not found (tried {string.Join(", ", Candidates())}). Install Open MPI 4 or 5: apt-get install openmpi-bin, dnf install openmpi, brew install " +
+                "open-mpi; or name the file in the environment variable TORCHSTAB_MPI.";
+        nint[] needed = [World, ErrorsReturn, Byte, Float, Double, Int32, Int64, Sum, Product, Min, Max, (nint)Initialized, (nint)Finalized, (nint)InitThread, (nint)Finish,
+            (nint)SetErrorHandler, (nint)Rank, (nint)Size, (nint)AllReduce, (nint)Broadcast, (nint)AllGather, (nint)Barrier, (nint)Abort, (nint)ErrorString];
+        return !needed.Contains(0) ? null
+            : "the libmpi that was found is not Open MPI (ompi_mpi_comm_world and its like are missing). Install Open MPI 4 or 5 (apt-get install openmpi-bin), " +
+                "start the program with its mpirun, or name its libmpi in the environment variable TORCHSTAB_MPI.";
+    }
+
+    private static string[] Candidates() => Setting.Read("Mpi") is { Length: > 0 } path ? [path] : Names;
+
+    private static nint Load()
+    {
+        foreach (string name in Candidates())
+            if (NativeLibrary.TryLoad(name, out nint library)) return library;
+        return 0;
+    }
+
+    private static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;
+}

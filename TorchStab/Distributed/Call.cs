@@ -1,0 +1,66 @@
+using System.Text;
+using static TorchSharp.torch;
+
+namespace TorchStab.Distributed;
+
+/// <summary>What a rank is about to do together with the others.</summary>
+internal enum CallKind
+{
+    AllReduce,
+    Broadcast,
+    AllGather,
+    Barrier,
+    Destroy,
+    Model,
+    Forward,
+    Step,
+    Gradients,
+    Culprit,
+    Identity,
+    Statistics,
+    StatisticsGradient,
+}
+
+/// <summary>One such call; all numbers but <see cref="Free"/> must be the same on all ranks.</summary>
+internal readonly record struct Call(CallKind Kind, long A = 0, long B = 0, long C = 0, long Free = 0)
+{
+    /// <summary>How many numbers a call is sent as.</summary>
+    public const int Length = 5;
+
+    public long[] ToNumbers() => [(long)Kind, A, B, C, Free];
+
+    public static Call Of(ReadOnlySpan<long> numbers) => new((CallKind)numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
+
+    public bool Matches(Call other) => this with { Free = 0 } == other with { Free = 0 };
+
+    /// <summary>What stands in an error message.</summary>
+    public override string ToString() => Kind switch
+    {
+        CallKind.AllReduce => $"all_reduce of {A} elements of {(ScalarType)B} by {(ReduceOp)C}",
+        CallKind.Broadcast => $"broadcast of {A} elements of {(ScalarType)B} from rank {C}",
+        CallKind.AllGather => $"all_gather of {A} elements of {(ScalarType)B}",
+        CallKind.Barrier => "barrier",
+        CallKind.Destroy => "destroy_process_group",
+        CallKind.Model => $"the start of DistributedDataParallel with a model of {B} parameters and buffers, {C} elements (names, shapes and dtypes hash to {A:x16})",
+        CallKind.Forward => $"the forward pass before step {A} of DistributedDataParallel",
+        CallKind.Step => $"step {A} of DistributedDataParallel",
+        CallKind.Gradients => $"step {A} of DistributedDataParallel, its gradients",
+        CallKind.Culprit => $"the search for a gradient that is not finite after step {A}",
+        CallKind.Identity => "require_identical of DistributedDataParallel",
+        CallKind.Statistics => $"the forward pass of a SyncBatchNorm of {A} channels",
+        _ => $"the backward pass of a SyncBatchNorm of {A} channels",
+    };
+
+    /// <summary>Why ranks that do different things can't go on.</summary>
+    public static string Difference(IReadOnlyList<Call> calls)
+    {
+        var text = new StringBuilder("The ranks do different things: ");
+        for (int rank = 0; rank < calls.Count; rank++) text.Append($"{(rank > 0 ? ", " : "")}rank {rank} is at {calls[rank]}");
+        return text.Append(Advice(calls)).ToString();
+    }
+
+    private static string Advice(IReadOnlyList<Call> calls) => calls.All(c => c.Kind == CallKind.Model)
+        ? ". Every rank has to build the same model before it is wrapped."
+        : ". Every rank has to make the same calls in the same order: the same number of batches (DistributedSampler.batches gives that, with empty ones where the "
+            + "data run out), forward and backward on each of them, the same layers in training mode.";
+}

@@ -1,0 +1,118 @@
+using TorchSharp.Utils;
+using TorchStab.Distributed;
+using TorchStab.Normalization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// A model that several ranks train together, each on its part of every batch: all start from rank 0's parameters, and every step is taken
+/// with the gradient of the whole batch, so that they stay the same bit for bit. As <c>torch.nn.parallel.DistributedDataParallel</c>.
+/// </summary>
+/// <remarks>
+/// <para>The ranks' batches may have different sizes, and be empty: with nᵣ samples on rank r and N on all, the gradient that goes back into
+/// the model is weighted by nᵣ/N, and the step sums, so that a loss that is a mean over the batch gives exactly the whole batch's gradient. In
+/// between, <c>.grad</c> is this rank's part of it.</para>
+/// <para>The sum is taken when an optimizer of <c>stab.optim</c> (<see cref="ClippedOptimizer"/> too) steps, before it looks at any gradient: clipping and
+/// the check for NaN are about the whole batch's gradient, so every rank decides alike. For another optimizer, and before
+/// <c>stab.nn.utils.clip_grad_norm_</c>, call <see cref="average_gradients"/>.</para>
+/// <para>Every rank calls forward and backward for every step, with an empty batch where it has no data (<see cref="DistributedSampler.batches"/>), and
+/// all use the same graph. In eval mode and under <c>no_grad</c> nothing is exchanged: one rank may evaluate alone.</para>
+/// </remarks>
+public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
+{
+    private const long BytesOfMegabyte = 1 << 20;
+
+    [ComponentName(Name = nameof(module))]
+    private readonly nn.Module _module;
+
+    private readonly GradientSum _sum;
+
+    internal DistributedDataParallel(nn.Module module, double bucket_cap_mb, bool broadcast_buffers) : base(nameof(DistributedDataParallel))
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        if (!(bucket_cap_mb > 0)) throw new ArgumentException($"expected a size above 0, got {Repr.Of(bucket_cap_mb)}", nameof(bucket_cap_mb));
+        var group = ProcessGroups.Required;
+        _module = module;
+        this.broadcast_buffers = broadcast_buffers;
+        register_module(nameof(module), module);
+        StartingPoint.Share(group, module);
+        _sum = new GradientSum(group, module, (long)Math.Min(bucket_cap_mb * BytesOfMegabyte, int.MaxValue));
+    }
+
+    /// <summary>The model that was wrapped: save and load this one.</summary>
+    public nn.Module module => _module;
+
+    /// <summary>Whether rank 0's buffers (running statistics of a plain BatchNorm) become all ranks' before each training forward pass.</summary>
+    public bool broadcast_buffers { get; }
+
+    /// <summary>Steps that gradients were summed for.</summary>
+    public long steps => _sum.Steps;
+
+    /// <summary>Runs the model on this rank's part of the batch.</summary>
+    /// <param name="input">Samples along the first dimension, any number of them.</param>
+    /// <returns>The model's output.</returns>
+    /// <exception cref="InvalidOperationException">
+    /// The model is no <c>Module&lt;Tensor, Tensor&gt;</c> (then call it yourself, through <see cref="weigh"/>); or another rank does something else, which
+    /// the message names.
+    /// </exception>
+    public override Tensor forward(Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        if (_module is not nn.Module<Tensor, Tensor> model)
+            throw new InvalidOperationException($"{_module.GetName()} does not map one tensor to one: call it yourself, and weigh() its output or its loss before backward.");
+        if (!training || !is_grad_enabled()) return model.call(input);
+        double share = Begin(input.size(0));
+        using var output = model.call(input);
+        return _sum.Weigh(output, share);
+    }
+
+    /// <summary>
+    /// For a model that is called directly: this rank's part in the loss. Put a mean loss, or the output it is computed from, through it once in each
+    /// training pass, on all ranks.
+    /// </summary>
+    /// <param name="output">The same values come out; their gradient is multiplied by this rank's share of the samples.</param>
+    /// <param name="samples">What the loss is a mean over on this rank: samples, or tokens; 0 or more.</param>
+    /// <returns>A new tensor.</returns>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="samples"/> is negative.</exception>
+    /// <exception cref="InvalidOperationException">Another rank does something else.</exception>
+    public Tensor weigh(Tensor output, long samples)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        ArgumentOutOfRangeException.ThrowIfNegative(samples);
+        return _sum.Weigh(output, Begin(samples));
+    }
+
+    /// <summary>
+    /// Puts the whole batch's gradient in the place of each rank's part, once for the backward passes since the last time; nothing if there were none, or
+    /// inside <see cref="no_sync"/>. <c>stab.optim</c>'s optimizers do it by themselves.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">A gradient is sparse, or another rank does something else.</exception>
+    public void average_gradients() => _sum.Combine();
+
+    /// <summary>
+    /// Until the returned object is disposed, gradients stay this rank's own: passes accumulate, and the first step after it sums them all at once.
+    /// Only sizes of batches are exchanged. A step inside would let the ranks drift apart.
+    /// </summary>
+    public IDisposable no_sync() => _sum.Pause();
+
+    /// <summary>
+    /// Asserts that all parameters and buffers are the same on all ranks, bit for bit.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">They are not; raised on all ranks. The message names the first that differs and the rank.</exception>
+    public void require_identical() => StartingPoint.RequireIdentical(_sum.Group, _module);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) _sum.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private double Begin(long samples)
+    {
+        double share = _sum.Begin(samples);
+        if (broadcast_buffers) StartingPoint.ShareBuffers(_sum.Group, _module);
+        return share;
+    }
+}

@@ -1,0 +1,92 @@
+using TorchSharp.Modules;
+using TorchStab.Optimization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Distributed;
+
+/// <summary>
+/// The gradients of a wrapped model: how much this rank's part counts, and their sum over all ranks once a step is due.
+/// </summary>
+internal sealed class GradientSum : ISharedGradients, IDisposable
+{
+    private readonly nn.Module _model;
+    private readonly long _bucketBytes;
+    private readonly HashSet<Parameter> _bad = new(ReferenceEqualityComparer.Instance);
+    private List<Parameter> _parameters = [];
+    private GradientPieces? _pieces;
+    private bool _pending;
+    private int _pauses;
+
+    public GradientSum(ProcessGroup group, nn.Module model, long bucketBytes)
+    {
+        (Group, _model, _bucketBytes) = (group, model, bucketBytes);
+        Register();
+    }
+
+    public ProcessGroup Group { get; }
+
+    public long Steps { get; private set; }
+
+    /// <summary>Begins a pass over so many samples; returns this rank's share of all ranks' samples.</summary>
+    public double Begin(long samples)
+    {
+        if (Group.IsAlone) return 1;
+        long[] all = Group.Agree(new(CallKind.Forward, Steps + 1, Free: samples));
+        if (_parameters.Exists(p => p.IsInvalid)) Register();
+        _pending = true;
+        return (double)samples / Math.Max(1, all.Sum());
+    }
+
+    public Tensor Weigh(Tensor output, double share) => Group.IsAlone ? output.alias() : ShareNode.Weigh(output, share);
+
+    public IDisposable Pause()
+    {
+        _pauses++;
+        return new Ending(() => _pauses--);
+    }
+
+    public void Combine()
+    {
+        if (!_pending || _pauses > 0) return;
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        _bad.Clear();
+        _pieces ??= new GradientPieces(_parameters, _bucketBytes);
+        _pieces.Sum(Group, Steps + 1, _bad);
+        Steps++;
+        _pending = false;
+    }
+
+    public int? CulpritOf(Parameter parameter)
+    {
+        if (Group.IsAlone) return null;
+        int rank = Array.IndexOf(Group.Agree(new(CallKind.Culprit, Steps, Free: _bad.Contains(parameter) ? 1 : 0)), 1);
+        return rank < 0 ? null : rank;
+    }
+
+    public void Dispose()
+    {
+        _parameters.ForEach(SharedGradients.Forget);
+        _pieces?.Dispose();
+    }
+
+    // Anew after .to(), which replaces the parameters.
+    private void Register()
+    {
+        Dispose();
+        _pieces = null;
+        _parameters = [.. _model.parameters().Where(p => p.requires_grad)];
+        if (!Group.IsAlone) _parameters.ForEach(p => SharedGradients.Register(p, this));
+    }
+
+    private sealed class Ending(Action end) : IDisposable
+    {
+        private Action? _end = end;
+
+        public void Dispose()
+        {
+            _end?.Invoke();
+            _end = null;
+        }
+    }
+}

@@ -1,0 +1,92 @@
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+
+namespace TorchStab.Distributed;
+
+/// <summary>
+/// Open MPI as the engine. A call that waits longer than the time-out ends the process, and with it the job: mpirun ends the others. So
+/// does an exception that nobody catches, with its text.
+/// </summary>
+internal sealed class MpiCollective : ICollective
+{
+    private const int FailureExitCode = 1;
+    private readonly object _gate = new();
+    private readonly Timer _watchdog;
+    private readonly TimeSpan _timeout;
+    private readonly int? _onlyThread;
+    private volatile string _waitingIn = "";
+
+    public MpiCollective(TimeSpan timeout)
+    {
+        if (MpiLibrary.Problem is { } problem) throw new InvalidOperationException($"MPI cannot be used: {problem}");
+        if (MpiMessages.IsFinished()) throw new InvalidOperationException("MPI runs once in a process: after destroy_process_group() no other group can be made.");
+        _timeout = timeout;
+        _onlyThread = MpiMessages.IsStarted() || MpiMessages.Start() ? null : Environment.CurrentManagedThreadId;
+        (Rank, WorldSize) = MpiMessages.Place();
+        _watchdog = new Timer(_ => End($"waited {_timeout.TotalSeconds:0} s in {_waitingIn} for the other ranks: one of them hangs or is far behind. " +
+            "init_process_group(timeout) sets how long is too long."));
+        AppDomain.CurrentDomain.UnhandledException += AbortOnException;
+    }
+
+    public int Rank { get; }
+
+    public int WorldSize { get; }
+
+    public void AllReduce(Tensor tensor, ReduceOp op) => Call("MPI_Allreduce", () => MpiMessages.AllReduce(OnCpu(tensor), op));
+
+    public void Broadcast(Tensor tensor, int src) => Call("MPI_Bcast", () => MpiMessages.Broadcast(OnCpu(tensor), src));
+
+    public void AllGather(Tensor output, Tensor input) => Call("MPI_Allgather", () => MpiMessages.AllGather(output, OnCpu(input)));
+
+    public void Barrier() => Call("MPI_Barrier", MpiMessages.Barrier);
+
+    public void Abort(string reason)
+    {
+        Tell(reason);
+        MpiMessages.Abort(FailureExitCode);
+    }
+
+    public void Dispose()
+    {
+        AppDomain.CurrentDomain.UnhandledException -= AbortOnException;
+        if (!MpiMessages.IsFinished()) Call("MPI_Finalize", MpiMessages.Finish);
+        _watchdog.Dispose();
+    }
+
+    private static Tensor OnCpu(Tensor tensor) => tensor.device_type == TorchSharp.DeviceType.CPU ? tensor
+        : throw new InvalidOperationException($"MPI moves CPU memory, and the tensor is on {tensor.device}: move it with .cpu(), or give init_process_group an engine for that device");
+
+    private void Call(string name, Action call)
+    {
+        if (_onlyThread is { } only && only != Environment.CurrentManagedThreadId)
+            throw new InvalidOperationException("This MPI may only be called from the thread that called init_process_group (it gave less than MPI_THREAD_SERIALIZED).");
+        lock (_gate)
+        {
+            _waitingIn = name;
+            _watchdog.Change(_timeout, Timeout.InfiniteTimeSpan);
+            try
+            {
+                call();
+            }
+            finally
+            {
+                _watchdog.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            }
+        }
+    }
+
+    private void AbortOnException(object sender, UnhandledExceptionEventArgs e) => Abort($"{e.ExceptionObject}");
+
+    // From another thread than the one that waits inside MPI, which must not be called now: the process goes, and mpirun ends the job.
+    private void End(string reason)
+    {
+        Tell(reason);
+        Environment.Exit(FailureExitCode);
+    }
+
+    private void Tell(string reason)
+    {
+        Console.Error.WriteLine($"TorchStab: rank {Rank} of {WorldSize}: {reason}");
+        Console.Error.Flush();
+    }
+}

@@ -1,0 +1,38 @@
+using TorchStab.Distributed;
+using TorchStab.Normalization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// Batch normalization whose statistics are those of all ranks' batches together, forward and backward: equal to <see cref="BatchNorm"/>
+/// in one process with the whole batch, however it is split. As <c>torch.nn.SyncBatchNorm</c>. The state dict is BatchNorm's.
+/// </summary>
+/// <remarks>
+/// In training every rank takes part in every forward pass, with an empty batch where it has no data, and in every backward pass: a rank
+/// whose loss does not depend on the output (an empty batch that was left out of the loss, say) is an error on all ranks. In eval mode, in a
+/// world of one and before <c>init_process_group</c> it is BatchNorm, and nothing is exchanged. Differentiable once:
+/// <c>backward(create_graph: true)</c> raises, and TorchSharp's <c>autograd.grad</c>, which cannot, ends the process.
+/// </remarks>
+public sealed class SyncBatchNorm : BatchNorm
+{
+    internal SyncBatchNorm(long num_features, double eps, double? momentum, bool affine, bool track_running_stats, ICollective? process_group,
+        Device? device, ScalarType? dtype)
+        : base(nameof(SyncBatchNorm), num_features, eps, momentum, affine, track_running_stats, device, dtype) =>
+        this.process_group = process_group;
+
+    /// <summary>The ranks that share statistics; null: those of <c>init_process_group</c>.</summary>
+    public ICollective? process_group { get; }
+
+    private protected override void CheckRank(Tensor input)
+    {
+        if (input.dim() < 2) throw new ArgumentException($"expected at least 2D input (got {input.dim()}D input)", nameof(input));
+        if (input.size(1) == 0) throw new ArgumentException("SyncBatchNorm number of input channels should be non-zero", nameof(input));
+    }
+
+    private protected override Tensor Run(BatchNormCall call, bool training, double momentum)
+    {
+        var group = process_group is null ? ProcessGroups.Current : ProcessGroups.Of(process_group);
+        return this.training && group is { IsAlone: false } ? SyncBatchNormCall.Run(call, group, momentum) : base.Run(call, training, momentum);
+    }
+}

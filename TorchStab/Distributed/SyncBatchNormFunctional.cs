@@ -1,0 +1,49 @@
+using TorchStab.Normalization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Distributed;
+
+/// <summary>
+/// Batch normalization over the batches of all ranks. With nᵣ, μᵣ and σᵣ² (biased) of each rank's values and N = Σnᵣ:
+/// μ = Σ nᵣμᵣ/N and σ² = Σ nᵣ(σᵣ² + (μᵣ − μ)²)/N, which loses no digits to a large mean as E[x²] − E[x]² does.
+/// </summary>
+internal static class SyncBatchNormFunctional
+{
+    /// <summary>Mean and biased variance of each channel over all ranks, in float64 on the CPU, and N; the same bits on every rank.</summary>
+    public static (Tensor Mean, Tensor Variance, long Count) Statistics(ProcessGroup group, Tensor input)
+    {
+        long channels = input.size(1);
+        long[] counts = group.Agree(new(CallKind.Statistics, channels, Free: BatchNormCheck.ValuesPerChannel(input)));
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var all = group.Gather(Local(input, channels));
+        double total = Math.Max(1, counts.Sum());
+        var share = tensor(Array.ConvertAll(counts, n => n / total)).unsqueeze(1);
+        var (means, variances) = (all.select(1, 0), all.select(1, 1));
+        // Around the first estimate of the mean: its rounding is as large as a small variance beside a large mean.
+        var shift = (means * share).sum(dim: 0);
+        var mean = shift + ((means - shift) * share).sum(dim: 0);
+        var variance = ((variances + (means - mean).square()) * share).sum(dim: 0);
+        return (mean.MoveToOuterDisposeScope(), variance.MoveToOuterDisposeScope(), counts.Sum());
+    }
+
+    /// <summary>y = (x − μ)/√(σ² + eps)·weight + bias, recorded with the gradient through μ and σ² of all ranks.</summary>
+    public static Tensor Normalize(ProcessGroup group, Tensor input, Tensor mean, Tensor variance, long count, Tensor? weight, Tensor? bias, double eps)
+    {
+        using var scope = NewDisposeScope();
+        Tensor output;
+        using (no_grad())
+            output = input.numel() == 0 ? empty_like(input) : BatchNormFunctional.Evaluate(input, mean.to(input.device), variance.to(input.device), weight, bias, eps);
+        double[] kept = [.. mean.data<double>(), .. (variance + eps).rsqrt().data<double>(), count];
+        return group.Normalization.Record(output, input, weight, bias, kept).MoveToOuterDisposeScope();
+    }
+
+    // (2, C): means and biased variances; zeros, of weight zero, where there are no values.
+    private static Tensor Local(Tensor input, long channels)
+    {
+        if (input.numel() == 0) return zeros(2, channels, ScalarType.Float64);
+        // In double: a mean rounded to float32 may be as far off as a small deviation.
+        var (mean, variance) = BatchNormFunctional.Statistics(input.detach().to(ScalarType.Float64), null);
+        return stack([mean, variance]).to(CPU);
+    }
+}

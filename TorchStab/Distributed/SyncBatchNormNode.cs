@@ -1,0 +1,61 @@
+using TorchStab.Dispatch;
+using TorchStab.Normalization;
+using static TorchSharp.torch;
+
+namespace TorchStab.Distributed;
+
+/// <summary>
+/// The backward pass of SyncBatchNorm. With x̂ = (x − μ)/√(σ² + eps) and the sums of dy and dy·(x − μ) over all ranks' values:
+/// dx = (dy − Σdy/N − (x − μ)/(σ² + eps)·Σdy(x − μ)/N)·weight/√(σ² + eps); dweight and dbias are this rank's own sums.
+/// </summary>
+internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
+{
+    /// <inheritdoc/>
+    public override long[] AffineShape(NodeState state) => [(state.Kept.Length - 1) / 2];
+
+    /// <inheritdoc/>
+    protected override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight)
+    {
+        var dtype = Moments.Accumulator(input);
+        int channels = (state.Kept.Length - 1) / 2;
+        double count = Math.Max(1, state.Kept[^1]);
+        var (mean, inverse) = (tensor(state.Kept[..channels].ToArray()), tensor(state.Kept[channels..^1].ToArray()));
+        var dy = outputGradient.to(dtype);
+        var centred = Centred(input.to(dtype), mean);
+        var sums = stack([Sum(dy), Sum(dy * centred)]).to(ScalarType.Float64, CPU);
+        var dweight = state.WeightWanted ? (sums[1] * inverse).to(weight!.dtype, weight.device) : null;
+        var dbias = state.BiasWanted ? sums[0].to(weight?.dtype ?? input.dtype, input.device, copy: true) : null; // this rank's: the exchange overwrites sums
+        if (!state.InputWanted) return (null, dweight, dbias);
+        Exchange(sums, channels);
+        var scale = Channels(weight is null ? inverse : inverse * weight.to(ScalarType.Float64, CPU), dy);
+        var dx = (dy - Channels(sums[0] / count, dy) - centred * Channels(sums[1] / count * inverse.square(), dy)) * scale;
+        return (dx.to(input.dtype), dweight, dbias);
+    }
+
+    private void Exchange(Tensor sums, int channels)
+    {
+        try
+        {
+            group.Agree(new(CallKind.StatisticsGradient, channels));
+            group.Sum(sums);
+        }
+        catch (InvalidOperationException e)
+        {
+            // Native frames are above: no exception reaches the caller of backward() with its text.
+            group.Engine.Abort(e.Message);
+            throw;
+        }
+    }
+
+    // In two steps: a mean rounded to x's dtype may be as far off as a small deviation.
+    private static Tensor Centred(Tensor x, Tensor mean)
+    {
+        var rounded = mean.to(x.dtype);
+        return x - Channels(rounded, x) - Channels(mean - rounded, x);
+    }
+
+    private static Tensor Sum(Tensor x) => x.sum([.. Enumerable.Range(0, (int)x.dim()).Where(d => d != 1).Select(d => (long)d)]);
+
+    private static Tensor Channels(Tensor perChannel, Tensor x) =>
+        perChannel.to(x.dtype, x.device).reshape([1, -1, .. Enumerable.Repeat(1L, (int)x.dim() - 2)]);
+}

@@ -1,0 +1,39 @@
+using TorchStab.Modules;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace TorchStab;
+
+public static partial class stab
+{
+    public static partial class nn
+    {
+        /// <summary>Batch normalization of (N, C, …) over the batches of all ranks. <inheritdoc cref="SyncBatchNorm" path="/summary/node()"/></summary>
+        /// <param name="num_features">C.</param>
+        /// <param name="eps">Added to the variance.</param>
+        /// <param name="momentum">The share of a new batch in the running statistics; null gives each batch the same share.</param>
+        /// <param name="affine">Whether there are weight (ones) and bias (zeros).</param>
+        /// <param name="track_running_stats">Whether there are running statistics; without, every mode uses the batch's.</param>
+        /// <param name="process_group">The ranks that share statistics; null: all ranks of <c>init_process_group</c>.</param>
+        /// <param name="device">Where parameters and buffers are made.</param>
+        /// <param name="dtype">Their dtype; null is the default dtype.</param>
+        /// <returns>The module, in training mode.</returns>
+        /// <exception cref="ArgumentException">num_features is negative, or dtype no floating-point one.</exception>
+        public static SyncBatchNorm SyncBatchNorm(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true,
+            ICollective? process_group = null, Device? device = null, ScalarType? dtype = null) =>
+            new(num_features, eps, momentum, affine, track_running_stats, process_group, device, dtype);
+
+        /// <summary>A model that several ranks train together. <inheritdoc cref="Modules.DistributedDataParallel" path="/summary/node()"/></summary>
+        /// <param name="module">The model, the same on all ranks; belongs to the new module, as "module".</param>
+        /// <param name="bucket_cap_mb">
+        /// MiB of a message of gradients; default 1, where a piece stays in the cache between being looked at and being sent (PyTorch's 25 hides the exchange
+        /// behind the backward pass, which needs hooks that TorchSharp has not).
+        /// </param>
+        /// <param name="broadcast_buffers">Whether rank 0's buffers become all ranks' before each training forward pass; default true.</param>
+        /// <returns>The module around the model; call it in the model's place.</returns>
+        /// <exception cref="ArgumentException"><paramref name="bucket_cap_mb"/> is not above 0.</exception>
+        /// <exception cref="InvalidOperationException">No process group, or another rank has another model: raised on all ranks.</exception>
+        public static DistributedDataParallel DistributedDataParallel(Module module, double bucket_cap_mb = 1, bool broadcast_buffers = true) =>
+            new(module, bucket_cap_mb, broadcast_buffers);
+    }
+}

@@ -1,0 +1,80 @@
+using System.Diagnostics;
+using System.Globalization;
+using Spectre.Console;
+using TorchStab.Benchmarks.Comparisons;
+using TorchStab.Modules;
+using TorchStab.Samples;
+using static TorchSharp.torch;
+
+namespace TorchStab.Benchmarks;
+
+/// <summary>
+/// What DistributedDataParallel's sum of the gradients costs against one raw MPI_Allreduce of as many bytes, which both sides of every rank do in
+/// turn: mpirun -n 2 dotnet run -c Release --no-build --project samples/Benchmarks -- averaging.
+/// </summary>
+internal static class AveragingCommand
+{
+    private const double AtMost = 1.3;
+
+    public static void Run(bool quick)
+    {
+        if (!stab.distributed.is_available()) throw new SampleException("Open MPI is not installed: apt-get install openmpi-bin");
+        stab.distributed.init_process_group();
+        if (stab.distributed.get_world_size() == 1) throw new SampleException("averaging needs several ranks: mpirun -n 2 dotnet run --project samples/Benchmarks -- averaging");
+        var table = new Table().Border(TableBorder.Markdown);
+        foreach (string column in new[] { "gradients", "MiB", "MPI_Allreduce", "averaging", "ratio", "target" }) table.AddColumn(new TableColumn(column).NoWrap());
+        table.AddRow(Row("1 M elements in one", [[1 << 20]], quick));
+        table.AddRow(Row("200 × 64×64", ParameterLists.Same(200, 64, 64), quick));
+        if (!quick) table.AddRow(Row("ResNet-18", ParameterLists.ResNet18(), quick));
+        if (!quick) table.AddRow(Row("small GPT", ParameterLists.Gpt(), quick));
+        if (stab.distributed.get_rank() == 0) AnsiConsole.Write(table);
+        stab.distributed.destroy_process_group();
+    }
+
+    private static string[] Row(string name, List<long[]> shapes, bool quick)
+    {
+        var parameters = ParameterLists.WithGradients(shapes, 1);
+        using var model = new Holder(parameters);
+        using var ddp = stab.nn.DistributedDataParallel(model);
+        using var raw = randn(ParameterLists.Elements(parameters));
+        var (raws, averagings) = (new List<double>(), new List<double>());
+        for (int i = 0; i < (quick ? 5 : 60); i++)
+        {
+            raws.Add(Milliseconds(() => TorchStab.Distributed.ProcessGroups.Required.Sum(raw)));
+            Begin(ddp);
+            averagings.Add(Milliseconds(ddp.average_gradients));
+            raw.fill_(1);
+            foreach (var p in parameters) using (var grad = p.grad) grad!.fill_(1); // sums of sums grow without end
+        }
+        double a = Median(raws), b = Median(averagings);
+        return [name, Text($"{raw.numel() * sizeof(float) / 1048576.0:0.0}"), Text($"{a:0.000} ms"), Text($"{b:0.000} ms"), Text($"{b / a:0.00}"), Text($"≤ {AtMost}")];
+    }
+
+    // A pass whose forward and backward cost nothing.
+    private static void Begin(DistributedDataParallel ddp)
+    {
+        using var one = ones(1);
+        ddp.weigh(one, 1).Dispose();
+    }
+
+    private static double Milliseconds(Action call)
+    {
+        stab.distributed.barrier();
+        long start = Stopwatch.GetTimestamp();
+        call();
+        return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+    }
+
+    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>A model that is nothing but parameters.</summary>
+    private sealed class Holder : nn.Module
+    {
+        public Holder(List<TorchSharp.Modules.Parameter> parameters) : base(nameof(Holder))
+        {
+            for (int i = 0; i < parameters.Count; i++) register_parameter($"p{i}", parameters[i]);
+        }
+    }
+}
