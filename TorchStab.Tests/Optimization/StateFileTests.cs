@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Optimization;
 
-/// <summary>Files that are cut short are refused and change nothing; a file on disk is replaced as a whole.</summary>
+/// <summary>Files that are cut short or corrupted are refused and change nothing; a file on disk is replaced as a whole.</summary>
 public sealed class StateFileTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("torchstab").FullName;
@@ -29,6 +29,35 @@ public sealed class StateFileTests : IDisposable
         }
         Load(optimizer, whole);
         Assert.Equal(whole, Save(optimizer));
+    }
+
+    [Theory]
+    [InlineData("Adam")]
+    [InlineData("SGD")]
+    [InlineData("RMSprop")]
+    [InlineData("ClippedOptimizer of TorchStab's")]
+    public void A_flipped_byte_is_refused_without_a_change_or_is_a_value(string kind)
+    {
+        using var scope = NewDisposeScope();
+        byte[] whole = Save(Trained(kind, seed: 1, steps: 5));
+        var optimizer = Trained(kind, seed: 2, steps: 3);
+        int refused = 0;
+        for (int i = 0; i < whole.Length; i++)
+        {
+            byte[] before = Save(optimizer), corrupted = [.. whole];
+            corrupted[i] ^= 0xFF;
+            try
+            {
+                Load(optimizer, corrupted);
+                Load(optimizer, before);
+            }
+            catch (Exception)
+            {
+                refused++;
+                Assert.True(before.AsSpan().SequenceEqual(Save(optimizer)), $"{kind}: byte {i} changed the state");
+            }
+        }
+        Assert.True(refused > 10, $"only {refused} of {whole.Length} bytes matter");
     }
 
     [Fact]

@@ -45,8 +45,8 @@ public abstract class AdamState : MomentState
     public override void LoadStateDict(BinaryReader reader)
     {
         step = reader.ReadInt64();
-        TensorExtensionMethods.Load(exp_avg, reader);
-        TensorExtensionMethods.Load(exp_avg_sq, reader);
+        Load(reader, exp_avg);
+        Load(reader, exp_avg_sq);
         Load(reader, ref max_exp_avg_sq);
     }
 

@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
@@ -73,8 +74,34 @@ public abstract class MomentState : OptimizerState, IDisposable
     /// <summary>Reads a tensor that may be missing, to this parameter's device, outside every DisposeScope.</summary>
     private protected void Load(BinaryReader reader, ref Tensor? tensor)
     {
+        RequireHeader(reader, optional: true);
         LoadConditionalStateTensor(reader, ref tensor, Owner.device);
         tensor?.DetachFromDisposeScope();
+    }
+
+    /// <summary>Reads a tensor into one that there is.</summary>
+    private protected void Load(BinaryReader reader, Tensor tensor)
+    {
+        RequireHeader(reader, optional: false);
+        TensorExtensionMethods.Load(tensor, reader);
+    }
+
+    // TorchSharp allocates whatever rank, sizes and dtype a file claims; where the stream can go back, a corrupted one is refused before.
+    private void RequireHeader(BinaryReader reader, bool optional)
+    {
+        var stream = reader.BaseStream;
+        if (!stream.CanSeek) return;
+        long start = stream.Position;
+        if (!optional || reader.ReadBoolean())
+        {
+            var dtype = (ScalarType)reader.Read7BitEncodedInt64();
+            bool fits = dtype is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64 && reader.Read7BitEncodedInt64() == Owner.dim();
+            for (int i = 0; fits && i < Owner.dim(); i++) fits = reader.Read7BitEncodedInt64() == Owner.shape[i];
+            if (!fits)
+                throw new ArgumentException($"Mismatched tensor shape or data type while loading: expected the state of a parameter of shape [{string.Join(", ", Owner.shape)}]; "
+                    + "the file is of another model, or corrupted", nameof(reader));
+        }
+        stream.Position = start;
     }
 
     /// <summary>Refuses tensors that are not shaped as the parameter, before anything is replaced.</summary>

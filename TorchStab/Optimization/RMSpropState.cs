@@ -48,7 +48,7 @@ public sealed partial class RMSprop
         public override void LoadStateDict(BinaryReader reader)
         {
             step = reader.ReadInt64();
-            TensorExtensionMethods.Load(square_avg, reader);
+            Load(reader, square_avg);
             Load(reader, ref momentum_buffer);
             Load(reader, ref grad_avg);
         }
