@@ -28,7 +28,7 @@ public sealed unsafe class StepPassTests : IDisposable
         for (int i = 0; i < p.Length; i++)
         {
             var arguments = new SGDArguments { Gradient = new() { Scale = 1, Bound = double.PositiveInfinity }, LearningRate = 0.5 };
-            Assert.True(pass.TryAdd(arguments, new(p[i], g[i])));
+            Assert.True(pass.TryAdd(arguments, new(TensorView.Of(p[i]), TensorView.Of(g[i]))));
         }
         pass.Run();
         for (int i = 0; i < p.Length; i++) Compare.Close(expected[i], p[i], $"parameter {i}");

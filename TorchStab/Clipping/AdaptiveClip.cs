@@ -19,13 +19,14 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         var smallest = new List<Tensor>();
         for (int i = 0; i < coefficients.Length; i++)
         {
-            var p = gradients.Parameters[i];
-            if (p.numel() == 0 || exclude?.Invoke(gradients.Names?[i], p) == true) continue;
-            var scale = UnitScale(p, gradients.Gradients[i], gradients.Average);
+            var p = gradients.Parameter(i);
+            if (p.numel() == 0 || exclude?.Invoke(gradients.Name(i), p) == true) continue;
+            var scale = UnitScale(p, gradients.Gradient(i), gradients.Average);
             coefficients[i] = new(1, UnitScale: scale);
             smallest.Add(scale.min());
         }
-        return new(gradients.TotalNorm(2), GradientNorms.ReadBack(smallest).Aggregate(1.0, Math.Min), coefficients);
+        if (exclude is not null) gradients.Reread();
+        return new(gradients.TotalNorm(2), GradientNorms.ReadBack(smallest).Aggregate(1.0, Math.Min), GradientCoefficient.Identity, coefficients);
     }
 
     private Tensor UnitScale(Tensor parameter, Tensor gradient, double average)

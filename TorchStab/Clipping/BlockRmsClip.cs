@@ -9,7 +9,7 @@ internal sealed class BlockRmsClip(double c) : GradientClip
         double[] scales = new double[norms.Length];
         for (int i = 0; i < scales.Length; i++)
         {
-            double rms = norms[i] / Math.Sqrt(Math.Max(1, gradients.Gradients[i].numel()));
+            double rms = norms[i] / Math.Sqrt(Math.Max(1, gradients.Parameter(i).numel()));
             scales[i] = rms <= c ? 1 : c / rms;
         }
         return ClipDecision.PerGradient(gradients.TotalNorm(2), scales);

@@ -11,7 +11,7 @@ internal sealed class GlobalNormClip(double c, double order, double eps) : Gradi
     internal override ClipDecision Decide(GradientSet gradients)
     {
         double norm = gradients.TotalNorm(order);
-        return ClipDecision.Uniform(norm, Scale(norm, c, eps), gradients.Count);
+        return ClipDecision.Uniform(norm, Scale(norm, c, eps));
     }
 
     public static double Scale(double norm, double c, double eps)

@@ -112,9 +112,10 @@ public abstract class GradientClip
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var gradients = GradientSet.Of(parameters);
+        using var gradients = GradientSet.Of(parameters);
         var decision = Decide(gradients);
-        for (int i = 0; i < gradients.Count; i++) decision.Coefficients[i].ApplyInPlace(gradients.Gradients[i]);
+        for (int i = 0; i < gradients.Count; i++)
+            if (!decision[i].IsIdentity) decision[i].ApplyInPlace(gradients.Gradient(i));
         return new StepReport { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped };
     }
 }

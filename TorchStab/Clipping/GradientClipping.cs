@@ -12,7 +12,7 @@ internal static class GradientClipping
         Numbers.Order(normType, "norm_type");
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var gradients = GradientSet.Of(parameters);
+        using var gradients = GradientSet.Of(parameters);
         double total = gradients.TotalNorm(normType);
         Check(total, normType, errorIfNonfinite, "parameters");
         Scale(gradients, maxNorm, total);
@@ -37,7 +37,8 @@ internal static class GradientClipping
         Numbers.Threshold(maxNorm, "max_norm");
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        Scale(GradientSet.Of(parameters), maxNorm, totalNorm);
+        using var gradients = GradientSet.Of(parameters);
+        Scale(gradients, maxNorm, totalNorm);
     }
 
     public static void ClipValue(IEnumerable<Parameter> parameters, double clipValue)
@@ -45,14 +46,15 @@ internal static class GradientClipping
         Numbers.Threshold(clipValue, "clip_value");
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        foreach (var g in GradientSet.Of(parameters).Gradients) g.clamp_(-clipValue, clipValue);
+        using var gradients = GradientSet.Of(parameters);
+        for (int i = 0; i < gradients.Count; i++) gradients.Gradient(i).clamp_(-clipValue, clipValue);
     }
 
     private static void Scale(GradientSet gradients, double maxNorm, double totalNorm)
     {
         double scale = GlobalNormClip.Scale(totalNorm, maxNorm, 1e-6);
         if (scale == 1) return;
-        foreach (var g in gradients.Gradients) g.mul_(scale);
+        for (int i = 0; i < gradients.Count; i++) gradients.Gradient(i).mul_(scale);
     }
 
     private static void Check(double total, double normType, bool errorIfNonfinite, string source)

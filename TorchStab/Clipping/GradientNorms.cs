@@ -11,13 +11,19 @@ internal static class GradientNorms
     /// <summary>‖t‖ₚ of each tensor: p = ∞ is max |t|, −∞ min |t|, 0 the count of elements that are not zero.</summary>
     public static double[] Of(IReadOnlyList<Tensor> tensors, double order)
     {
-        if (tensors.Count == 0) return [];
         double[] norms = new double[tensors.Count];
-        var rest = GlobalNormDispatch.Norms(tensors, order, norms);
-        if (rest.Count > 0) TensorForm(tensors, rest, order, norms);
-        for (int i = 0; i < norms.Length; i++)
-            if (double.IsPositiveInfinity(norms[i])) norms[i] = WithoutOverflow(tensors[i], order);
+        Measure([.. tensors.Select(TensorView.Of)], i => tensors[i], order, norms);
+        GC.KeepAlive(tensors);
         return norms;
+    }
+
+    /// <summary>The same into <paramref name="norms"/>; <paramref name="tensor"/> gives the tensors that no kernel can measure.</summary>
+    public static void Measure(ReadOnlySpan<TensorView> views, Func<int, Tensor> tensor, double order, Span<double> norms)
+    {
+        if (views.Length == 0) return;
+        if (GlobalNormDispatch.Norms(views, order, norms) is { } rest) TensorForm(tensor, rest, order, norms);
+        for (int i = 0; i < norms.Length; i++)
+            if (double.IsPositiveInfinity(norms[i])) norms[i] = WithoutOverflow(tensor(i), order);
     }
 
     /// <summary>(Σ nᵢᵖ)^(1/p), the norm of the norms: that of all elements together. 0 for no tensor at all.</summary>
@@ -45,10 +51,11 @@ internal static class GradientNorms
         return largest * Math.Pow(sum, 1 / order);
     }
 
-    private static void TensorForm(IReadOnlyList<Tensor> tensors, List<int> which, double order, double[] norms)
+    private static void TensorForm(Func<int, Tensor> tensor, List<int> which, double order, Span<double> norms)
     {
+        var tensors = which.ConvertAll(i => tensor(i)); // they outlive what is made of them here
         using var scope = NewDisposeScope();
-        double[] values = ReadBack([.. which.Select(i => Norm(tensors[i], order))]);
+        double[] values = ReadBack(tensors.ConvertAll(t => Norm(t, order)));
         for (int k = 0; k < values.Length; k++) norms[which[k]] = values[k];
     }
 

@@ -1,73 +1,127 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
 
-/// <summary>The gradients that one decision is about, with the parameters they belong to; norms are taken once and kept.</summary>
-internal sealed class GradientSet
+/// <summary>
+/// The gradients that one decision is about, with the parameters they belong to; norms are taken once and kept. Read for a step, released
+/// after it, and reused: a step allocates nothing for a parameter that the kernels take.
+/// </summary>
+internal sealed class GradientSet : IDisposable
 {
+    private readonly IReadOnlyList<Parameter> _parameters;
+    private readonly Func<int, string>? _names;
+    private readonly GradientHandles _handles = new();
+    private readonly List<Tensor?> _tensors = [];
+    private readonly Func<int, Tensor> _tensor;
     private readonly Dictionary<double, double[]> _norms = [];
+    private readonly List<double> _measured = [];
 
-    public GradientSet(IReadOnlyList<Parameter> parameters, IReadOnlyList<Tensor> gradients, IReadOnlyList<string>? names = null, double average = 1)
+    /// <param name="parameters">Those that may have a gradient; the list may change between two readings.</param>
+    /// <param name="names">Names of the parameters, by place.</param>
+    public GradientSet(IReadOnlyList<Parameter> parameters, Func<int, string>? names = null)
     {
-        Parameters = parameters;
-        Gradients = gradients;
-        Names = names;
-        Average = average;
+        _parameters = parameters;
+        _names = names;
+        _tensor = Gradient;
     }
 
-    public IReadOnlyList<Parameter> Parameters { get; }
-
-    public IReadOnlyList<Tensor> Gradients { get; }
-
-    public IReadOnlyList<string>? Names { get; }
+    /// <summary>How many of the parameters have a gradient.</summary>
+    public int Count => _handles.Count;
 
     /// <summary>1/k where the gradients are sums of k backward passes; every norm is that of the average.</summary>
-    public double Average { get; }
+    public double Average { get; private set; } = 1;
 
-    public int Count => Gradients.Count;
-
-    /// <summary>Those parameters that have a gradient; the caller's DisposeScope owns the handles.</summary>
+    /// <summary>Those parameters that have a gradient now; the caller's DisposeScope owns what is made of them.</summary>
     public static GradientSet Of(IEnumerable<Parameter> parameters)
     {
         ArgumentNullException.ThrowIfNull(parameters);
-        var having = new List<Parameter>();
-        var gradients = new List<Tensor>();
-        foreach (var p in parameters)
-        {
-            if (p is null) throw new ArgumentException("expected parameters, got null among them; leave out what is not registered", nameof(parameters));
-            if (p.grad is not { } g) continue;
-            having.Add(p);
-            gradients.Add(g.is_sparse ? throw Sparse($"parameter {having.Count - 1} with a gradient, shape [{string.Join(", ", p.shape)}]") : g);
-        }
-        return new(having, gradients);
+        var list = parameters.ToList();
+        if (list.Contains(null!)) throw new ArgumentException("expected parameters, got null among them; leave out what is not registered", nameof(parameters));
+        return new GradientSet(list).Read();
     }
+
+    /// <summary>Looks which parameters have a gradient, and where it lies; <see cref="Release"/> follows, within the same DisposeScope.</summary>
+    /// <param name="average">1/k where the gradients are sums of k backward passes.</param>
+    /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+    public GradientSet Read(double average = 1)
+    {
+        Average = average;
+        _handles.Read(_parameters);
+        for (int i = 0; i < Count; i++) _tensors.Add(null);
+        if (_handles.FirstSparse() is var sparse and >= 0) throw Refuse(sparse);
+        return this;
+    }
+
+    /// <summary>Looks again where everything lies, after code of the user's that may have moved it.</summary>
+    public void Reread()
+    {
+        for (int i = 0; i < Count; i++) _handles.Reread(i, Parameter(i).Handle);
+    }
+
+    /// <summary>Lets the gradients go.</summary>
+    public void Release()
+    {
+        _handles.Release();
+        _tensors.Clear();
+        _measured.Clear();
+    }
+
+    void IDisposable.Dispose() => Release();
 
     /// <summary>Refuses sparse gradients, which have no place in an elementwise update of every row.</summary>
     public static Tensor Dense(Tensor gradient, string name) => !gradient.is_sparse ? gradient : throw Sparse(name);
 
-    private static InvalidOperationException Sparse(string name) => new($"The gradient of {name} is sparse; TorchStab clips and steps dense gradients only. " +
-        "Build the embedding with sparse: false, or clip and step it with an optimizer of its own.");
+    /// <summary>The place of gradient i among all parameters.</summary>
+    public int Place(int i) => _handles.Places[i];
+
+    public Parameter Parameter(int i) => _parameters[Place(i)];
+
+    public string? Name(int i) => _names?.Invoke(Place(i));
+
+    /// <summary>The gradient as a tensor, for those that tensor operations work on; the DisposeScope of the step owns it.</summary>
+    public Tensor Gradient(int i) => _tensors[i] ??= _handles.Tensor(i, Parameter(i));
+
+    /// <summary>Where the parameter lies, and its gradient, for kernels.</summary>
+    public StepMemory Memory(int i, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default) =>
+        new(_handles.Parameters[i], _handles.Gradients[i], state0, state1, state2);
 
     public double[] Norms(double order)
     {
-        if (_norms.TryGetValue(order, out double[]? norms)) return norms;
-        norms = GradientNorms.Of(Gradients, order);
+        if (!_norms.TryGetValue(order, out double[]? norms) || norms.Length != Count) _norms[order] = norms = new double[Count];
+        else if (_measured.Contains(order)) return norms;
+        GradientNorms.Measure(_handles.Gradients, _tensor, order, norms);
         if (Average != 1 && order != 0)
             for (int i = 0; i < norms.Length; i++) norms[i] *= Average;
-        return _norms[order] = norms;
+        _measured.Add(order);
+        return norms;
     }
 
     public double TotalNorm(double order) => GradientNorms.Total(Norms(order), order);
 
     /// <summary>The first gradient that holds NaN or an infinity, or −1. Norms of a positive order tell; the others hide NaN.</summary>
-    public int FirstNonFinite(double order) => Array.FindIndex(Norms(order > 0 ? order : 2), n => !double.IsFinite(n));
+    public int FirstNonFinite(double order) => Array.FindIndex(Norms(order > 0 ? order : 2), static n => !double.IsFinite(n));
 
-    public GradientSet Subset(IReadOnlyList<int> indices)
+    /// <summary>Some of them, with the norms that are known already; to be disposed.</summary>
+    public GradientSet Subset(int[] indices)
     {
-        var subset = new GradientSet([.. indices.Select(i => Parameters[i])], [.. indices.Select(i => Gradients[i])],
-            Names is null ? null : [.. indices.Select(i => Names[i])], Average);
-        foreach (var (order, norms) in _norms) subset._norms[order] = [.. indices.Select(i => norms[i])];
+        var subset = new GradientSet([.. indices.Select(Parameter)], _names is null ? null : place => Name(indices[place])!).Read(Average);
+        foreach (double order in _measured)
+        {
+            subset._norms[order] = [.. indices.Select(i => _norms[order][i])];
+            subset._measured.Add(order);
+        }
         return subset;
     }
+
+    private InvalidOperationException Refuse(int i)
+    {
+        var error = Sparse(Name(i) ?? $"parameter {i} with a gradient, shape [{string.Join(", ", Parameter(i).shape)}]");
+        Release();
+        return error;
+    }
+
+    private static InvalidOperationException Sparse(string name) => new($"The gradient of {name} is sparse; TorchStab clips and steps dense gradients only. " +
+        "Build the embedding with sparse: false, or clip and step it with an optimizer of its own.");
 }

@@ -11,11 +11,11 @@ internal sealed class PercentileClip(double percentile, int window) : GradientCl
     internal override ClipDecision Decide(GradientSet gradients)
     {
         double norm = gradients.TotalNorm(2);
-        if (!double.IsFinite(norm)) return ClipDecision.Uniform(norm, 1, gradients.Count);
+        if (!double.IsFinite(norm)) return ClipDecision.Uniform(norm, 1);
         if (_seen.Count < window) _seen.Add(norm);
         else _seen[_next] = norm;
         _next = (_next + 1) % window;
-        return ClipDecision.Uniform(norm, GlobalNormClip.Scale(norm, Quantile(), 1e-6), gradients.Count);
+        return ClipDecision.Uniform(norm, GlobalNormClip.Scale(norm, Quantile(), 1e-6));
     }
 
     internal override void SaveMemory(BinaryWriter writer)

@@ -7,9 +7,7 @@ internal sealed class ValueClip(double c) : GradientClip
     internal override ClipDecision Decide(GradientSet gradients)
     {
         double largest = Largest(gradients);
-        var coefficients = new GradientCoefficient[gradients.Count];
-        Array.Fill(coefficients, largest <= c ? GradientCoefficient.Identity : new(1, c));
-        return new(gradients.TotalNorm(2), largest <= c ? 1 : c / largest, coefficients);
+        return new(gradients.TotalNorm(2), largest <= c ? 1 : c / largest, largest <= c ? GradientCoefficient.Identity : new(1, c));
     }
 
     // max |g| ≤ ‖g‖₂: only gradients whose norm is beyond the bound need a second look.
@@ -18,7 +16,7 @@ internal sealed class ValueClip(double c) : GradientClip
         double[] norms = gradients.Norms(2);
         var beyond = Enumerable.Range(0, norms.Length).Where(i => !(norms[i] <= c)).ToList();
         if (beyond.Count == 0) return 0;
-        double[] largest = GradientNorms.Of([.. beyond.Select(i => gradients.Gradients[i])], double.PositiveInfinity);
+        double[] largest = GradientNorms.Of([.. beyond.Select(i => gradients.Gradient(i))], double.PositiveInfinity);
         return largest.Aggregate(0.0, Math.Max) * gradients.Average;
     }
 }

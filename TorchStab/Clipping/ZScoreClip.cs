@@ -17,11 +17,11 @@ internal sealed class ZScoreClip(double alpha, double zThreshold, int warmup, do
     internal override ClipDecision Decide(GradientSet gradients)
     {
         double norm = gradients.TotalNorm(2);
-        if (!double.IsFinite(norm)) return ClipDecision.Uniform(norm, 1, gradients.Count);
+        if (!double.IsFinite(norm)) return ClipDecision.Uniform(norm, 1);
         double? threshold = _warm ? Threshold(norm) : null;
         Remember(threshold ?? norm);
         double bound = Math.Min(threshold ?? norm, maxNorm ?? double.PositiveInfinity);
-        return ClipDecision.Uniform(norm, norm > bound ? bound / (norm + NormEps) : 1, gradients.Count);
+        return ClipDecision.Uniform(norm, norm > bound ? bound / (norm + NormEps) : 1);
     }
 
     internal override void SaveMemory(BinaryWriter writer)

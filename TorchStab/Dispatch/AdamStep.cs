@@ -15,7 +15,7 @@ internal readonly struct AdamStep
     public static AdamStep Start() => new(StepPass<AdamKernel, AdamArguments>.Start());
 
     /// <inheritdoc cref="StepPass{K, TArguments}.TryAdd"/>
-    public bool TryAdd(in AdamNumbers n, in StepTensors tensors) => _pass.TryAdd(
+    public bool TryAdd(in AdamNumbers n, in StepMemory memory) => _pass.TryAdd(
         new()
         {
             Gradient = n.Gradient.Transform,
@@ -26,7 +26,7 @@ internal readonly struct AdamStep
             Correction = n.Correction,
             Decay = n.Decay,
         },
-        tensors);
+        memory);
 
     public void Run() => _pass.Run();
 }

@@ -57,7 +57,10 @@ internal static class KernelSelection
     public static bool Enabled => Mode != KernelMode.Off && LibTorch.IsAvailable;
 
     /// <summary>Whether a kernel can read the tensor as it lies: on the CPU, dense, contiguous, float32, float64 or bfloat16.</summary>
-    public static unsafe bool Takes(Tensor tensor) => Enabled && OnCpu(tensor.Handle) && LibTorch.IsContiguous(tensor.Handle) != 0;
+    public static bool Takes(Tensor tensor) => Enabled && LiesWell(tensor.Handle);
+
+    /// <summary>The same by handle, whether or not kernels are switched on.</summary>
+    public static unsafe bool LiesWell(nint tensor) => LibTorch.IsAvailable && OnCpu(tensor) && LibTorch.IsContiguous(tensor) != 0;
 
     /// <summary>The same for an optional tensor: a missing one is no obstacle.</summary>
     public static bool TakesOptional(Tensor? tensor) => tensor is null || Takes(tensor);
@@ -113,12 +116,12 @@ internal static class KernelSelection
     /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
 
-    /// <summary>Whether an optimizer's kernel can update the parameter: everything laid out alike, the gradient of the parameter's dtype.</summary>
-    public static bool TakesStep(in StepTensors t) =>
-        Takes(t.Parameter) && Takes(t.Gradient) && t.Gradient.dtype == t.Parameter.dtype && TakesState(t.State0, t) && TakesState(t.State1, t) && TakesState(t.State2, t);
+    /// <summary>Whether an optimizer's kernel can update the parameter: all of one size and laid out alike, the gradient of the parameter's dtype.</summary>
+    public static bool TakesStep(in StepMemory m) => Enabled && m.Parameter.Dense && m.Gradient.Dense && m.Gradient.Dtype == m.Parameter.Dtype
+        && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m);
 
-    private static bool TakesState(Tensor? state, in StepTensors t) =>
-        state is null || (Takes(state) && state.dtype == t.State0!.dtype && state.numel() == t.Parameter.numel());
+    private static bool TakesState(in TensorView state, in StepMemory m) =>
+        state.IsMissing || (state.Dense && state.Dtype == m.State0.Dtype && state.Count == m.Parameter.Count);
 
     private static unsafe bool OnCpu(nint tensor) =>
         LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU

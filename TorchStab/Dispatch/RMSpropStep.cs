@@ -15,7 +15,7 @@ internal readonly struct RMSpropStep
     public static RMSpropStep Start() => new(StepPass<RMSpropKernel, RMSpropArguments>.Start());
 
     /// <inheritdoc cref="StepPass{K, TArguments}.TryAdd"/>
-    public bool TryAdd(in RMSpropNumbers n, in StepTensors tensors) => _pass.TryAdd(
+    public bool TryAdd(in RMSpropNumbers n, in StepMemory memory) => _pass.TryAdd(
         new()
         {
             Gradient = n.Gradient.Transform,
@@ -24,7 +24,7 @@ internal readonly struct RMSpropStep
             Eps = n.Eps,
             Momentum = n.Momentum,
         },
-        tensors);
+        memory);
 
     public void Run() => _pass.Run();
 }

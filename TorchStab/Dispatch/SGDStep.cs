@@ -15,7 +15,7 @@ internal readonly struct SGDStep
     public static SGDStep Start() => new(StepPass<SGDKernel, SGDArguments>.Start());
 
     /// <inheritdoc cref="StepPass{K, TArguments}.TryAdd"/>
-    public bool TryAdd(in SGDNumbers n, in StepTensors tensors) => _pass.TryAdd(
+    public bool TryAdd(in SGDNumbers n, in StepMemory memory) => _pass.TryAdd(
         new()
         {
             Gradient = n.Gradient.Transform,
@@ -24,7 +24,7 @@ internal readonly struct SGDStep
             Intake = n.Intake,
             LookAhead = n.LookAhead,
         },
-        tensors);
+        memory);
 
     public void Run() => _pass.Run();
 }

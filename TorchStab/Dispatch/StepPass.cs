@@ -1,11 +1,13 @@
 using System.Runtime.CompilerServices;
 using TorchStab.Kernels;
-using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
 /// <summary>The tensors that the update of one parameter works on: the gradient is read, the others are read and written.</summary>
-internal readonly record struct StepTensors(Tensor Parameter, Tensor Gradient, Tensor? State0 = null, Tensor? State1 = null, Tensor? State2 = null);
+internal readonly struct StepMemory(in TensorView parameter, in TensorView gradient, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default)
+{
+    public readonly TensorView Parameter = parameter, Gradient = gradient, State0 = state0, State1 = state1, State2 = state2;
+}
 
 /// <summary>
 /// One pass over many parameters that updates each by the kernel K. <see cref="Start"/> hands out the calling thread's own, emptied.
@@ -25,6 +27,7 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
     private struct Target
     {
         public delegate*<void*, long, long, void> Kernel;
+        public nint Parameter;
         public TArguments Arguments;
     }
 
@@ -44,15 +47,14 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
     }
 
     /// <summary>Takes a parameter in, or leaves it to the tensor-op form and says so. The caller keeps the tensors alive until <see cref="Run"/>.</summary>
-    public bool TryAdd(TArguments arguments, in StepTensors tensors)
+    public bool TryAdd(TArguments arguments, in StepMemory memory)
     {
-        if (!KernelSelection.TakesStep(tensors)) return false;
-        var kernel = StepKernels<K>.For(tensors.Parameter.dtype, (tensors.State0 ?? tensors.Parameter).dtype);
+        if (!KernelSelection.TakesStep(memory)) return false;
+        var kernel = StepKernels<K>.For(memory.Parameter.Dtype, (memory.State0.IsMissing ? memory.Parameter : memory.State0).Dtype);
         if (kernel == null) return false;
-        Unsafe.As<TArguments, StepStreams>(ref arguments) = TensorMemory.Streams(tensors);
-        _chunks.Add(_targets.Count, LibTorch.Numel(tensors.Parameter.Handle));
-        _targets.Add(new() { Arguments = arguments, Kernel = kernel });
-        TensorMemory.MarkWritten(tensors.Parameter);
+        Unsafe.As<TArguments, StepStreams>(ref arguments) = TensorMemory.Streams(memory);
+        _chunks.Add(_targets.Count, memory.Parameter.Count);
+        _targets.Add(new() { Arguments = arguments, Kernel = kernel, Parameter = memory.Parameter.Handle });
         return true;
     }
 
@@ -60,6 +62,7 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
     {
         var job = new Job { Targets = _targets.Items, Chunks = _chunks.Items, Bounds = _chunks.Bounds() };
         ParallelTeam.Run(&Part, &job, _chunks.Groups, _chunks.Elements >= KernelSelection.ParallelStep);
+        for (int i = 0; i < _targets.Count; i++) TensorMemory.MarkWritten(_targets.Items[i].Parameter);
     }
 
     private static void Part(void* context, int first, int last)

@@ -37,19 +37,29 @@ internal static unsafe class TensorMemory
     /// <summary>The elements of a small tensor; a span's length is an int, so a large one needs <see cref="Pointer"/>.</summary>
     public static Span<T> Span<T>(Tensor tensor) where T : unmanaged => new(Pointer<T>(tensor), checked((int)LibTorch.Numel(tensor.Handle)));
 
-    /// <summary>Where the tensors of a parameter's update lie.</summary>
-    public static StepStreams Streams(in StepTensors tensors) => new()
+    /// <summary>All that a kernel needs of a tensor; the caller keeps the handle alive. 0 gives a missing one.</summary>
+    public static TensorView View(nint tensor) => tensor == 0 || !KernelSelection.LiesWell(tensor) ? new() { Handle = tensor } : new()
     {
-        Parameter = Pointer<byte>(tensors.Parameter),
-        Gradient = Pointer<byte>(tensors.Gradient),
-        State0 = PointerOrNull<byte>(tensors.State0),
-        State1 = PointerOrNull<byte>(tensors.State1),
-        State2 = PointerOrNull<byte>(tensors.State2),
+        Handle = tensor,
+        Data = LibTorch.Data(tensor),
+        Count = LibTorch.Numel(tensor),
+        Dtype = (ScalarType)LibTorch.Dtype(tensor),
+        Dense = true,
+    };
+
+    /// <summary>Where the tensors of a parameter's update lie.</summary>
+    public static StepStreams Streams(in StepMemory memory) => new()
+    {
+        Parameter = memory.Parameter.Data,
+        Gradient = memory.Gradient.Data,
+        State0 = memory.State0.Data,
+        State1 = memory.State1.Data,
+        State2 = memory.State2.Data,
     };
 
     /// <summary>
     /// Tells autograd that a kernel has written to the tensor, as every in-place operation does: a backward pass that saved the old
     /// values then ends in its usual error instead of in wrong gradients. Inside <c>no_grad</c> for a leaf.
     /// </summary>
-    public static void MarkWritten(Tensor tensor) => LibTorch.TransposeInPlace(tensor.Handle, -1, -1);
+    public static void MarkWritten(nint tensor) => LibTorch.TransposeInPlace(tensor, -1, -1);
 }

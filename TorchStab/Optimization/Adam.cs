@@ -24,7 +24,7 @@ public sealed class Adam : ClippingAwareOptimizer, IBetas
 
     private protected override ClipOptions NewOptions() => new Options();
 
-    private protected override void Update(ClipOptions options, IReadOnlyList<ParameterUpdate> updates) =>
+    private protected override void Update(ClipOptions options, List<ParameterUpdate> updates) =>
         AdamUpdate.Apply((Options)options, decoupled: false, updates);
 
     /// <inheritdoc/>

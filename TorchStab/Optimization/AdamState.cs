@@ -1,5 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchStab.Optimization;
 using static TorchSharp.torch;
 using Hosts = TorchSharp.Modules;
 
@@ -19,6 +20,8 @@ public abstract class AdamState : MomentState
 
     /// <summary>The largest v so far; null without amsgrad.</summary>
     public Tensor? max_exp_avg_sq;
+
+    internal MomentView Mean, Square, Max;
 
     private protected AdamState(Parameter parameter) : base(parameter) { }
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using TorchStab.Clipping;
 using TorchStab.Dispatch;
 using TorchStab.Modules;
 using static TorchSharp.torch;
@@ -7,16 +9,18 @@ namespace TorchStab.Optimization;
 /// <summary>The update of Adam and AdamW: the one place where their parameters and moments are written.</summary>
 internal static class AdamUpdate
 {
-    public static void Apply(AdamOptions options, bool decoupled, IReadOnlyList<ParameterUpdate> updates)
+    public static void Apply(AdamOptions options, bool decoupled, List<ParameterUpdate> updates)
     {
         var pass = AdamStep.Start();
-        foreach (var update in updates)
+        var warmUp = default(WarmUp);
+        foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (AdamState)update.State;
             state.step++;
             var max = options.amsgrad == true ? state.Largest() : null;
-            var tensors = new StepTensors(update.Parameter, update.Gradient, state.exp_avg, state.exp_avg_sq, max);
-            if (!update.IsUniform || !pass.TryAdd(Numbers(options, decoupled, update), tensors)) TensorForm(options, decoupled, update, max);
+            var memory = update.Gradients.Memory(update.Index, state.Mean.Of(state.exp_avg), state.Square.Of(state.exp_avg_sq), state.Max.Of(max));
+            if (warmUp.Step != state.step) warmUp = WarmUp.At(options, state.step);
+            if (!update.IsUniform || !pass.TryAdd(Numbers(options, decoupled, update.Coefficient, warmUp), memory)) TensorForm(options, decoupled, update, max);
         }
         pass.Run();
         GC.KeepAlive(updates);
@@ -44,11 +48,17 @@ internal static class AdamUpdate
     }
 
     // The same numbers for the kernel, which does it all in one pass.
-    private static AdamNumbers Numbers(AdamOptions o, bool decoupled, ParameterUpdate update)
+    private static AdamNumbers Numbers(AdamOptions o, bool decoupled, GradientCoefficient coefficient, WarmUp warmUp)
     {
-        double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, beta1 = o.beta1!.Value, beta2 = o.beta2!.Value;
-        long step = ((AdamState)update.State).step;
-        return new(update.Coefficient.Numbers(o.maximize, decoupled ? 0 : decay), beta1, beta2, o.eps!.Value,
-            StepSize: lr / (1 - Math.Pow(beta1, step)), Correction: 1 / Math.Sqrt(1 - Math.Pow(beta2, step)), Decay: decoupled ? 1 - lr * decay : 1);
+        double decay = o.weight_decay!.Value;
+        return new(coefficient.Numbers(o.maximize, decoupled ? 0 : decay), o.beta1!.Value, o.beta2!.Value, o.eps!.Value, warmUp.StepSize, warmUp.Correction,
+            Decay: decoupled ? 1 - o.LearningRate!.Value * decay : 1);
+    }
+
+    /// <summary>What the first steps are corrected by: parameters of one age share it.</summary>
+    private readonly record struct WarmUp(long Step, double StepSize, double Correction)
+    {
+        public static WarmUp At(AdamOptions o, long step) =>
+            new(step, o.LearningRate!.Value / (1 - Math.Pow(o.beta1!.Value, step)), 1 / Math.Sqrt(1 - Math.Pow(o.beta2!.Value, step)));
     }
 }

@@ -32,7 +32,7 @@ public partial class ClippedOptimizer
         {
             if (failure is not null || (verdict is { FirstNonFinite: not null } && !_guard.Policy.Admits)) before.Restore();
             failure?.Throw();
-            if (verdict is not null) _guard.Record(verdict);
+            if (verdict is { } final) _guard.Record(final);
             return loss;
         }
         catch
@@ -48,10 +48,10 @@ public partial class ClippedOptimizer
         var loss = closure();
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var gradients = Collect();
+        using var gradients = Collect();
         var now = _guard.Examine(gradients, Clip.Order, Clip.Decide);
-        if (verdict is null || (verdict.FirstNonFinite is null && (now.FirstNonFinite is not null || now.Coefficient < verdict.Coefficient))) verdict = now;
-        if (now.Decision is { } decision && (verdict.FirstNonFinite is null || _guard.Policy.Admits)) Apply(decision, gradients);
+        if (verdict is not { } so || (so.FirstNonFinite is null && (now.FirstNonFinite is not null || now.Coefficient < so.Coefficient))) verdict = now;
+        if (now.Decision is { } decision && (verdict.Value.FirstNonFinite is null || _guard.Policy.Admits)) Apply(decision, gradients);
         else Gradients.Clear(parameters(), setToNone: true);
         return loss;
     }

@@ -102,7 +102,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var gradients = Collect();
+        using var gradients = Collect();
         if (_guard.Judge(gradients, Clip.Order, Clip.Decide) is not { } decision) return false;
         Apply(decision, gradients);
         return true;
@@ -111,24 +111,17 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     private static void Apply(ClipDecision decision, GradientSet gradients)
     {
         for (int i = 0; i < gradients.Count; i++)
-            (decision.Coefficients[i] with { Scale = decision.Coefficients[i].Scale * gradients.Average }).ApplyInPlace(gradients.Gradients[i]);
+        {
+            var c = decision[i] with { Scale = decision[i].Scale * gradients.Average };
+            if (!c.IsIdentity) c.ApplyInPlace(gradients.Gradient(i));
+        }
     }
 
     private GradientSet Collect()
     {
         SharedGradients.Combine(parameters());
-        var (having, gradients, names) = (new List<Parameter>(), new List<Tensor>(), new List<string>());
-        int i = -1;
-        foreach (var p in parameters())
-        {
-            i++;
-            string name = _names.TryGetValue(p.Handle, out string? known) ? known : $"parameter {i}";
-            if (p.grad is not { } gradient) continue;
-            having.Add(p);
-            gradients.Add(GradientSet.Dense(gradient, name));
-            names.Add(name);
-        }
-        return new(having, gradients, names, 1.0 / _guard.Window);
+        var all = parameters().ToList();
+        return new GradientSet(all, i => _names.TryGetValue(all[i].Handle, out string? known) ? known : $"parameter {i}").Read(1.0 / _guard.Window);
     }
 
     // A native optimizer's parameters are other objects than the caller's: there the order tells.

@@ -82,6 +82,7 @@ public abstract partial class ClippingAwareOptimizer
     // TorchSharp's state_dict, to() and files find state by the parameter's handle.
     private void IndexState()
     {
+        _list = null;
         _state.Clear();
         foreach (var slot in _slots.SelectMany(s => s)) _state[slot.Parameter.Handle] = slot.State;
     }

@@ -14,6 +14,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
 {
     private readonly List<List<ParameterSlot>> _slots = [];
     private readonly StepGuard _guard;
+    private StepList? _list;
 
     private protected ClippingAwareOptimizer(ClipOptions defaults, NonFinitePolicy? nonFinite)
     {
@@ -83,56 +84,45 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     }
 
     /// <summary>Updates a group: the only place that writes its parameters and state.</summary>
-    private protected abstract void Update(ClipOptions options, IReadOnlyList<ParameterUpdate> updates);
+    private protected abstract void Update(ClipOptions options, List<ParameterUpdate> updates);
 
     private void Update()
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        int count = _slots.Sum(s => s.Count);
-        var groups = new List<int>(count);
-        var slots = new List<ParameterSlot>(count);
-        var gradients = Collect(groups, slots);
-        var plan = new ClipPlan([.. _parameter_groups.Select(g => ((ClipOptions)g.Options).Rule ?? Clip)], groups);
-        if (_guard.Judge(gradients, plan.Order, plan.Decide) is not { } decision) return;
-        var updates = _slots.ConvertAll(s => new List<ParameterUpdate>(s.Count));
-        for (int i = 0; i < slots.Count; i++)
-            updates[groups[i]].Add(new(slots[i].Parameter, gradients.Gradients[i], slots[i].State, Coefficient(decision, i, gradients)));
-        for (int g = 0; g < updates.Count; g++)
-            if (updates[g].Count > 0) Update((ClipOptions)_parameter_groups[g].Options, updates[g]);
+        var list = _list ??= new(_slots);
+        try
+        {
+            list.Read(1.0 / _guard.Window);
+            list.Plan.Rules.Clear();
+            foreach (var group in _parameter_groups) list.Plan.Rules.Add(((ClipOptions)group.Options).Rule ?? Clip);
+            if (_guard.Judge(list.Gradients, list.Plan.Order, list.Decide) is { } decision) Update(list, decision);
+        }
+        finally
+        {
+            list.Release();
+        }
+    }
+
+    private void Update(StepList list, ClipDecision decision)
+    {
+        var gradients = list.Gradients;
+        for (int i = 0, g = 0; g < _slots.Count; g++)
+        {
+            list.Updates.Clear();
+            for (; i < gradients.Count && list.Group(i) == g; i++) list.Updates.Add(new(gradients, i, list.State(i), Coefficient(decision, i, gradients)));
+            if (list.Updates.Count > 0) Update((ClipOptions)_parameter_groups[g].Options, list.Updates);
+        }
     }
 
     private GradientCoefficient Coefficient(ClipDecision decision, int i, GradientSet gradients)
     {
-        var c = decision.Coefficients[i];
+        var c = decision[i];
         c = c with { Scale = c.Scale * gradients.Average };
         if (!WriteBackClippedGrads) return c;
-        c.ApplyInPlace(gradients.Gradients[i]);
+        c.ApplyInPlace(gradients.Gradient(i));
         return GradientCoefficient.Identity;
     }
-
-    private GradientSet Collect(List<int> groups, List<ParameterSlot> slots)
-    {
-        SharedGradients.Combine(parameters());
-        var gradients = new List<Tensor>(slots.Capacity);
-        var names = new List<string>(slots.Capacity);
-        for (int g = 0; g < _slots.Count; g++)
-            for (int i = 0; i < _slots[g].Count; i++)
-            {
-                var slot = _slots[g][i];
-                string name = slot.Label(g, i);
-                if (slot.Parameter.IsInvalid) throw Stale(name);
-                if (slot.Parameter.grad is not { } gradient) continue;
-                gradients.Add(GradientSet.Dense(gradient, name));
-                names.Add(name);
-                groups.Add(g);
-                slots.Add(slot);
-            }
-        return new(slots.ConvertAll(s => s.Parameter), gradients, names, 1.0 / _guard.Window);
-    }
-
-    private static InvalidOperationException Stale(string name) =>
-        new($"The optimizer's {name} no longer exists: the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) after that.");
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -141,6 +131,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         if (!disposing) return;
         foreach (var slot in _slots.SelectMany(s => s)) slot.State.Dispose();
         _slots.Clear();
+        _list = null;
         _parameter_groups.Clear();
         _state.Clear();
     }

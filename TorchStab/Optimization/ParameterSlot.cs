@@ -25,9 +25,13 @@ internal sealed class ParameterSlot(Parameter parameter, string? name, MomentSta
     public string Label(int group, int index) => _label ??= Name ?? (group == 0 ? $"parameter {index}" : $"parameter {index} of group {group}");
 }
 
-/// <summary>What the update of one parameter works with: the gradient is read through the coefficient.</summary>
-internal readonly record struct ParameterUpdate(Parameter Parameter, Tensor Gradient, MomentState State, GradientCoefficient Coefficient)
+/// <summary>What the update of one parameter works with: gradient <paramref name="Index"/> of the set, read through the coefficient.</summary>
+internal readonly record struct ParameterUpdate(GradientSet Gradients, int Index, MomentState State, GradientCoefficient Coefficient)
 {
+    public Parameter Parameter => Gradients.Parameter(Index);
+
+    public Tensor Gradient => Gradients.Gradient(Index);
+
     /// <summary>Whether all elements are clipped alike, as the kernels need it.</summary>
     public bool IsUniform => Coefficient.UnitScale is null;
 

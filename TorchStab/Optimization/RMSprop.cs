@@ -26,7 +26,7 @@ public sealed partial class RMSprop : ClippingAwareOptimizer, IMomentum
 
     private protected override ClipOptions NewOptions() => new Options();
 
-    private protected override void Update(ClipOptions options, IReadOnlyList<ParameterUpdate> updates) =>
+    private protected override void Update(ClipOptions options, List<ParameterUpdate> updates) =>
         RMSpropUpdate.Apply((Options)options, updates);
 
     /// <summary>Parameters with options of their own; those left out take the optimizer's.</summary>

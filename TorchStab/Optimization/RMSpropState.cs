@@ -1,5 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchStab.Optimization;
 using static TorchSharp.torch;
 using Hosts = TorchSharp.Modules;
 
@@ -21,6 +22,8 @@ public sealed partial class RMSprop
 
         /// <summary>The running mean of gradients; null unless centered.</summary>
         public Tensor? grad_avg;
+
+        internal MomentView Square, MeanView, BufferView;
 
         internal State(Parameter parameter) : base(parameter) { }
 

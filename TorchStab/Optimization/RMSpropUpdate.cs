@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchStab.Dispatch;
 using TorchStab.Modules;
 using static TorchSharp.torch;
@@ -7,17 +8,17 @@ namespace TorchStab.Optimization;
 /// <summary>The update of RMSprop: the one place where its parameters and moments are written.</summary>
 internal static class RMSpropUpdate
 {
-    public static void Apply(RMSprop.Options options, IReadOnlyList<ParameterUpdate> updates)
+    public static void Apply(RMSprop.Options options, List<ParameterUpdate> updates)
     {
         var pass = RMSpropStep.Start();
-        foreach (var update in updates)
+        foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (RMSprop.State)update.State;
             state.step++;
             var mean = options.centered == true ? state.Mean() : null;
             var buffer = options.momentum > 0 ? state.Buffer() : null;
-            var tensors = new StepTensors(update.Parameter, update.Gradient, state.square_avg, mean, buffer);
-            if (!update.IsUniform || !pass.TryAdd(Numbers(options, update), tensors)) TensorForm(options, update, mean, buffer);
+            var memory = update.Gradients.Memory(update.Index, state.Square.Of(state.square_avg), state.MeanView.Of(mean), state.BufferView.Of(buffer));
+            if (!update.IsUniform || !pass.TryAdd(Numbers(options, update), memory)) TensorForm(options, update, mean, buffer);
         }
         pass.Run();
         GC.KeepAlive(updates);

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Optimization;
 using static TorchSharp.torch;
 using Hosts = TorchSharp.Modules;
 
@@ -11,6 +12,8 @@ public sealed partial class SGD
     {
         /// <summary>The running sum of gradients; null without momentum and before the first update.</summary>
         public Tensor? momentum_buffer;
+
+        internal MomentView View;
 
         internal State(Parameter parameter) : base(parameter) { }
 

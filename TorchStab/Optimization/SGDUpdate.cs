@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchStab.Dispatch;
 using TorchStab.Modules;
 using static TorchSharp.torch;
@@ -7,18 +8,18 @@ namespace TorchStab.Optimization;
 /// <summary>The update of SGD: the one place where its parameters and buffers are written.</summary>
 internal static class SGDUpdate
 {
-    public static void Apply(SGD.Options options, IReadOnlyList<ParameterUpdate> updates)
+    public static void Apply(SGD.Options options, List<ParameterUpdate> updates)
     {
         double momentum = options.momentum!.Value;
         var pass = SGDStep.Start();
-        foreach (var update in updates)
+        foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (SGD.State)update.State;
             // The first gradient becomes the buffer as it is, whatever the dampening.
             var (keep, intake) = state.momentum_buffer is null ? (0, 1) : (momentum, 1 - options.dampening!.Value);
             var buffer = momentum == 0 ? null : state.Buffer();
-            var tensors = new StepTensors(update.Parameter, update.Gradient, buffer);
-            if (!update.IsUniform || !pass.TryAdd(Numbers(options, update, keep, intake), tensors)) TensorForm(options, update, buffer, keep, intake);
+            var memory = update.Gradients.Memory(update.Index, state.View.Of(buffer));
+            if (!update.IsUniform || !pass.TryAdd(Numbers(options, update, keep, intake), memory)) TensorForm(options, update, buffer, keep, intake);
         }
         pass.Run();
         GC.KeepAlive(updates);

@@ -48,8 +48,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     public Verdict Examine(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
     {
         int bad = gradients.FirstNonFinite(order);
-        string? name = bad < 0 ? null : gradients.Names?[bad] ?? $"parameter {bad}";
-        int? rank = bad < 0 ? null : SharedGradients.CulpritOf(gradients.Parameters[bad]);
+        string? name = bad < 0 ? null : gradients.Name(bad) ?? $"parameter {bad}";
+        int? rank = bad < 0 ? null : SharedGradients.CulpritOf(gradients.Parameter(bad));
         return new(name is null || Policy.Admits ? decide(gradients) : null, gradients.TotalNorm(order), name, rank);
     }
 
@@ -80,7 +80,7 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     /// <param name="Norm">Before clipping.</param>
     /// <param name="FirstNonFinite">The name of the first parameter at fault.</param>
     /// <param name="Rank">The process it came from, where there are several.</param>
-    internal sealed record Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank)
+    internal readonly record struct Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank)
     {
         public double Coefficient => Decision?.Coefficient ?? 1;
     }

@@ -1,0 +1,101 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>
+/// The gradients of many parameters as native handles: a managed object for each would cost more than a small tensor's update. Between
+/// <see cref="Read"/> and <see cref="Release"/> the handles keep the gradients alive, whatever happens to <c>.grad</c>. Where handles
+/// cannot be had, tensors stand in for them.
+/// </summary>
+internal sealed unsafe class GradientHandles
+{
+    /// <summary>Parameters; from here on reading them, which waits for memory at every step, is worth the team.</summary>
+    private const int Parallel = 64;
+
+    private readonly NativeList<nint> _given = new();
+    private readonly NativeList<TensorView> _parameters = new(), _gradients = new();
+    private readonly NativeList<int> _places = new();
+    private readonly List<Tensor> _tensors = [];
+
+    private struct Job
+    {
+        public nint* Given;
+        public TensorView* Parameters, Gradients;
+    }
+
+    /// <summary>How many of the parameters have a gradient.</summary>
+    public int Count => _places.Count;
+
+    /// <summary>The parameters that have one, in their order.</summary>
+    public ReadOnlySpan<TensorView> Parameters => new(_parameters.Items, Count);
+
+    public ReadOnlySpan<TensorView> Gradients => new(_gradients.Items, Count);
+
+    /// <summary>Which of the parameters each of them is.</summary>
+    public ReadOnlySpan<int> Places => new(_places.Items, Count);
+
+    /// <summary>Looks which parameters have a gradient, and where both lie. The caller keeps the parameters reachable until <see cref="Release"/>.</summary>
+    public void Read(IReadOnlyList<Parameter> parameters)
+    {
+        int count = parameters.Count;
+        _given.Resize(count);
+        _parameters.Resize(count);
+        _gradients.Resize(count);
+        for (int i = 0; i < count; i++) _given.Items[i] = parameters[i].Handle;
+        var job = new Job { Given = _given.Items, Parameters = _parameters.Items, Gradients = _gradients.Items };
+        if (LibTorch.IsAvailable) ParallelTeam.Run(&Look, &job, count, count >= Parallel);
+        else LookAtTensors(parameters);
+        for (int i = 0; i < count; i++) if (!_gradients.Items[i].IsMissing) Keep(i);
+    }
+
+    /// <summary>Looks again where parameter and gradient lie.</summary>
+    public void Reread(int i, nint parameter) =>
+        (_parameters.Items[i], _gradients.Items[i]) = (TensorMemory.View(parameter), TensorMemory.View(_gradients.Items[i].Handle));
+
+    /// <summary>The gradient as a tensor of the current DisposeScope.</summary>
+    public Tensor Tensor(int i, Parameter parameter) => LibTorch.IsAvailable ? parameter.grad! : _tensors[i];
+
+    /// <summary>The first gradient that is sparse, or −1.</summary>
+    public int FirstSparse()
+    {
+        for (int i = 0; i < Count; i++)
+            if (!_gradients.Items[i].Dense && (LibTorch.IsAvailable ? LibTorch.IsSparse(_gradients.Items[i].Handle) != 0 : _tensors[i].is_sparse)) return i;
+        return -1;
+    }
+
+    /// <summary>Lets the gradients go.</summary>
+    public void Release()
+    {
+        for (int i = 0; i < Count && LibTorch.IsAvailable; i++) LibTorch.Dispose(_gradients.Items[i].Handle);
+        _places.Clear();
+        _tensors.Clear();
+    }
+
+    private void Keep(int i)
+    {
+        (_parameters.Items[Count], _gradients.Items[Count]) = (_parameters.Items[i], _gradients.Items[i]);
+        _places.Add(i);
+    }
+
+    private static void Look(void* context, int first, int last)
+    {
+        var job = (Job*)context;
+        for (int i = first; i < last; i++)
+        {
+            nint gradient = LibTorch.Grad(job->Given[i]);
+            job->Gradients[i] = TensorMemory.View(gradient);
+            job->Parameters[i] = gradient == 0 ? default : TensorMemory.View(job->Given[i]);
+        }
+    }
+
+    private void LookAtTensors(IReadOnlyList<Parameter> parameters)
+    {
+        for (int i = 0; i < parameters.Count; i++)
+        {
+            var gradient = parameters[i].grad;
+            if (gradient is not null) _tensors.Add(gradient);
+            (_parameters.Items[i], _gradients.Items[i]) = (TensorView.Of(parameters[i]), TensorView.Of(gradient));
+        }
+    }
+}
