@@ -1,28 +1,39 @@
+using TorchStab.Tests.Support;
+using TrainMnist;
 using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Optimization;
 
 /// <summary>
-/// Training of a deep network (ten hidden layers of 100) goes on under random NaN, infinities and huge gradients. 300 steps here;
+/// Training of TrainMnist's deep network on MNIST goes on under random NaN, infinities and huge gradients. 200 steps here;
 /// the full soak with TORCHSTAB_SOAK_STEPS=5000.
 /// </summary>
-public class OptimizerSoakTests
+public sealed class OptimizerSoakTests : IDisposable
 {
-    private static readonly int Steps = int.TryParse(Environment.GetEnvironmentVariable("TORCHSTAB_SOAK_STEPS"), out int n) ? n : 300;
+    private const int Batch = 100;
+    private static readonly int Steps = int.TryParse(Environment.GetEnvironmentVariable("TORCHSTAB_SOAK_STEPS"), out int n) ? n : 200;
+
+    private readonly Mnist _digits = Mnist.Train(Mnist.OwnFolder, CPU);
+    private readonly DeepNetwork _network = Network();
+
+    public void Dispose()
+    {
+        _network.Dispose();
+        _digits.Dispose();
+    }
 
     [Fact]
     public void Training_survives_what_is_injected_and_counts_it()
     {
-        using var network = Network();
-        using var optimizer = stab.optim.Adam(network.named_parameters(), 1e-3, global_clipnorm: 1);
-        var parameters = network.parameters().ToList();
+        using var optimizer = stab.optim.Adam(_network.named_parameters(), 1e-3, global_clipnorm: 1);
+        var parameters = _network.parameters().ToList();
         var random = new Random(7);
         var (first, last, injected, huge, live) = (0.0, 0.0, 0, 0, 0L);
         for (int step = 0; step < Steps; step++)
         {
             int dice = random.Next(12);
-            double loss = Step(dice, step);
-            (first, last) = step < 20 ? (first + loss / 20, 0) : step >= Steps - 20 ? (first, last + loss / 20) : (first, last);
+            double loss = Step(dice);
+            (first, last) = (first + (step < 20 ? loss / 20 : 0), last + (step >= Steps - 20 ? loss / 20 : 0));
             (injected, huge) = (injected + (dice < 3 ? 1 : 0), huge + (dice == 3 ? 1 : 0));
             Assert.Equal(dice < 3, optimizer.LastStep.Skipped);
             if (dice == 3) Assert.True(optimizer.LastStep is { Clipped: true, GradNorm: > 9e29 });
@@ -32,16 +43,16 @@ public class OptimizerSoakTests
         Assert.Equal(Steps, optimizer.Counters.Steps);
         Assert.Equal(injected, optimizer.Counters.Skipped);
         Assert.True(optimizer.Counters.Clipped >= huge);
-        Assert.True(last < 0.8 * first, $"loss {first:f3} → {last:f3}");
+        Assert.True(last < 0.5 * first, $"loss {first:f3} → {last:f3}");
         using var end = NewDisposeScope();
         Assert.All(parameters, p => Assert.True(p.isfinite().all().item<bool>()));
         Assert.All(optimizer.state_dict().State.Cast<TorchStab.Modules.Adam.State>(), s => Assert.True(s.exp_avg.isfinite().all().item<bool>() && s.exp_avg_sq.isfinite().all().item<bool>()));
 
-        double Step(int dice, int step)
+        double Step(int dice)
         {
             using var scope = NewDisposeScope();
             optimizer.zero_grad();
-            double loss = Backward(network, step);
+            double loss = Backward();
             var gradient = parameters[random.Next(parameters.Count)].grad!.view(-1);
             if (dice < 4) gradient[random.Next((int)gradient.numel())] = dice switch { 0 => float.NaN, 1 => float.PositiveInfinity, 2 => float.NegativeInfinity, _ => 1e30f };
             optimizer.step();
@@ -49,23 +60,17 @@ public class OptimizerSoakTests
         }
     }
 
-    private static TorchSharp.Modules.Sequential Network()
+    // As TrainMnist makes it by default.
+    private static DeepNetwork Network()
     {
         manual_seed(1);
-        var layers = new List<(string, nn.Module<Tensor, Tensor>)>();
-        for (int i = 0; i < 10; i++) layers.AddRange([($"hidden{i}", nn.Linear(i == 0 ? 784 : 100, 100)), ($"norm{i}", nn.LayerNorm(100)), ($"act{i}", nn.ReLU())]);
-        return nn.Sequential([.. layers, ("out", nn.Linear(100, 10))]);
+        return new(new("soak", Activation.ReLU, Depth: 10, Width: 100, Norm.Batch, Init.He, ClipMode.Global, ClipThreshold: 1));
     }
 
-    // Ten noisy prototypes, one for each class.
-    private static double Backward(nn.Module<Tensor, Tensor> network, int step)
+    private double Backward()
     {
-        using var scope = NewDisposeScope();
-        manual_seed(5);
-        var prototypes = randn(10, 784);
-        manual_seed(step);
-        var labels = randint(0, 10, [32]);
-        var loss = nn.functional.cross_entropy(network.call(prototypes.index_select(0, labels) + 2 * randn(32, 784)), labels);
+        var (images, labels) = _digits.Batch(randint(0, _digits.Count, [Batch]));
+        var loss = nn.functional.cross_entropy(_network.call(images), labels);
         loss.backward();
         return loss.item<float>();
     }

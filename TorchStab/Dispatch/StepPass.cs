@@ -68,10 +68,11 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
     private static void Part(void* context, int first, int last)
     {
         var job = (Job*)context;
-        int end = job->Bounds[last];
-        for (int k = job->Bounds[first]; k < end; k++)
+        int start = job->Bounds[first];
+        // Backwards: the gradients that the norm read last are still in the caches.
+        for (int k = job->Bounds[last] - 1; k >= start; k--)
         {
-            if (k + Ahead < end) Prefetch(job, job->Chunks[k + Ahead]);
+            if (k - Ahead >= start) Prefetch(job, job->Chunks[k - Ahead]);
             var chunk = job->Chunks[k];
             var target = job->Targets + chunk.Tensor;
             target->Kernel(&target->Arguments, chunk.First, chunk.Count);

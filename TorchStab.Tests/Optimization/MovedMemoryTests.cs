@@ -1,0 +1,94 @@
+using TorchSharp.Modules;
+using TorchStab.Modules;
+using TorchStab.Tests.Support;
+using static TorchSharp.torch;
+
+namespace TorchStab.Tests.Optimization;
+
+/// <summary>Memory that moves between two steps, or changes its layout, is found again: held against the tensor-op form.</summary>
+public sealed class MovedMemoryTests
+{
+    private static readonly Action<Parameter>[] Changes =
+    [
+        p => p.grad = randn(6, 4),
+        p => p.grad = null,
+        p => p.grad = randn(4, 6).t(), // not contiguous: the tensor-op form's
+        p => p.set_(randn(6, 4)),
+        p => p.set_(randn(4, 6).t()),
+        p => p.set_(randn(100).narrow(0, 7, 24).view(6, 4)),
+        p =>
+        {
+            p.set_(p.clone());
+            p.grad = p.clone();
+        },
+        p =>
+        {
+            p.grad!.set_(randn(6, 4));
+        },
+    ];
+
+    public static TheoryData<int, int> Cases
+    {
+        get
+        {
+            var cases = new TheoryData<int, int>();
+            for (int change = 0; change < Changes.Length; change++)
+                for (int kind = 0; kind < 4; kind++) cases.Add(change, kind);
+            return cases;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void A_step_follows_its_tensors(int change, int kind)
+    {
+        using var scope = NewDisposeScope();
+        Parameter[] fast = Parameters(), plain = Parameters();
+        using ClippingAwareOptimizer a = New(kind, fast), b = New(kind, plain);
+        for (int step = 0; step < 4; step++)
+        {
+            a.step();
+            using (new KernelsOff()) b.step();
+            for (int i = 0; i < fast.Length; i++) Compare.Close(plain[i], fast[i], $"step {step}, parameter {i}");
+            Change(fast[1], change, step);
+            Change(plain[1], change, step);
+        }
+    }
+
+    [Fact]
+    public void A_moment_that_was_replaced_is_used()
+    {
+        using var scope = NewDisposeScope();
+        using var p = new Parameter(zeros(3)) { grad = ones(3) };
+        using var optimizer = stab.optim.SGD([p], 1, momentum: 0.5);
+        optimizer.step();
+        var state = (TorchStab.Modules.SGD.State)optimizer.state_dict().State[0];
+        state.momentum_buffer!.Dispose();
+        state.momentum_buffer = full(3, 10.0).DetachFromDisposeScope();
+        optimizer.step();
+        Compare.Close(full(3, -7.0), p, "parameter");
+        state.momentum_buffer.Dispose();
+        Assert.Throws<InvalidOperationException>(() => optimizer.step());
+    }
+
+    private static void Change(Parameter p, int change, int step)
+    {
+        using var _ = no_grad();
+        manual_seed(step);
+        Changes[change](p);
+    }
+
+    private static Parameter[] Parameters()
+    {
+        manual_seed(1);
+        return [.. new long[][] { [5], [6, 4], [33, 3] }.Select(shape => new Parameter(randn(shape)) { grad = randn(shape) })];
+    }
+
+    private static ClippingAwareOptimizer New(int kind, Parameter[] parameters) => kind switch
+    {
+        0 => stab.optim.Adam(parameters, 0.1, amsgrad: true, global_clipnorm: 1),
+        1 => stab.optim.AdamW(parameters, 0.1, clipnorm: 0.5),
+        2 => stab.optim.SGD(parameters, 0.1, momentum: 0.9, global_clipnorm: 1),
+        _ => stab.optim.RMSprop(parameters, 0.1, momentum: 0.9, centered: true),
+    };
+}
