@@ -75,7 +75,7 @@ public class KernelSelectionTests
         using var scope = NewDisposeScope();
         var p = ones(3, requires_grad: true);
         var loss = (p * p).sum();
-        using (no_grad()) TensorMemory.MarkWritten(p.Handle);
+        using (no_grad()) TensorMemory.MarkWritten(p);
         var error = Assert.ThrowsAny<Exception>(() => loss.backward());
         Assert.Contains("modified by an inplace operation", error.Message, StringComparison.Ordinal);
         Assert.Equal([3L], p.shape);

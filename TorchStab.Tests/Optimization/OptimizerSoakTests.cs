@@ -1,4 +1,4 @@
-using TorchStab.Tests.Support;
+using TorchStab.Samples;
 using TrainMnist;
 using static TorchSharp.torch;
 

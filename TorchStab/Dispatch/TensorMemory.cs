@@ -61,5 +61,8 @@ internal static unsafe class TensorMemory
     /// Tells autograd that a kernel has written to the tensor, as every in-place operation does: a backward pass that saved the old
     /// values then ends in its usual error instead of in wrong gradients. Inside <c>no_grad</c> for a leaf.
     /// </summary>
+    public static void MarkWritten(Tensor tensor) => MarkWritten(tensor.Handle);
+
+    /// <inheritdoc cref="MarkWritten(Tensor)"/>
     public static void MarkWritten(nint tensor) => LibTorch.TransposeInPlace(tensor, -1, -1);
 }

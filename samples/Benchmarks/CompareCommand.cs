@@ -13,7 +13,7 @@ internal static class CompareCommand
         var comparisons = Find(only);
         if (tuned && !Memory.TuneAllocator()) throw new SampleException("--tuned needs glibc; on this system it would change nothing.");
         var table = new Table().Border(TableBorder.Markdown);
-        foreach (string column in new[] { "operation", "case", "libtorch", "TorchStab", "ratio", "range", "target", "of copy", "foreign" })
+        foreach (string column in new[] { "operation", "case", "libtorch", "TorchStab", "ratio", "range", "target", "of copy", "foreign", "peak memory" })
             table.AddColumn(new TableColumn(column).NoWrap());
         if (!Report.IsLive) AnsiConsole.Profile.Width = 240; // a file has no width; 80 columns would cut the table
         Report.Line(Machine.Describe(tuned));
@@ -24,7 +24,8 @@ internal static class CompareCommand
                 using var _ = pair;
                 if (token.IsCancellationRequested) break;
                 pair.Verify?.Invoke();
-                table.AddRow(Row(comparison.Name, pair, Interleaved.Run(pair, quick ? Effort.Quick : Effort.Full)));
+                var peak = pair.Peak?.Invoke();
+                table.AddRow([.. Row(comparison.Name, pair, Interleaved.Run(pair, quick ? Effort.Quick : Effort.Full)), Peak(peak)]);
             }
         }
         AnsiConsole.Write(table);
@@ -43,6 +44,9 @@ internal static class CompareCommand
         name, pair.Case, Time(m.Libtorch), Time(m.Ours), Text($"{m.Ratio:0.00}"), Text($"{m.LowRatio:0.00}–{m.HighRatio:0.00}"),
         pair.AtLeast is null ? "" : Text($"≥ {pair.AtLeast:0.##}"), Text($"{100 * m.ShareOfCopy:0} %"), Text($"{100 * m.Foreign:0} %"),
     ];
+
+    private static string Peak((long Libtorch, long Ours)? bytes) =>
+        bytes is { } b ? Text($"{b.Ours / 1e6:0.0} MB, libtorch {b.Libtorch / 1e6:0.0} MB") : "";
 
     private static string Time(double microseconds) => microseconds >= 1000 ? Text($"{microseconds / 1000:0.00} ms") : Text($"{microseconds:0.0} µs");
 
