@@ -14,12 +14,12 @@ public class StateSizeTests
     {
         using var scope = NewDisposeScope();
         Parameter[] mine = Parameters(), theirs = Parameters();
-        var (ours, libtorch) = kind switch
+        (OptimizerHelper ours, OptimizerHelper libtorch) = kind switch
         {
-            "Adam" => (stab.optim.Adam(mine), (OptimizerHelper)optim.Adam(theirs)),
+            "Adam" => ((OptimizerHelper)stab.optim.Adam(mine), (OptimizerHelper)optim.Adam(theirs)),
             "Adam, amsgrad" => (stab.optim.Adam(mine, amsgrad: true), optim.Adam(theirs, amsgrad: true)),
             "AdamW" => (stab.optim.AdamW(mine), optim.AdamW(theirs)),
-            "SGD" => ((OptimizerHelper)stab.optim.SGD(mine, 0.1), optim.SGD(theirs, 0.1)),
+            "SGD" => (stab.optim.SGD(mine, 0.1), optim.SGD(theirs, 0.1)),
             "SGD, momentum" => (stab.optim.SGD(mine, 0.1, momentum: 0.9), optim.SGD(theirs, 0.1, momentum: 0.9)),
             _ => (stab.optim.RMSprop(mine), optim.RMSProp(theirs)),
         };

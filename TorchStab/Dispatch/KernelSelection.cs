@@ -113,6 +113,10 @@ internal static class KernelSelection
         };
     }
 
+    /// <summary>Whether a counter can be raised in place.</summary>
+    public static unsafe bool TakesCounter(Tensor counter) => Enabled && LibTorch.DeviceKind(counter.Handle) == (int)DeviceType.CPU
+        && (ScalarType)LibTorch.Dtype(counter.Handle) == ScalarType.Int64 && LibTorch.Numel(counter.Handle) == 1;
+
     /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
 

@@ -121,12 +121,12 @@ internal static unsafe class Groups<V, T, E>
     private static void Differentiate<S>(ChannelNormJob* job, int item, double sum, double dot) where S : struct, IFlag
     {
         int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
-        double r = job->InverseDeviation[item], count = (double)channels * n;
+        double r = job->InverseDeviation[item], count = (double)channels * n, rate = -r * r * dot / count, constant = -r * sum / count, mean = job->Mean[item];
         for (int k = 0; k < channels; k++)
         {
             long at = (((long)item * channels) + k) * n;
             double weight = Parameter<T, E>.Read(job->Weight, begin + k, 1);
-            var slope = Slope<T>.Of(weight * r, -r * r * dot / count, -r * sum / count, job->Mean[item]);
+            var slope = Slope<T>.Of(weight * r, rate, constant, mean);
             Plane<V, T, E>.Differentiate<No, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, n,
                 Terms(job, item, begin + k), slope);
         }

@@ -70,7 +70,6 @@ public abstract class BatchNorm : NormBase
 
     private void CountBatch()
     {
-        using var _ = no_grad();
-        num_batches_tracked?.add_(1);
+        if (num_batches_tracked is { } count) RunningStatistics.Count(count);
     }
 }

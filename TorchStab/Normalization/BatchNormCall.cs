@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -6,7 +7,7 @@ namespace TorchStab.Normalization;
 /// One call of batch_norm on its state: checks, then the maths of <see cref="BatchNormFunctional"/>, then one write of the running
 /// statistics. A call that fails leaves them as they were.
 /// </summary>
-internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? RunningVar, Tensor? Weight, Tensor? Bias, double Eps)
+internal record struct BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? RunningVar, Tensor? Weight, Tensor? Bias, double Eps)
 {
     /// <summary>Which values count in the statistics; null for all.</summary>
     public Tensor? Mask { get; init; }
@@ -22,7 +23,7 @@ internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
     /// <summary>Whether the call counts as a batch of training: one without elements does, as in PyTorch; a fallback does not.</summary>
     public bool Trained { get; set; }
 
-    private bool HasRunning => RunningMean is not null && RunningVar is not null;
+    private readonly bool HasRunning => RunningMean is not null && RunningVar is not null;
 
     /// <summary>torch.nn.functional.batch_norm, with what the properties add.</summary>
     public Tensor Run(bool training, double momentum)
@@ -34,6 +35,7 @@ internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
         if (Mask is not null) MaskCheck.Require(Mask, Input);
         if (Input.numel() == 0) return Empty(training);
         if (!training) return Evaluate();
+        if (TakesKernel()) return TrainByKernel(mayFallBack, momentum);
 
         using var scope = NewDisposeScope();
         var counts = Mask is null ? null : BatchNormFunctional.MaskCount(Input, Mask);
@@ -46,12 +48,26 @@ internal sealed record BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
         return output.MoveToOuterDisposeScope();
     }
 
-    private (Tensor Output, Tensor Mean, Tensor Variance) Normalize() =>
+    // Nothing but the output becomes a tensor: what a small batch costs is mostly tensors.
+    private readonly bool TakesKernel() => Mask is null && Renorm is null && KernelSelection.TakesChannels(Input, Weight, Bias)
+        && KernelSelection.TakesStatistics(RunningMean) && KernelSelection.TakesStatistics(RunningVar);
+
+    private Tensor TrainByKernel(bool mayFallBack, double momentum)
+    {
+        double count = BatchNormCheck.ValuesPerChannel(Input);
+        if (count <= 1 && mayFallBack) return Evaluate();
+        var output = BatchNormFunctional.NormalizeByKernel(Input, Weight, Bias, Eps, Relu, out var moments);
+        RunningStatistics.Update(RunningMean, RunningVar, moments, count, momentum);
+        Trained = true;
+        return output;
+    }
+
+    private readonly (Tensor Output, Tensor Mean, Tensor Variance) Normalize() =>
         Renorm is { } limits && HasRunning
             ? BatchRenormFunctional.Normalize(Input, Mask, RunningMean!, RunningVar!, Weight, Bias, Eps, limits.RMax, limits.DMax)
             : BatchNormFunctional.Normalize(Input, Mask, Weight, Bias, Eps, Relu);
 
-    private Tensor Evaluate() => BatchNormFunctional.Evaluate(Input, RunningMean!, RunningVar!, Weight, Bias, Eps, Relu);
+    private readonly Tensor Evaluate() => BatchNormFunctional.Evaluate(Input, RunningMean!, RunningVar!, Weight, Bias, Eps, Relu);
 
     private Tensor Empty(bool training)
     {

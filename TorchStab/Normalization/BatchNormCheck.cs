@@ -10,7 +10,7 @@ internal static class BatchNormCheck
     {
         Input(input, eps);
         if (input.numel() == 0) return;
-        Statistics(running_mean, running_var, weight, bias, input.shape[1], training);
+        Statistics(running_mean, running_var, weight, bias, input.size(1), training);
         Dtypes(input, weight, bias, running_mean, running_var);
     }
 
@@ -54,31 +54,27 @@ internal static class BatchNormCheck
         + "use a larger batch, eval(), or SingleValuePolicy.UseRunningStatistics on the module", nameof(input));
 
     /// <summary>How many values a channel has: the batch size times the spatial ones.</summary>
-    public static long ValuesPerChannel(Tensor input)
-    {
-        long[] shape = input.shape;
-        long values = shape[0];
-        for (int d = 2; d < shape.Length; d++) values *= shape[d];
-        return values;
-    }
+    public static long ValuesPerChannel(Tensor input) => input.size(0) * ShapeCheck.Positions(input);
 
     /// <summary>The dtypes PyTorch takes: all the same, or a half-precision input with float32 parameters and statistics.</summary>
     public static void Dtypes(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var)
     {
-        (string Name, Tensor? Tensor)[] others =
-            [(nameof(weight), weight), (nameof(bias), bias), (nameof(running_mean), running_mean), (nameof(running_var), running_var)];
-        var first = others.FirstOrDefault(o => o.Tensor is not null).Tensor;
-        if (first is null) return;
+        if ((weight ?? bias ?? running_mean ?? running_var) is not { } first) return;
         bool mixed = first.dtype != input.dtype;
         var expected = mixed ? ScalarType.Float32 : input.dtype;
-        foreach (var (name, t) in others)
-        {
-            if (t is null || t.dtype == expected) continue;
-            string pytorch = mixed ? "mixed dtype (CPU): expect parameter to have scalar type of Float"
-                : $"expected scalar type {ShapeCheck.CName(expected)} but found {ShapeCheck.CName(t.dtype)}";
-            throw new ArgumentException($"{pytorch}; {name} is {t.dtype} and input {input.dtype}: convert one with .to(ScalarType.{expected})", name);
-        }
+        Dtype(weight, nameof(weight), expected, mixed, input);
+        Dtype(bias, nameof(bias), expected, mixed, input);
+        Dtype(running_mean, nameof(running_mean), expected, mixed, input);
+        Dtype(running_var, nameof(running_var), expected, mixed, input);
         if (mixed && input.dtype is not (ScalarType.Float16 or ScalarType.BFloat16))
             throw new ArgumentException($"mixed dtype (CPU): all inputs must share same datatype.; input is {input.dtype}, the parameters Float32", nameof(input));
+    }
+
+    private static void Dtype(Tensor? tensor, string name, ScalarType expected, bool mixed, Tensor input)
+    {
+        if (tensor is null || tensor.dtype == expected) return;
+        string pytorch = mixed ? "mixed dtype (CPU): expect parameter to have scalar type of Float"
+            : $"expected scalar type {ShapeCheck.CName(expected)} but found {ShapeCheck.CName(tensor.dtype)}";
+        throw new ArgumentException($"{pytorch}; {name} is {tensor.dtype} and input {input.dtype}: convert one with .to(ScalarType.{expected})", name);
     }
 }

@@ -21,8 +21,15 @@ internal static class BatchNormFunctional
     public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu = false)
     {
         if (!KernelSelection.TakesChannels(input, weight, bias)) return NormalizeInTensorOps(input, weight, bias, eps, relu);
-        return relu ? BatchNormReLUNode.Train(input, weight, bias, eps) : BatchNormNode.Train(input, weight, bias, eps);
+        var output = NormalizeByKernel(input, weight, bias, eps, relu, out var moments);
+        return (output, ChannelStatistics.ToTensor(moments.Mean, input), ChannelStatistics.ToTensor(moments.Variance, input));
     }
+
+    /// <summary>
+    /// The output by kernel, for what <see cref="KernelSelection.TakesChannels"/> lets through. The statistics hold until the thread's next call.
+    /// </summary>
+    public static Tensor NormalizeByKernel(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu, out ChannelMoments moments) =>
+        relu ? BatchNormReLUNode.Train(input, weight, bias, eps, out moments) : BatchNormNode.Train(input, weight, bias, eps, out moments);
 
     /// <summary>The equation in tensor operations.</summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu)

@@ -10,8 +10,8 @@ internal class BatchNormNode : NormOp
     private static readonly BatchNormNode Op = new();
 
     /// <summary>Normalizes with the batch's statistics; the arguments have passed <see cref="KernelSelection.TakesChannels"/>.</summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) Train(Tensor input, Tensor? weight, Tensor? bias, double eps) =>
-        BatchNormRecording<No>.Train(Op, input, weight, bias, eps);
+    public static Tensor Train(Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments) =>
+        BatchNormRecording<No>.Train(Op, input, weight, bias, eps, out moments);
 
     /// <summary>Normalizes with given statistics.</summary>
     public static Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps) =>

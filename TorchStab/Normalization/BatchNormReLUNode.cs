@@ -16,8 +16,8 @@ internal sealed class BatchNormReLUNode : BatchNormNode
     public override bool NeedsBias => true;
 
     /// <inheritdoc cref="BatchNormNode.Train"/>
-    public static new (Tensor Output, Tensor Mean, Tensor Variance) Train(Tensor input, Tensor? weight, Tensor? bias, double eps) =>
-        BatchNormRecording<Yes>.Train(Op, input, weight, bias, eps);
+    public static new Tensor Train(Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments) =>
+        BatchNormRecording<Yes>.Train(Op, input, weight, bias, eps, out moments);
 
     /// <inheritdoc cref="BatchNormNode.Evaluate"/>
     public static new Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps) =>

@@ -7,25 +7,23 @@ namespace TorchStab.Normalization;
 /// <summary>Runs batch normalization by kernel and records it where gradients are wanted.</summary>
 internal static class BatchNormRecording<Relu> where Relu : struct, IFlag
 {
-    public static (Tensor Output, Tensor Mean, Tensor Variance) Train(NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps)
+    public static Tensor Train(NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments)
     {
         var plug = AutogradPlug.Current;
         var state = plug.Rent();
         nint output;
-        Tensor mean, variance;
         try
         {
             Begin(state, op, input, weight, bias, eps, training: true);
             output = BatchNormLaunch<Relu>.Train(input, weight, bias, state);
-            mean = ChannelStatistics.Mean(state, [state.Middle], input);
-            variance = ChannelStatistics.Variance(state, [state.Middle], input);
+            moments = ChannelStatistics.Keep(state);
         }
         catch
         {
             plug.Return(state);
             throw;
         }
-        return (plug.Finish(state, input, weight, bias, output), mean, variance);
+        return plug.Finish(state, input, weight, bias, output);
     }
 
     public static Tensor Evaluate(NormOp op, Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps)

@@ -45,35 +45,32 @@ internal static class GroupNormFunctional
     private static void Require(Tensor input, long num_groups, Tensor? weight, Tensor? bias)
     {
         ArgumentNullException.ThrowIfNull(input);
-        long[] shape = input.shape;
-        if (shape.Length < 2)
-            throw new ArgumentException($"Expected at least 2 dimensions for input tensor but received {shape.Length}", nameof(input));
+        if (input.dim() < 2)
+            throw new ArgumentException($"Expected at least 2 dimensions for input tensor but received {input.dim()}", nameof(input));
         if (num_groups <= 0)
             throw new ArgumentOutOfRangeException(nameof(num_groups), FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
-        RequireMoreThanOneValue(input, shape, num_groups);
-        if (shape[1] % num_groups != 0)
-            throw new ArgumentException($"Expected number of channels in input to be divisible by num_groups, but got input of shape {Repr.List(shape)} "
+        RequireMoreThanOneValue(input, num_groups);
+        if (input.size(1) % num_groups != 0)
+            throw new ArgumentException($"Expected number of channels in input to be divisible by num_groups, but got input of shape {Repr.List(input.shape)} "
                 + $"and num_groups={num_groups}", nameof(num_groups));
-        RequirePerChannel(weight, nameof(weight), weight, shape);
+        RequirePerChannel(weight, nameof(weight), weight, input);
         // PyTorch's message for a wrong bias gives the weight's shape: its text is kept, ours follows.
-        RequirePerChannel(bias, nameof(bias), weight ?? bias, shape);
+        RequirePerChannel(bias, nameof(bias), weight ?? bias, input);
     }
 
     // What PyTorch looks at: the batch and the channels of a group in one, and the positions.
-    private static void RequireMoreThanOneValue(Tensor input, long[] shape, long num_groups)
+    private static void RequireMoreThanOneValue(Tensor input, long num_groups)
     {
-        long[] size = [shape[0] * shape[1] / num_groups, num_groups, .. shape[2..]];
-        long values = size[0];
-        foreach (long positions in size.AsSpan(2)) values *= positions;
-        if (values == 1)
-            throw new ArgumentException($"Expected more than 1 value per channel when training, got input size {Repr.List(size)}; the input of shape "
-                + $"{Repr.List(shape)} has one value in each of {num_groups} groups", nameof(input));
+        if (input.size(0) * input.size(1) / num_groups * ShapeCheck.Positions(input) != 1) return;
+        long[] shape = input.shape, size = [shape[0] * shape[1] / num_groups, num_groups, .. shape[2..]];
+        throw new ArgumentException($"Expected more than 1 value per channel when training, got input size {Repr.List(size)}; the input of shape "
+            + $"{Repr.List(shape)} has one value in each of {num_groups} groups", nameof(input));
     }
 
-    private static void RequirePerChannel(Tensor? parameter, string name, Tensor? named, long[] shape)
+    private static void RequirePerChannel(Tensor? parameter, string name, Tensor? named, Tensor input)
     {
-        if (parameter is null || (parameter.dim() == 1 && parameter.numel() == shape[1])) return;
+        if (parameter is null || (parameter.dim() == 1 && parameter.numel() == input.size(1))) return;
         throw new ArgumentException($"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
-            + $"{Repr.List(named!.shape)} and input of shape {Repr.List(shape)}; {name} has shape {Repr.List(parameter.shape)}", name);
+            + $"{Repr.List(named!.shape)} and input of shape {Repr.List(input.shape)}; {name} has shape {Repr.List(parameter.shape)}", name);
     }
 }

@@ -20,7 +20,7 @@ internal sealed record InstanceNormCall(Tensor Input, Tensor? RunningMean, Tenso
         var (output, mean, variance) = InstanceNormFunctional.Normalize(Input, Weight, Bias, Eps);
         // The running statistics take in the mean over the batch of what each sample has.
         if (RunningMean is not null || RunningVar is not null)
-            RunningStatistics.Update(RunningMean, RunningVar, mean.mean([0]), variance.mean([0]), InstanceNormCheck.Positions(Input), momentum);
+            RunningStatistics.Update(RunningMean, RunningVar, mean.mean([0]), variance.mean([0]), ShapeCheck.Positions(Input), momentum);
         return output.MoveToOuterDisposeScope();
     }
 }

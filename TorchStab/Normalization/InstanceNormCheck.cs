@@ -14,21 +14,13 @@ internal static class InstanceNormCheck
                 running_mean is null ? nameof(running_mean) : nameof(running_var));
         BatchNormCheck.Input(input, eps);
         if (input.numel() == 0) return;
-        BatchNormCheck.Statistics(running_mean, running_var, weight, bias, input.shape[1], use_input_stats, copies: input.shape[0]);
+        BatchNormCheck.Statistics(running_mean, running_var, weight, bias, input.size(1), use_input_stats, copies: input.size(0));
         BatchNormCheck.Dtypes(input, weight, bias, running_mean, running_var);
-    }
-
-    /// <summary>How many values each channel of a sample has.</summary>
-    public static long Positions(Tensor input)
-    {
-        long positions = 1;
-        foreach (long size in input.shape.AsSpan(2)) positions *= size;
-        return positions;
     }
 
     private static void MoreThanOnePosition(Tensor input)
     {
-        if (input.dim() >= 2 && Positions(input) == 1)
+        if (input.dim() >= 2 && ShapeCheck.Positions(input) == 1)
             throw new ArgumentException($"Expected more than 1 spatial element when training, got input size {Repr.Size(input)}; "
                 + "the variance of one value says nothing: normalize before the last pooling, or over channels with LayerNorm", nameof(input));
     }

@@ -28,10 +28,9 @@ internal static class NormalizedShape
         RequireAny(normalized_shape);
         RequireSame(weight, nameof(weight), normalized_shape);
         RequireSame(bias, nameof(bias), normalized_shape);
-        var shape = input.shape.AsSpan();
-        if (shape.Length < normalized_shape.Length || !shape[^normalized_shape.Length..].SequenceEqual(normalized_shape))
+        if (!ShapeCheck.EndsWith(input, normalized_shape))
             throw new ArgumentException($"Given normalized_shape={Repr.List(normalized_shape)}, expected input with shape [*, {Repr.Joined(normalized_shape)}], "
-                + $"but got input of size{Repr.List(shape)}", nameof(input));
+                + $"but got input of size{Repr.List(input.shape)}", nameof(input));
     }
 
     /// <summary>Refuses an empty list.</summary>
@@ -45,8 +44,8 @@ internal static class NormalizedShape
 
     private static void RequireSame(Tensor? parameter, string name, long[] normalized_shape)
     {
-        if (parameter is not null && !parameter.shape.AsSpan().SequenceEqual(normalized_shape))
-            throw new ArgumentException($"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {Repr.List(parameter.shape)} "
-                + $"and normalized_shape = {Repr.List(normalized_shape)}", name);
+        if (parameter is null || (parameter.dim() == normalized_shape.Length && ShapeCheck.EndsWith(parameter, normalized_shape))) return;
+        throw new ArgumentException($"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {Repr.List(parameter.shape)} "
+            + $"and normalized_shape = {Repr.List(normalized_shape)}", name);
     }
 }

@@ -26,6 +26,25 @@ internal static class RunningStatistics
         Update(running_mean, running_var, mean, biasedVariance, tensor(count), momentum);
     }
 
+    /// <summary>The same with a kernel's statistics, where <see cref="KernelSelection.TakesStatistics"/> lets the running ones through.</summary>
+    public static void Update(Tensor? running_mean, Tensor? running_var, ChannelMoments moments, double count, double momentum)
+    {
+        if (running_mean is not null) ChannelStatistics.Blend(running_mean, moments.Mean, 1, momentum);
+        if (running_var is not null) ChannelStatistics.Blend(running_var, moments.Variance, count / (count - 1), momentum);
+    }
+
+    /// <summary>Adds one batch to a counter.</summary>
+    public static void Count(Tensor batches)
+    {
+        if (KernelSelection.TakesCounter(batches))
+        {
+            ChannelStatistics.Increment(batches);
+            return;
+        }
+        using var _ = no_grad();
+        batches.add_(1);
+    }
+
     /// <summary>The same with a count for each channel.</summary>
     public static void Update(Tensor? running_mean, Tensor? running_var, Tensor mean, Tensor biasedVariance, Tensor count, double momentum)
     {

@@ -13,6 +13,24 @@ internal static class ShapeCheck
         throw new ArgumentException($"{name} should contain {expected * copies} elements not {tensor.numel() * copies}{perChannel}", name);
     }
 
+    /// <summary>Whether the trailing dimensions are these. Size by size: <c>shape</c> would allocate, and cost as much as a small kernel.</summary>
+    public static bool EndsWith(Tensor tensor, ReadOnlySpan<long> sizes)
+    {
+        int skipped = (int)tensor.dim() - sizes.Length;
+        if (skipped < 0) return false;
+        for (int i = 0; i < sizes.Length; i++)
+            if (tensor.size(skipped + i) != sizes[i]) return false;
+        return true;
+    }
+
+    /// <summary>How many positions there are behind the batch and the channels.</summary>
+    public static long Positions(Tensor input)
+    {
+        long positions = 1;
+        for (int d = (int)input.dim() - 1; d > 1; d--) positions *= input.size(d);
+        return positions;
+    }
+
     /// <summary>"expected 4D input (got 3D input)"; <paramref name="hint"/> says which call takes what came.</summary>
     public static void Rank(Tensor input, int least, int most, string hint = "")
     {
