@@ -105,12 +105,7 @@ internal static class KernelSelection
         nint handle = tensor.Handle;
         if (!Enabled || LibTorch.RequiresGrad(handle) != 0 || !OnCpu(handle) || LibTorch.IsContiguous(handle) == 0) return -1;
         long elements = LibTorch.Numel(handle);
-        return elements >= MostCleared ? -1 : elements * (ScalarType)LibTorch.Dtype(handle) switch
-        {
-            ScalarType.Float32 => sizeof(float),
-            ScalarType.Float64 => sizeof(double),
-            _ => sizeof(ushort),
-        };
+        return elements >= MostCleared ? -1 : elements * TensorMemory.SizeOf(TensorMemory.ElementOf(handle));
     }
 
     /// <summary>Whether a counter can be raised in place.</summary>

@@ -131,6 +131,8 @@ internal sealed class Exploding : Experiment<IReadOnlyDictionary<(bool Adding, s
                 loss.Series(Clips[i].Name, Chunks(of, r => r.Losses, Median), i, markers: false);
                 norm.Series(Clips[i].Name, Chunks(of, r => r.Norms, Enumerable.Max), i, markers: false);
             }
+            // The burst that loses a run is in the table; here it would press all else flat.
+            if (adding) norm.LimitY(0.1, 1000);
             // Room above the lines for the legend.
             loss.LimitY(adding ? 0.05 : 1, adding ? 10 : 100);
             loss.Legend(Alignment.UpperRight);
