@@ -12,7 +12,10 @@ public partial class MarkdownTests(PackedLibrary package)
         internal sealed class BasicBlock() : TorchSharp.Modules.Sequential(("linear", nn.Linear(4, 4)));
         internal static class Given
         {
-            public static TorchSharp.Modules.Sequential model => nn.Sequential(("first", nn.Linear(4, 4)), ("norm", nn.BatchNorm1d(4)), ("block", new BasicBlock()));
+            public static TorchSharp.Modules.Sequential model { get; } = nn.Sequential(("first", nn.Linear(4, 4)), ("norm", nn.BatchNorm1d(4)), ("block", new BasicBlock()));
+            public static optim.Optimizer optimizer { get; } = stab.optim.Adam(model.parameters());
+            public static (Tensor, Tensor)[] batches { get; } = [(rand(8, 4), rand(8, 4))];
+            public static Tensor loss(Tensor prediction, Tensor target) => nn.functional.mse_loss(prediction, target);
         }
         """;
 
@@ -49,7 +52,7 @@ public partial class MarkdownTests(PackedLibrary package)
             .SelectMany(file => Snippet().Matches(File.ReadAllText(Repository.File(file))).Select(m => m.Groups[1].Value))];
         Assert.NotEmpty(snippets);
         var usings = snippets.SelectMany(s => Using().Matches(s).Select(m => m.Value.TrimEnd()))
-            .Concat(["using TorchStab;", "using static TorchSharp.torch;", "using static Given;"]).Distinct();
+            .Concat(["using TorchSharp;", "using TorchStab;", "using static TorchSharp.torch;", "using static Given;"]).Distinct();
         string functions = string.Concat(snippets.Select((s, i) => $"static void Snippet{i}()\n{{\n{Using().Replace(s, "")}}}\n"));
         string calls = string.Concat(snippets.Select((_, i) => $"Snippet{i}();\n"));
         string folder = package.NewProject("snippets", $"{string.Join('\n', usings)}\n{calls}Console.WriteLine(\"all ran\");\n{functions}{Given}");

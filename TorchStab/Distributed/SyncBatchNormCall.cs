@@ -6,7 +6,7 @@ namespace TorchStab.Distributed;
 /// <summary>One training call of SyncBatchNorm: as <see cref="BatchNormCall"/>, with the exchange between the checks and the maths.</summary>
 internal static class SyncBatchNormCall
 {
-    public static Tensor Run(BatchNormCall call, ProcessGroup group, double momentum)
+    public static Tensor Run(ref BatchNormCall call, ProcessGroup group, double momentum)
     {
         var input = call.Input;
         RequireNone(call.Mask);

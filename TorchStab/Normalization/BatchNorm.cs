@@ -53,13 +53,13 @@ public abstract class BatchNorm : NormBase
         bool track = training && track_running_stats;
         var (mean, variance) = !training || track ? (running_mean, running_var) : (null, null);
         var call = Configure(new BatchNormCall(input, mean, variance, WeightOrNull, bias, eps) { Mask = mask, SingleValue = SingleValuePolicy });
-        var output = Run(call, training || (mean is null && variance is null), track ? Momentum() : 0);
+        var output = Run(ref call, training || (mean is null && variance is null), track ? Momentum() : 0);
         if (track && call.Trained) CountBatch();
         return output;
     }
 
     /// <summary>Checks, normalizes and updates the running statistics; a class over several processes adds its exchange.</summary>
-    private protected virtual Tensor Run(BatchNormCall call, bool training, double momentum) => call.Run(training, momentum);
+    private protected virtual Tensor Run(ref BatchNormCall call, bool training, double momentum) => call.Run(training, momentum);
 
     /// <summary>What a class adds to the call.</summary>
     private protected virtual BatchNormCall Configure(BatchNormCall call) => call;
