@@ -64,7 +64,7 @@ internal static class Page
         foreach (var machine in results.GroupBy(r => r.Machine))
             html.Append($"<p class=\"small\">Run {Days(machine)} on {Text(machine.Key)}; experiments {string.Join(", ", machine.Select(r => r.Number))}, "
                 + $"{Minutes(machine.Sum(r => r.Seconds))} together.</p>\n");
-        html.Append($"<p class=\"small\">All again: {Code(Command)}; one: the command at its end. The same seed gives the same numbers for one number of threads; times are the machine's.</p>\n");
+        html.Append($"<p class=\"small\">All again: {Code(Command)}; one: the command at its end. All run on one thread. The same seed gives the same numbers on the same kind of processor; times are the machine's.</p>\n");
     }
 
     private static void Section(StringBuilder html, ExperimentResult r, byte[] picture)
