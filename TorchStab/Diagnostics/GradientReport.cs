@@ -33,7 +33,7 @@ public sealed record GradientRecord
     /// <summary>‖g‖ / ‖w‖; not finite where the weights are zero.</summary>
     public double Ratio => Norm / WeightNorm;
 
-    /// <summary>‖Δw‖ / ‖w‖ of the step that followed; null where the monitor did not see it (<see cref="GradientMonitor.Observe"/>).</summary>
+    /// <summary>‖Δw‖ / ‖w‖ of the step that followed, Δw of a parameter of over 65,536 elements taken from evenly spaced ones; null where the monitor did not see it (<see cref="GradientMonitor.Observe"/>).</summary>
     public double? UpdateRatio { get; init; }
 
     /// <summary>Names of its parameters that ask for a gradient and have none.</summary>

@@ -6,6 +6,9 @@ namespace TorchStab.Diagnostics;
 /// <summary>The weights before a step, to measure how far it moved them. Lives no longer than the step.</summary>
 internal sealed class WeightSnapshot : IDisposable
 {
+    // Of a larger parameter evenly spaced elements: 32,768 and more tell the norm to a part in 250, and no copy waits for fresh memory.
+    private const long Most = 1 << 16;
+
     private readonly List<Tensor> _before;
     private readonly List<TrainableLayer> _layers;
 
@@ -14,7 +17,7 @@ internal sealed class WeightSnapshot : IDisposable
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         _layers = layers;
-        _before = [.. layers.SelectMany(l => l.Parameters).Select(p => p.Parameter.detach().clone().DetachFromDisposeScope())];
+        _before = [.. layers.SelectMany(l => l.Parameters).Select(p => Sample(p.Parameter).clone().DetachFromDisposeScope())];
     }
 
     /// <summary>‖w − w before‖ of each layer; takes the difference in place of the snapshot, so only once.</summary>
@@ -23,11 +26,19 @@ internal sealed class WeightSnapshot : IDisposable
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         int next = 0;
-        foreach (var (_, parameter) in _layers.SelectMany(l => l.Parameters)) _before[next++].sub_(parameter);
+        foreach (var (_, parameter) in _layers.SelectMany(l => l.Parameters)) _before[next++].sub_(Sample(parameter));
         double[] norms = GradientNorms.Of(_before, 2);
+        next = 0;
+        foreach (var (_, parameter) in _layers.SelectMany(l => l.Parameters)) norms[next] *= Math.Sqrt((double)parameter.numel() / Math.Max(1, _before[next++].numel()));
         next = 0;
         return [.. _layers.Select(l => GradientNorms.Total(norms.AsSpan((next += l.Parameters.Count) - l.Parameters.Count, l.Parameters.Count), 2))];
     }
 
     public void Dispose() => _before.ForEach(t => t.Dispose());
+
+    private static Tensor Sample(Tensor parameter)
+    {
+        long elements = parameter.numel();
+        return elements <= Most ? parameter : parameter.flatten().slice(0, 0, elements, (elements + Most - 1) / Most);
+    }
 }

@@ -52,7 +52,7 @@ internal sealed class GradientPieces : IDisposable
     {
         var sent = gradient.dtype == Sent(gradient.dtype) && gradient.is_contiguous() ? gradient : gradient.to(Sent(gradient.dtype)).contiguous();
         var flat = sent.view(-1);
-        long length = _bytes / flat.ElementSize;
+        long length = Math.Max(1, _bytes / flat.ElementSize);
         for (long start = 0; start < flat.numel(); start += length)
         {
             using var piece = flat.narrow(0, start, Math.Min(length, flat.numel() - start));
