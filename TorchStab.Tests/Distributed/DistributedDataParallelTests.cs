@@ -103,6 +103,33 @@ public class DistributedDataParallelTests
         });
     }
 
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(true, 1e-6)]
+    [InlineData(false, 1)]
+    [InlineData(false, 1e-6)]
+    public void Gradients_of_every_dtype_and_layout_are_summed(bool kernels, double bucket)
+    {
+        using var form = kernels ? KernelForm.Kernel() : KernelForm.TensorOps();
+        foreach (var dtype in new[] { ScalarType.Float32, ScalarType.Float64, ScalarType.BFloat16, ScalarType.Float16 })
+        {
+            Ranks([1, 1, 1], rank =>
+            {
+                using var model = nn.Sequential(nn.Linear(3, 2, dtype: dtype), nn.Linear(40, 3, dtype: dtype), nn.Linear(2, 2, dtype: dtype));
+                using var ddp = stab.nn.DistributedDataParallel(model, bucket);
+                for (int step = 1; step <= 2; step++)
+                {
+                    ddp.weigh(zeros(1), 1).Dispose();
+                    foreach (var (i, p) in model.parameters().Index())
+                        p.grad = Increasing(p, i + rank, dtype) is var g && g.dim() > 1 ? g.t().contiguous().t() : g;
+                    ddp.average_gradients();
+                    foreach (var (i, p) in model.parameters().Index())
+                        Compare.Identical(Increasing(p, i, dtype) + Increasing(p, i + 1, dtype) + Increasing(p, i + 2, dtype), p.grad!, $"gradient {i} of {dtype}");
+                }
+            });
+        }
+    }
+
     [Fact]
     public void One_ranks_NaN_makes_all_skip_and_the_report_names_rank_and_parameter()
     {
@@ -205,6 +232,10 @@ public class DistributedDataParallelTests
         ddp.average_gradients();
         foreach (var p in ddp.parameters()) p.grad = null;
     }
+
+    // Small whole numbers: sums are exact in any dtype.
+    private static Tensor Increasing(Tensor like, int from, ScalarType dtype) =>
+        ((arange(like.numel(), ScalarType.Int64) % 16) + from).to(dtype).view(like.shape);
 
     private static void Ranks(long[] split, Action<int> body) => InProcessCollective.Run(split.Length, collective => body(collective.Rank));
 

@@ -119,6 +119,10 @@ internal static class KernelSelection
     public static bool TakesStep(in StepMemory m) => Enabled && m.Parameter.Dense && m.Gradient.Dense && m.Gradient.Dtype == m.Parameter.Dtype
         && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m);
 
+    /// <summary>Whether a kernel copies the gradient to that many elements of a bucket and back; half types go as float32.</summary>
+    public static bool TakesBucket(in TensorView gradient, in TensorView bucket, long count) => Enabled && gradient.Dense && bucket.Dense && gradient.Count == count
+        && bucket.Dtype == (gradient.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
+
     private static bool TakesState(in TensorView state, in StepMemory m) =>
         state.IsMissing || (state.Dense && state.Dtype == m.State0.Dtype && state.Count == m.Parameter.Count);
 

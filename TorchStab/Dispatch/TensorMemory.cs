@@ -47,6 +47,9 @@ internal static unsafe class TensorMemory
         Dense = true,
     };
 
+    /// <summary>The address of an element further on.</summary>
+    public static void* Part(in TensorView tensor, long start) => (byte*)tensor.Data + (start * SizeOf(ElementOf(tensor.Handle)));
+
     /// <summary>Where the tensors of a parameter's update lie.</summary>
     public static StepStreams Streams(in StepMemory memory) => new()
     {

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
@@ -11,13 +12,17 @@ namespace TorchStab.Distributed;
 internal sealed class GradientPieces : IDisposable
 {
     private readonly IReadOnlyList<Parameter> _parameters;
-    private readonly List<Bucket> _buckets = [];
+    private readonly GradientHandles _gradients = new();
+    private readonly int[] _places;
+    private readonly List<GradientBucket> _buckets = [];
+    private readonly List<Tensor> _buffers = [];
     private readonly List<int> _large = [];
     private readonly long _bytes;
 
     public GradientPieces(IReadOnlyList<Parameter> parameters, long bytes)
     {
         (_parameters, _bytes) = (parameters, bytes);
+        _places = new int[parameters.Count];
         foreach (var byType in Enumerable.Range(0, parameters.Count).GroupBy(i => (parameters[i].dtype, parameters[i].device_type, parameters[i].device_index)))
             Divide(byType, Sent(byType.Key.dtype));
     }
@@ -25,47 +30,80 @@ internal sealed class GradientPieces : IDisposable
     /// <summary>Puts the sums in place; notes the parameters whose gradient on this rank is not finite.</summary>
     public void Sum(ProcessGroup group, long step, HashSet<Parameter> bad)
     {
-        var gradients = Present(group, step);
-        foreach (int i in _large)
-            if (gradients[i] is { } gradient) SumInPlace(group, gradient, () => bad.Add(_parameters[i]));
-        foreach (var bucket in _buckets) bucket.Sum(group, gradients, i => bad.Add(_parameters[i]));
+        try
+        {
+            Read();
+            Complete(group, step);
+            foreach (int i in _large)
+                if (_places[i] >= 0 && !SumInPlace(group, _gradients.Tensor(_places[i], _parameters[i]))) bad.Add(_parameters[i]);
+            foreach (var bucket in _buckets) bucket.Sum(group, _gradients, _places, bad);
+        }
+        finally
+        {
+            _gradients.Release();
+        }
     }
 
-    public void Dispose() => _buckets.ForEach(b => b.Dispose());
-
-    // All ranks' gradients: zeros where only others have one, null where nobody has.
-    private Tensor?[] Present(ProcessGroup group, long step)
+    public void Dispose()
     {
-        var own = _parameters.Select((p, i) => p.grad is { } g ? GradientSet.Dense(g, $"parameter {i}") : null).ToArray();
+        _buckets.ForEach(b => b.Dispose());
+        _buffers.ForEach(b => b.Dispose());
+    }
+
+    /// <summary>Whether all elements are. A sum is finite only if all its terms are; where it is not, it may have overflowed.</summary>
+    internal static bool IsFinite(Tensor piece)
+    {
+        if (BucketLaunch.TryIsFinite(piece) is { } finite) return finite;
+        using var sum = piece.sum();
+        if (double.IsFinite(sum.to(ScalarType.Float64).item<double>())) return true;
+        return piece.isfinite().all().item<bool>();
+    }
+
+    private void Read()
+    {
+        _gradients.Read(_parameters);
+        if (_gradients.FirstSparse() is >= 0 and int k) GradientSet.Dense(_gradients.Tensor(k, _parameters[_gradients.Places[k]]), $"parameter {_gradients.Places[k]}");
+        Array.Fill(_places, -1);
+        for (int i = 0; i < _gradients.Count; i++) _places[_gradients.Places[i]] = i;
+    }
+
+    // All ranks' gradients: zeros where only others have one.
+    private void Complete(ProcessGroup group, long step)
+    {
         ulong mask = 0;
-        for (int i = 0; i < own.Length; i++) mask = (mask * 31) + (own[i] is null ? 1u : 2u);
+        foreach (int place in _places) mask = (mask * 31) + (place < 0 ? 1u : 2u);
         long[] masks = group.Agree(new(CallKind.Step, step, _parameters.Count, Free: (long)mask));
-        if (masks.All(m => m == masks[0])) return own;
-        using var have = tensor(Array.ConvertAll(own, g => g is null ? 0L : 1L));
+        if (masks.All(m => m == masks[0])) return;
+        using var have = tensor(Array.ConvertAll(_places, place => place < 0 ? 0L : 1L));
         group.Sum(have, ReduceOp.Max);
-        for (int i = 0; i < own.Length; i++)
-            if (own[i] is null && have[i].item<long>() != 0) own[i] = _parameters[i].grad = zeros_like(_parameters[i]);
-        return own;
+        for (int i = 0; i < _places.Length; i++)
+            if (_places[i] < 0 && have[i].item<long>() != 0) _parameters[i].grad = zeros_like(_parameters[i]);
+        _gradients.Release();
+        Read();
     }
 
-    private void SumInPlace(ProcessGroup group, Tensor gradient, Action notFinite)
+    // Whether this rank's gradient was finite.
+    private bool SumInPlace(ProcessGroup group, Tensor gradient)
     {
+        bool finite = true;
         var sent = gradient.dtype == Sent(gradient.dtype) && gradient.is_contiguous() ? gradient : gradient.to(Sent(gradient.dtype)).contiguous();
         var flat = sent.view(-1);
         long length = Math.Max(1, _bytes / flat.ElementSize);
         for (long start = 0; start < flat.numel(); start += length)
         {
             using var piece = flat.narrow(0, start, Math.Min(length, flat.numel() - start));
-            if (!IsFinite(piece)) notFinite();
+            finite &= IsFinite(piece);
             group.Sum(piece);
         }
         if (!ReferenceEquals(sent, gradient)) gradient.copy_(sent);
+        return finite;
     }
 
+    // All buckets of a dtype go through one buffer, which stays in the cache.
     private void Divide(IEnumerable<int> indices, ScalarType sent)
     {
         long most = Math.Max(1, _bytes / (sent == ScalarType.Float64 ? sizeof(double) : sizeof(float)));
-        List<int> bucket = [];
+        List<List<int>> buckets = [];
         long filled = 0;
         foreach (int i in indices)
         {
@@ -75,68 +113,20 @@ internal sealed class GradientPieces : IDisposable
                 _large.Add(i);
                 continue;
             }
-            if (filled + elements > most) Close();
-            bucket.Add(i);
+            if (buckets.Count == 0 || filled + elements > most)
+            {
+                buckets.Add([]);
+                filled = 0;
+            }
+            buckets[^1].Add(i);
             filled += elements;
         }
-        Close();
-
-        void Close()
-        {
-            if (bucket.Count > 0) _buckets.Add(new Bucket(_parameters, bucket, sent));
-            (bucket, filled) = ([], 0);
-        }
+        if (buckets.Count == 0) return;
+        var buffer = zeros(buckets.Max(b => b.Sum(i => _parameters[i].numel())), sent, _parameters[buckets[0][0]].device).DetachFromDisposeScope();
+        _buffers.Add(buffer);
+        foreach (var bucket in buckets) _buckets.Add(new GradientBucket(_parameters, bucket, buffer));
     }
 
     // Half types are summed in float32.
     private static ScalarType Sent(ScalarType dtype) => dtype is ScalarType.Float64 ? dtype : ScalarType.Float32;
-
-    // A sum is finite only if all its terms are; where it is not, it may have overflowed.
-    private static bool IsFinite(Tensor piece)
-    {
-        using var sum = piece.sum();
-        if (double.IsFinite(sum.to(ScalarType.Float64).item<double>())) return true;
-        return piece.isfinite().all().item<bool>();
-    }
-
-    /// <summary>Small gradients side by side in one message.</summary>
-    private sealed class Bucket : IDisposable
-    {
-        private readonly List<int> _indices;
-        private readonly Tensor _flat;
-        private readonly List<Tensor> _views = [];
-
-        public Bucket(IReadOnlyList<Parameter> parameters, List<int> indices, ScalarType sent)
-        {
-            _indices = indices;
-            _flat = zeros(indices.Sum(i => parameters[i].numel()), sent, parameters[indices[0]].device).DetachFromDisposeScope();
-            long start = 0;
-            foreach (int i in indices)
-            {
-                using var part = _flat.narrow(0, start, parameters[i].numel());
-                _views.Add(part.view(parameters[i].shape).DetachFromDisposeScope());
-                start += parameters[i].numel();
-            }
-        }
-
-        public void Sum(ProcessGroup group, Tensor?[] gradients, Action<int> notFinite)
-        {
-            for (int k = 0; k < _views.Count; k++)
-            {
-                if (gradients[_indices[k]] is { } gradient) _views[k].copy_(gradient);
-                else _views[k].zero_();
-            }
-            if (!IsFinite(_flat))
-                for (int k = 0; k < _views.Count; k++)
-                    if (!IsFinite(_views[k])) notFinite(_indices[k]);
-            group.Sum(_flat);
-            for (int k = 0; k < _views.Count; k++) gradients[_indices[k]]?.copy_(_views[k]);
-        }
-
-        public void Dispose()
-        {
-            _views.ForEach(v => v.Dispose());
-            _flat.Dispose();
-        }
-    }
 }

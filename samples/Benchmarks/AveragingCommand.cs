@@ -38,17 +38,26 @@ internal static class AveragingCommand
         using var ddp = stab.nn.DistributedDataParallel(model);
         using var raw = randn(ParameterLists.Elements(parameters));
         var (raws, averagings) = (new List<double>(), new List<double>());
-        for (int i = 0; i < (quick ? 5 : 60); i++)
+        int turns = quick ? 5 : Turns(raw);
+        for (int i = -turns; i < turns; i++)
         {
-            raws.Add(Milliseconds(() => TorchStab.Distributed.ProcessGroups.Required.Sum(raw)));
+            double rawTime = Milliseconds(() => TorchStab.Distributed.ProcessGroups.Required.Sum(raw));
             Begin(ddp);
-            averagings.Add(Milliseconds(ddp.average_gradients));
+            double averagingTime = Milliseconds(ddp.average_gradients);
+            if (i >= 0) // until then code is compiled, for good only after a while
+            {
+                raws.Add(rawTime);
+                averagings.Add(averagingTime);
+            }
             raw.fill_(1);
             foreach (var p in parameters) using (var grad = p.grad) grad!.fill_(1); // sums of sums grow without end
         }
         double a = Median(raws), b = Median(averagings);
         return [name, Text($"{raw.numel() * sizeof(float) / 1048576.0:0.0}"), Text($"{a:0.000} ms"), Text($"{b:0.000} ms"), Text($"{b / a:0.00}"), Text($"≤ {AtMost}")];
     }
+
+    // As many as move 1 GiB, within reason: small messages vary more, and code is compiled for good only after a while.
+    private static int Turns(Tensor raw) => (int)Math.Clamp((1L << 30) / (raw.numel() * sizeof(float)), 30, 300);
 
     // A pass whose forward and backward cost nothing.
     private static void Begin(DistributedDataParallel ddp)

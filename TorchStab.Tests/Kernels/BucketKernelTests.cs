@@ -1,0 +1,65 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using TorchStab.Kernels;
+
+namespace TorchStab.Tests.Kernels;
+
+public unsafe class BucketKernelTests
+{
+    [Fact]
+    public void Scalar_equals_the_reference() => EveryStorage<V1<float>, V1<double>>();
+
+    [Fact]
+    public void Vectors_of_128_bits_equal_the_reference() => EveryStorage<V128<float>, V128<double>>();
+
+    [Fact]
+    public void Vectors_of_256_bits_equal_the_reference()
+    {
+        if (Vector256.IsHardwareAccelerated) EveryStorage<V256<float>, V256<double>>();
+    }
+
+    [Fact]
+    public void Vectors_of_512_bits_equal_the_reference()
+    {
+        if (Vector512.IsHardwareAccelerated) EveryStorage<V512<float>, V512<double>>();
+    }
+
+    private static void EveryStorage<VF, VD>() where VF : unmanaged, IVector<VF, float> where VD : unmanaged, IVector<VD, double>
+    {
+        foreach (int n in KernelData.Lengths)
+        {
+            Equal<VF, float, Plain<float>>(n);
+            Equal<VD, double, Plain<double>>(n);
+            Equal<VF, float, HalfWidth<float>>(n);
+        }
+    }
+
+    // Every place of the one that is not finite, and finite numbers whose sum overflows.
+    private static void Equal<V, T, S>(int n) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        var random = new Random(n);
+        double[] values = KernelData.Normal(random, n, typeof(T) == typeof(double) ? 1e307 : 3e37);
+        Same<V, T, S>(values, null);
+        foreach (double bad in new[] { double.NaN, double.PositiveInfinity, double.NegativeInfinity })
+            for (int i = random.Next(3); i < n; i += 1 + (n / 20)) Same<V, T, S>(values, (i, bad));
+    }
+
+    private static void Same<V, T, S>(double[] values, (int Index, double Value)? bad)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        double[] given = [.. values];
+        if (bad is { } b) given[b.Index] = b.Value;
+        using var x = new KernelData<T, S>(given);
+        using var bucket = new KernelData<T, Plain<T>>(new double[given.Length]);
+        using var back = new KernelData<T, S>(new double[given.Length]);
+        double[] expected = new double[given.Length];
+        bool finite = BucketKernel.Reference.Gather(x.Values, expected);
+        Assert.Equal(finite, BucketKernel.Gather<V, T, S>(x.Pointer, bucket.Pointer, given.Length));
+        Assert.Equal(expected, bucket.Read());
+        Assert.Equal(finite, BucketKernel.IsFinite<V, T, S>(x.Pointer, given.Length));
+        BucketKernel.Scatter<V, T, S>(bucket.Pointer, back.Pointer, given.Length);
+        Assert.Equal(expected, back.Read());
+        bucket.AssertGuards();
+        back.AssertGuards();
+    }
+}

@@ -1,0 +1,69 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// Gradients into a bucket and back, and whether they are finite: 0·x is 0 of every finite x and NaN of the rest, so an accumulator tells, and
+/// cannot overflow as a sum can.
+/// </summary>
+/// <remarks>
+/// What is stored as it is sent is copied by the C library: another core has just read the bucket, and a copy that announces whole lines does not
+/// fetch them back first, which vector stores do (half the time where the cores share no cache).
+/// </remarks>
+internal static unsafe partial class BucketKernel
+{
+    /// <summary>Copies stored elements to T; whether all are finite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static bool Gather<V, T, S>(void* source, void* target, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        if (typeof(S) == typeof(Plain<T>)) Buffer.MemoryCopy(source, target, count * sizeof(T), count * sizeof(T));
+        else Widen<V, T, S>(source, (T*)target, count);
+        return IsFinite<V, T, Plain<T>>(target, count);
+    }
+
+    /// <summary>Whether all of the elements are finite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static bool IsFinite<V, T, S>(void* elements, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        V zero = V.Zero, a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+        long i = 0;
+        for (; i <= count - (4 * V.Count); i += 4 * V.Count)
+        {
+            a0 = V.MultiplyAdd(S.Load<V>(elements, i), zero, a0);
+            a1 = V.MultiplyAdd(S.Load<V>(elements, i + V.Count), zero, a1);
+            a2 = V.MultiplyAdd(S.Load<V>(elements, i + (2 * V.Count)), zero, a2);
+            a3 = V.MultiplyAdd(S.Load<V>(elements, i + (3 * V.Count)), zero, a3);
+        }
+        var rest = V1<T>.Zero;
+        for (; i < count; i++) rest = V1<T>.MultiplyAdd(S.Load<V1<T>>(elements, i), V1<T>.Zero, rest);
+        return V.Sum((a0 + a1) + (a2 + a3)) + V1<T>.Sum(rest) == T.Zero;
+    }
+
+    /// <summary>Copies T back to how it is stored.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Scatter<V, T, S>(void* source, void* target, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        if (typeof(S) == typeof(Plain<T>))
+        {
+            Buffer.MemoryCopy(source, target, count * sizeof(T), count * sizeof(T));
+            return;
+        }
+        T* from = (T*)source;
+        long i = 0;
+        for (; i <= count - V.Count; i += V.Count) S.Store(V.Load(from + i), target, i);
+        for (; i < count; i++) S.Store(V1<T>.Load(from + i), target, i);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Widen<V, T, S>(void* source, T* target, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    {
+        long i = 0;
+        for (; i <= count - V.Count; i += V.Count) S.Load<V>(source, i).Store(target + i);
+        for (; i < count; i++) S.Load<V1<T>>(source, i).Store(target + i);
+    }
+}
