@@ -2,15 +2,13 @@ using TorchSharp;
 using TorchSharp.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
+using static TorchStab.Tests.Distributed.Shards;
 
 namespace TorchStab.Tests.Distributed;
 
 /// <summary>A network trained by several ranks against the same network trained by one process on whole batches.</summary>
 public class DistributedDataParallelTests
 {
-    private const int Steps = 4;
-    private static readonly long[][] Splits = [[3, 3], [5, 1], [0, 6], [2, 3, 1]];
-
     [Theory]
     [InlineData(false, 0.001)]
     [InlineData(true, 0.001)]
@@ -24,7 +22,7 @@ public class DistributedDataParallelTests
             using var whole = Network(1, norms);
             using var alone = stab.optim.Adam(whole.named_parameters(), 0.01, global_clipnorm: 0.05);
             foreach (var (x, y) in data) Step(whole, alone, x, y);
-            Ranks(split, rank =>
+            OnRanks(split, rank =>
             {
                 using var model = Network(seed: 2 + rank, norms); // another start, which the broadcast replaces
                 if (rank == 0) Copy(Network(1, norms), model);
@@ -54,7 +52,7 @@ public class DistributedDataParallelTests
             using var whole = Network(1, false);
             using var alone = optim.SGD(whole.parameters(), 0.1);
             foreach (var (x, y) in data) Step(whole, alone, x, y);
-            Ranks([4, 2], rank =>
+            OnRanks([4, 2], rank =>
             {
                 using var ddp = stab.nn.DistributedDataParallel(Network(1, false));
                 optim.Optimizer sgd = optim.SGD(ddp.parameters(), 0.1);
@@ -73,7 +71,7 @@ public class DistributedDataParallelTests
         var data = Data();
         using var whole = Network(1, false);
         foreach (var (x, y) in data) Loss(whole, x, y).backward();
-        Ranks([5, 1], rank =>
+        OnRanks([5, 1], rank =>
         {
             using var ddp = stab.nn.DistributedDataParallel(Network(1, false));
             foreach (var (i, (x, y)) in data.Index())
@@ -91,7 +89,7 @@ public class DistributedDataParallelTests
     [Fact]
     public void A_parameter_that_only_one_rank_uses_gets_its_gradient_everywhere_and_an_idle_one_nowhere()
     {
-        Ranks([1, 1], rank =>
+        OnRanks([1, 1], rank =>
         {
             using var model = nn.Sequential(("used", nn.Linear(2, 1)), ("idle", nn.Linear(1, 1)));
             using var ddp = stab.nn.DistributedDataParallel(model);
@@ -104,19 +102,21 @@ public class DistributedDataParallelTests
     }
 
     [Theory]
-    [InlineData(true, 1)]
-    [InlineData(true, 1e-6)]
-    [InlineData(false, 1)]
-    [InlineData(false, 1e-6)]
-    public void Gradients_of_every_dtype_and_layout_are_summed(bool kernels, double bucket)
+    [InlineData(true, 1, false)]
+    [InlineData(true, 1e-6, false)]
+    [InlineData(false, 1, false)]
+    [InlineData(false, 1e-6, false)]
+    [InlineData(true, 1, true)]
+    [InlineData(false, 1, true)]
+    public void Gradients_of_every_dtype_and_layout_are_summed(bool kernels, double bucket, bool views)
     {
         using var form = kernels ? KernelForm.Kernel() : KernelForm.TensorOps();
         foreach (var dtype in new[] { ScalarType.Float32, ScalarType.Float64, ScalarType.BFloat16, ScalarType.Float16 })
         {
-            Ranks([1, 1, 1], rank =>
+            OnRanks([1, 1, 1], rank =>
             {
                 using var model = nn.Sequential(nn.Linear(3, 2, dtype: dtype), nn.Linear(40, 3, dtype: dtype), nn.Linear(2, 2, dtype: dtype));
-                using var ddp = stab.nn.DistributedDataParallel(model, bucket);
+                using var ddp = stab.nn.DistributedDataParallel(model, bucket, gradient_as_bucket_view: views);
                 for (int step = 1; step <= 2; step++)
                 {
                     ddp.weigh(zeros(1), 1).Dispose();
@@ -133,7 +133,7 @@ public class DistributedDataParallelTests
     [Fact]
     public void One_ranks_NaN_makes_all_skip_and_the_report_names_rank_and_parameter()
     {
-        Ranks([2, 2, 2], rank =>
+        OnRanks([2, 2, 2], rank =>
         {
             using var ddp = stab.nn.DistributedDataParallel(Network(1, false), 0.001);
             using var optimizer = stab.optim.Adam(ddp.named_parameters(), 0.01);
@@ -154,7 +154,7 @@ public class DistributedDataParallelTests
     [Fact]
     public void Another_model_on_a_rank_is_an_error_on_all()
     {
-        Ranks([1, 1], rank =>
+        OnRanks([1, 1], rank =>
         {
             using var model = nn.Linear(2 + rank, 1);
             var e = Assert.Throws<InvalidOperationException>(() => stab.nn.DistributedDataParallel(model));
@@ -164,9 +164,33 @@ public class DistributedDataParallelTests
     }
 
     [Fact]
+    public void Another_layer_with_the_same_state_and_other_settings_on_a_rank_are_errors_on_all()
+    {
+        OnRanks([1, 1], rank =>
+        {
+            using var model = Network(1, norms: true);
+            if (rank == 1) stab.nn.utils.convert_sync_batchnorm_(model);
+            Assert.Contains("Every rank has to build the same model", Assert.Throws<InvalidOperationException>(() => stab.nn.DistributedDataParallel(model)).Message);
+        });
+        OnRanks([1, 1], rank =>
+        {
+            using var ddp = stab.nn.DistributedDataParallel(Network(1, true), broadcast_buffers: rank == 0);
+            Assert.Contains("rank 1 is at the forward pass before step 1 of DistributedDataParallel without broadcast_buffers",
+                Assert.Throws<InvalidOperationException>(() => ddp.call(ones(1, 4, ScalarType.Float64))).Message);
+        });
+        OnRanks([1, 1], rank =>
+        {
+            using var ddp = stab.nn.DistributedDataParallel(Network(1, false), bucket_cap_mb: 1 + rank);
+            ddp.call(ones(1, 4, ScalarType.Float64)).mean().backward();
+            Assert.Contains("in messages of 1048576 bytes, rank 1 is at step 1 of DistributedDataParallel with 4 parameters in messages of 2097152 bytes",
+                Assert.Throws<InvalidOperationException>(ddp.average_gradients).Message);
+        });
+    }
+
+    [Fact]
     public void Another_number_of_batches_is_an_error_on_all()
     {
-        Ranks([1, 1], rank =>
+        OnRanks([1, 1], rank =>
         {
             using var ddp = stab.nn.DistributedDataParallel(nn.Linear(2, 1));
             using var optimizer = stab.optim.SGD(ddp.parameters(), 0.1);
@@ -187,7 +211,7 @@ public class DistributedDataParallelTests
     [Fact]
     public void The_state_dict_has_PyTorchs_keys_and_one_rank_may_evaluate_alone()
     {
-        Ranks([1, 1], rank =>
+        OnRanks([1, 1], rank =>
         {
             using var ddp = stab.nn.DistributedDataParallel(Network(1, true));
             Assert.Equal(Network(1, true).state_dict().Keys.Select(k => "module." + k), ddp.state_dict().Keys);
@@ -202,7 +226,7 @@ public class DistributedDataParallelTests
     [Fact]
     public void Buffers_follow_rank_0_and_a_moved_model_goes_on()
     {
-        Ranks([2, 2], rank =>
+        OnRanks([2, 2], rank =>
         {
             using var ddp = stab.nn.DistributedDataParallel(Network(1, true));
             ddp.to(ScalarType.Float32);
@@ -231,47 +255,5 @@ public class DistributedDataParallelTests
         Loss(ddp, ones(2, 4, ScalarType.Float64), ones(2, 3, ScalarType.Float64)).backward();
         ddp.average_gradients();
         foreach (var p in ddp.parameters()) p.grad = null;
-    }
-
-    // Small whole numbers: sums are exact in any dtype.
-    private static Tensor Increasing(Tensor like, int from, ScalarType dtype) =>
-        ((arange(like.numel(), ScalarType.Int64) % 16) + from).to(dtype).view(like.shape);
-
-    private static void Ranks(long[] split, Action<int> body) => InProcessCollective.Run(split.Length, collective => body(collective.Rank));
-
-    // Threads share libtorch's generator: networks come from formulas.
-    private static Sequential Network(int seed, bool norms)
-    {
-        var layers = new List<(string, nn.Module<Tensor, Tensor>)> { ("first", nn.Linear(4, 8, dtype: ScalarType.Float64)), ("act", nn.Tanh()), ("last", nn.Linear(8, 3, dtype: ScalarType.Float64)) };
-        if (norms) layers.Insert(1, ("norm", nn.BatchNorm1d(8, dtype: ScalarType.Float64)));
-        var network = nn.Sequential(layers);
-        using var _ = no_grad();
-        foreach (var (i, p) in network.parameters().Index()) p.copy_((arange(p.numel(), ScalarType.Float64) * (seed + i + 1)).sin().view(p.shape));
-        return network;
-    }
-
-    private static void Copy(nn.Module from, nn.Module to)
-    {
-        using var _ = no_grad();
-        foreach (var (source, target) in from.parameters().Zip(to.parameters())) target.copy_(source);
-    }
-
-    private static List<(Tensor X, Tensor Y)> Data()
-    {
-        manual_seed(7);
-        return [.. Enumerable.Range(0, Steps).Select(_ => (randn(6, 4, ScalarType.Float64), randn(6, 3, ScalarType.Float64)))];
-    }
-
-    private static Tensor Part(Tensor t, long[] split, int rank) => t.narrow(0, split[..rank].Sum(), split[rank]);
-
-    private static Tensor Loss(nn.Module<Tensor, Tensor> model, Tensor x, Tensor y) => nn.functional.mse_loss(model.call(x), y);
-
-    private static void Step(nn.Module<Tensor, Tensor> model, optim.Optimizer optimizer, Tensor x, Tensor y, Action? beforeStep = null)
-    {
-        using var scope = NewDisposeScope();
-        optimizer.zero_grad();
-        Loss(model, x, y).backward();
-        beforeStep?.Invoke();
-        optimizer.step();
     }
 }

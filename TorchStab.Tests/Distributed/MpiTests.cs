@@ -73,6 +73,18 @@ public class MpiTests
         Assert.Contains("is not Open MPI", output);
     }
 
+    [TwoHostsFact]
+    public void Ranks_that_share_nothing_but_a_network_train_too()
+    {
+        string file = Path.Combine(Directory.CreateTempSubdirectory("torchstab").FullName, "checkpoint");
+        foreach (string[] scenario in new string[][] { ["collectives"], ["resumes", file] })
+        {
+            var (exitCode, output) = Mpirun.RunOnTwoHosts(["dotnet", Mpirun.Ranks, .. scenario]);
+            Assert.True(exitCode == 0 && output.Split("done").Length == 3, output);
+        }
+        Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
+    }
+
     [Fact]
     public void Without_mpirun_a_process_is_a_world_of_one()
     {

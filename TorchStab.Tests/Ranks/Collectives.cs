@@ -25,6 +25,7 @@ internal static class Collectives
         stab.distributed.all_reduce(transposed);
         Require(transposed.eq(arange(6, ScalarType.Float32).reshape(2, 3).t() * (size * (size + 1) / 2.0)).all().item<bool>(), "a transposed tensor");
         Spread(rank, size);
+        if (size > 1) Saved();
         stab.distributed.barrier();
     }
 
@@ -44,6 +45,24 @@ internal static class Collectives
         thread.Start();
         thread.Join();
         Require(own.eq(size * (size - 1) / 2).all().item<bool>(), "another thread");
+    }
+
+    // MPI writes behind autograd's back: a backward pass that saved the old values has to end in its usual error.
+    private static void Saved()
+    {
+        using var scope = NewDisposeScope();
+        var (saved, other) = (ones(3), ones(3).requires_grad_());
+        var loss = (saved * other).sum();
+        stab.distributed.all_reduce(saved);
+        try
+        {
+            loss.backward();
+        }
+        catch (System.Runtime.InteropServices.ExternalException)
+        {
+            return;
+        }
+        Require(false, "the gradient through a tensor that was summed since");
     }
 
     private static double Factorial(int n) => Enumerable.Range(1, n).Aggregate(1.0, (product, i) => product * i);

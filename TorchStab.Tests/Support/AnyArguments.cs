@@ -74,6 +74,7 @@ internal sealed class AnyArguments(Random random)
         if (type == typeof(IEnumerable<Parameter>)) return Parameters();
         if (type == typeof(IEnumerable<(string, Parameter)>)) return Parameters().Select((p, i) => ($"p{i % 3}", p)).ToList();
         if (type == typeof(IEnumerable<Tensor>)) return Parameters().Select(p => p?.IsInvalid == false && p.grad is { } g ? g : null!).ToList();
+        if (type == typeof(IList<Tensor>)) return TensorList();
         if (type == typeof(IEnumerable<(Tensor, Tensor)>)) return new[] { (Tensor("input"), Tensor("weight")) };
         if (typeof(nn.Module).IsAssignableFrom(type)) return Modules().FirstOrDefault(type.IsInstanceOfType);
         if (type == typeof(optim.Optimizer)) return optim.SGD([new Parameter(ones(2))], 0.1);
@@ -81,6 +82,13 @@ internal sealed class AnyArguments(Random random)
         if (type == typeof(Func<string, bool>)) return (string _) => random.Next(2) == 0;
         if (type == typeof(Action)) return () => { };
         return null;
+    }
+
+    // As the tensor drawn last, one for each of two ranks; seldom not.
+    private List<Tensor> TensorList()
+    {
+        var like = _given.Count > 0 && !Odd() ? _given[^1].Before : ones(2);
+        return [.. Enumerable.Range(0, Odd() ? random.Next(4) : 2).Select(_ => random.Next(15) == 0 ? null! : Remember("tensor_list", zeros_like(like)))];
     }
 
     private List<Parameter> Parameters() =>

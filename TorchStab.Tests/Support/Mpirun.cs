@@ -17,19 +17,13 @@ internal static class Mpirun
     /// <summary>The same with another libmpi named in the environment.</summary>
     public static (int ExitCode, string Output) Run(int ranks, string? library, string[] program)
     {
-        var start = new ProcessStartInfo("mpirun", ["--oversubscribe", "-n", $"{ranks}", "dotnet", .. program]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        // mpirun refuses root, and its ranks would fight libtorch's threads for two cores.
-        foreach (string allow in new[] { "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMP_NUM_THREADS" }) start.Environment[allow] = "1";
+        var start = new ProcessStartInfo("mpirun", ["--oversubscribe", "-n", $"{ranks}", "dotnet", .. program]);
         if (library is not null) start.Environment["TORCHSTAB_MPI"] = library;
-        using var process = Process.Start(start)!;
-        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        if (!process.WaitForExit(Patience))
-        {
-            process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"mpirun {string.Join(' ', program)} took longer than {Patience}");
-        }
-        return (process.ExitCode, output.Result + error.Result);
+        return Run(start);
     }
+
+    /// <summary>Two ranks in network namespaces of their own, as on two hosts.</summary>
+    public static (int ExitCode, string Output) RunOnTwoHosts(params string[] program) => Run(new ProcessStartInfo(Repository.File(".ci", "two-hosts"), program));
 
     /// <summary>Runs and asserts that every rank went to the end.</summary>
     public static string Succeed(int ranks, params string[] program)
@@ -37,6 +31,21 @@ internal static class Mpirun
         var (exitCode, output) = Run(ranks, program);
         Assert.True(exitCode == 0, $"mpirun -n {ranks} {string.Join(' ', program)} ended with {exitCode}:\n{output}");
         return output;
+    }
+
+    private static (int ExitCode, string Output) Run(ProcessStartInfo start)
+    {
+        (start.RedirectStandardOutput, start.RedirectStandardError) = (true, true);
+        // mpirun refuses root, and its ranks would fight libtorch's threads for two cores.
+        foreach (string allow in new[] { "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMP_NUM_THREADS" }) start.Environment[allow] = "1";
+        using var process = Process.Start(start)!;
+        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        if (!process.WaitForExit(Patience))
+        {
+            process.Kill(entireProcessTree: true);
+            throw new TimeoutException($"{start.FileName} {string.Join(' ', start.ArgumentList)} took longer than {Patience}");
+        }
+        return (process.ExitCode, output.Result + error.Result);
     }
 
     private static bool HasMpirun() =>
@@ -50,5 +59,20 @@ internal sealed class MpiFactAttribute : FactAttribute
     public override string? Skip
     {
         get => Mpirun.IsMissing ? "not run: Open MPI is not installed (apt-get install openmpi-bin)" : null;
+    }
+}
+
+/// <summary>A test that needs two network namespaces besides; where this machine gives none the runner reports it as not run.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class TwoHostsFactAttribute : FactAttribute
+{
+    private const int NotRun = 77;
+
+    private static readonly Lazy<string?> Obstacle = new(() =>
+        !OperatingSystem.IsLinux() ? "not run: network namespaces are Linux's" : Mpirun.RunOnTwoHosts("hostname") is (NotRun, var reason) ? reason.Trim() : null);
+
+    public override string? Skip
+    {
+        get => Obstacle.Value;
     }
 }

@@ -35,7 +35,15 @@ internal static unsafe class BucketLaunch
         return true;
     }
 
-    /// <summary>Whether all elements are finite; null where there is no kernel that tells.</summary>
+    /// <summary>Whether the gradient is those elements of the bucket.</summary>
+    public static bool LiesIn(in TensorView gradient, in TensorView bucket, long start, long count) => gradient.Dense && bucket.Dense
+        && gradient.Dtype == bucket.Dtype && gradient.Count == count && gradient.Data == TensorMemory.Part(bucket, start);
+
+    /// <summary>Whether those elements of the bucket are finite; null where there is no kernel that tells.</summary>
+    public static bool? TryIsFinite(in TensorView bucket, long start, long count) =>
+        KernelSelection.TakesBucket(bucket, bucket, bucket.Count) ? Of(bucket.Dtype).IsFinite(TensorMemory.Part(bucket, start), count) : null;
+
+    /// <summary>The same of a tensor.</summary>
     public static bool? TryIsFinite(Tensor tensor)
     {
         if (!KernelSelection.Takes(tensor)) return null;

@@ -112,6 +112,9 @@ internal static class KernelSelection
     public static unsafe bool TakesCounter(Tensor counter) => Enabled && LibTorch.DeviceKind(counter.Handle) == (int)DeviceType.CPU
         && (ScalarType)LibTorch.Dtype(counter.Handle) == ScalarType.Int64 && LibTorch.Numel(counter.Handle) == 1;
 
+    /// <summary>Whether its memory can be handed to code that knows CPUs only, as MPI does.</summary>
+    public static bool IsOnCpu(Tensor tensor) => tensor.device_type == DeviceType.CPU;
+
     /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
 

@@ -1,6 +1,7 @@
 using TorchSharp.Utils;
 using TorchStab.Distributed;
 using TorchStab.Normalization;
+using TorchStab.Optimization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
@@ -18,6 +19,11 @@ namespace TorchStab.Modules;
 /// <c>stab.nn.utils.clip_grad_norm_</c>, call <see cref="average_gradients"/>.</para>
 /// <para>Every rank calls forward and backward for every step, with an empty batch where it has no data (<see cref="DistributedSampler.batches"/>), and
 /// all use the same graph. In eval mode and under <c>no_grad</c> nothing is exchanged: one rank may evaluate alone.</para>
+/// <para>With <see cref="gradient_as_bucket_view"/> gradients lie in the messages from the first sum on (those above a quarter of a message are summed where
+/// they lie in either mode). As long as they are cleared by <c>zero_grad(set_to_none: false)</c>, of this module, the model or the optimizer, later sums copy
+/// nothing; the backward pass then adds to zeros where it would have handed its result over, which costs about one such copy. After <c>zero_grad()</c>, to
+/// null, the next sum copies them there again, but not back. Whoever keeps a reference to such a gradient sees the next step's values in it.
+/// float16 and bfloat16 are sent as float32, so their gradients are no views.</para>
 /// </remarks>
 public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
 {
@@ -28,16 +34,17 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
 
     private readonly GradientSum _sum;
 
-    internal DistributedDataParallel(nn.Module module, double bucket_cap_mb, bool broadcast_buffers) : base(nameof(DistributedDataParallel))
+    internal DistributedDataParallel(nn.Module module, double bucket_cap_mb, bool broadcast_buffers, bool gradient_as_bucket_view)
+        : base(nameof(DistributedDataParallel))
     {
         ArgumentNullException.ThrowIfNull(module);
         if (!(bucket_cap_mb > 0)) throw new ArgumentException($"expected a size above 0, got {Repr.Of(bucket_cap_mb)}", nameof(bucket_cap_mb));
         var group = ProcessGroups.Required;
         _module = module;
-        this.broadcast_buffers = broadcast_buffers;
+        (this.broadcast_buffers, this.gradient_as_bucket_view) = (broadcast_buffers, gradient_as_bucket_view);
         register_module(nameof(module), module);
         StartingPoint.Share(group, module);
-        _sum = new GradientSum(group, module, (long)Math.Min(bucket_cap_mb * BytesOfMegabyte, int.MaxValue));
+        _sum = new GradientSum(group, module, (long)Math.Min(bucket_cap_mb * BytesOfMegabyte, int.MaxValue), gradient_as_bucket_view);
     }
 
     /// <summary>The model that was wrapped: save and load this one.</summary>
@@ -45,6 +52,9 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
 
     /// <summary>Whether rank 0's buffers (running statistics of a plain BatchNorm) become all ranks' before each training forward pass.</summary>
     public bool broadcast_buffers { get; }
+
+    /// <summary>Whether gradients become views into the messages they are summed in.</summary>
+    public bool gradient_as_bucket_view { get; }
 
     /// <summary>Steps that gradients were summed for.</summary>
     public long steps => _sum.Steps;
@@ -85,7 +95,8 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
 
     /// <summary>
     /// Puts the whole batch's gradient in the place of each rank's part, once for the backward passes since the last time; nothing if there were none, or
-    /// inside <see cref="no_sync"/>. <c>stab.optim</c>'s optimizers do it by themselves.
+    /// inside <see cref="no_sync"/>. <c>stab.optim</c>'s optimizers do it by themselves. Clear the gradients before the next pass: what is a sum already
+    /// would be summed again.
     /// </summary>
     /// <exception cref="InvalidOperationException">A gradient is sparse, or another rank does something else.</exception>
     public void average_gradients() => _sum.Combine();
@@ -95,6 +106,13 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
     /// Only sizes of batches are exchanged. A step inside would let the ranks drift apart.
     /// </summary>
     public IDisposable no_sync() => _sum.Pause();
+
+    /// <summary>Forgets the gradients, as an optimizer's <c>zero_grad</c> does.</summary>
+    /// <param name="set_to_none">
+    /// true (default): to null; the backward pass hands its results over, and the next sum copies them. false: to zero; the backward pass adds to them, and
+    /// with <see cref="gradient_as_bucket_view"/> the sum copies nothing.
+    /// </param>
+    public override void zero_grad(bool set_to_none = true) => Gradients.Clear(parameters(), set_to_none);
 
     /// <summary>
     /// Asserts that all parameters and buffers are the same on all ranks, bit for bit.
@@ -111,7 +129,7 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
 
     private double Begin(long samples)
     {
-        double share = _sum.Begin(samples);
+        double share = _sum.Begin(samples, broadcast_buffers);
         if (broadcast_buffers) StartingPoint.ShareBuffers(_sum.Group, _module);
         return share;
     }

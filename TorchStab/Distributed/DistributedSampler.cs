@@ -19,6 +19,7 @@ public sealed class DistributedSampler : IEnumerable<long>
     internal DistributedSampler(long dataset_size, int? num_replicas, int? rank, bool shuffle, long seed, bool drop_last)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(dataset_size);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(dataset_size, Array.MaxLength);
         int replicas = num_replicas ?? ProcessGroups.Required.WorldSize, own = rank ?? ProcessGroups.Required.Rank;
         ArgumentOutOfRangeException.ThrowIfLessThan(replicas, 1, nameof(num_replicas));
         if (own < 0 || own >= replicas) throw new ArgumentException($"Invalid rank {own}, rank should be in the interval [0, {replicas - 1}]", nameof(rank));

@@ -4,27 +4,28 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
 
-/// <summary>Small gradients side by side in one message.</summary>
-internal sealed class GradientBucket : IDisposable
+/// <summary>Small gradients side by side in one message, copied there and back.</summary>
+internal class GradientBucket : IDisposable
 {
     private readonly IReadOnlyList<Parameter> _parameters;
-    private readonly List<Part> _parts = [];
-    private readonly Tensor _flat;
+    private readonly Part[] _parts;
 
-    private readonly record struct Part(int Index, long Start, long Count);
-
-    /// <summary>A bucket for some of the parameters; it takes the first elements of a buffer that others use after it.</summary>
+    /// <summary>A bucket for some of the parameters; it takes the first elements of a buffer that others may use after it.</summary>
     public GradientBucket(IReadOnlyList<Parameter> parameters, List<int> indices, Tensor buffer)
     {
-        _parameters = parameters;
+        (_parameters, _parts) = (parameters, new Part[indices.Count]);
         long end = 0;
-        foreach (int i in indices)
-        {
-            _parts.Add(new(i, end, parameters[i].numel()));
-            end += _parts[^1].Count;
-        }
-        _flat = buffer.narrow(0, 0, end).DetachFromDisposeScope();
+        for (int n = 0; n < _parts.Length; end += _parts[n++].Count) _parts[n] = new(n, indices[n], end, parameters[indices[n]].numel());
+        Flat = buffer.narrow(0, 0, end).DetachFromDisposeScope();
     }
+
+    /// <summary>The message.</summary>
+    protected Tensor Flat { get; }
+
+    protected int Count => _parts.Length;
+
+    /// <summary>A parameter's place: the n-th in this bucket.</summary>
+    protected readonly record struct Part(int Number, int Index, long Start, long Count);
 
     /// <summary>Puts the sums in place; notes the parameters whose gradient on this rank is not finite.</summary>
     /// <param name="group">The ranks.</param>
@@ -33,29 +34,46 @@ internal sealed class GradientBucket : IDisposable
     /// <param name="bad">Those parameters.</param>
     public void Sum(ProcessGroup group, GradientHandles gradients, int[] places, HashSet<Parameter> bad)
     {
-        var flat = TensorView.Of(_flat);
+        var flat = TensorView.Of(Flat);
         foreach (var part in _parts)
-            if (!Gather(flat, part, gradients, places[part.Index])) bad.Add(_parameters[part.Index]);
-        group.Sum(_flat);
+            if (!(places[part.Index] is >= 0 and int k ? Gather(flat, part, gradients, k) : Zero(part))) bad.Add(_parameters[part.Index]);
+        group.Sum(Flat);
         foreach (var part in _parts)
-            if (places[part.Index] is >= 0 and int k && !BucketLaunch.TryScatter(flat, gradients.Gradients[k], part.Start, part.Count))
-                gradients.Tensor(k, _parameters[part.Index]).copy_(View(part));
+            if (places[part.Index] is >= 0 and int k) Return(flat, part, gradients, k);
     }
 
-    public void Dispose() => _flat.Dispose();
+    public virtual void Dispose() => Flat.Dispose();
 
-    private bool Gather(in TensorView flat, Part part, GradientHandles gradients, int k)
+    /// <summary>Copies the k-th gradient to its place; whether it is finite.</summary>
+    protected virtual bool Gather(in TensorView flat, Part part, GradientHandles gradients, int k)
     {
-        if (k < 0)
-        {
-            View(part).zero_();
-            return true;
-        }
         if (BucketLaunch.TryGather(gradients.Gradients[k], flat, part.Start, part.Count) is { } finite) return finite;
-        var view = View(part);
-        view.copy_(gradients.Tensor(k, _parameters[part.Index]));
+        using var view = View(part);
+        view.copy_(gradients.Tensor(k, ParameterOf(part)));
         return GradientPieces.IsFinite(view);
     }
 
-    private Tensor View(Part part) => _flat.narrow(0, part.Start, part.Count).view(_parameters[part.Index].shape);
+    /// <summary>The way back.</summary>
+    protected virtual void Return(in TensorView flat, Part part, GradientHandles gradients, int k)
+    {
+        if (BucketLaunch.TryScatter(flat, gradients.Gradients[k], part.Start, part.Count)) return;
+        using var view = View(part);
+        gradients.Tensor(k, ParameterOf(part)).copy_(view);
+    }
+
+    protected Parameter ParameterOf(Part part) => _parameters[part.Index];
+
+    /// <summary>The part of the message in the parameter's shape.</summary>
+    protected Tensor View(Part part)
+    {
+        using var run = Flat.narrow(0, part.Start, part.Count);
+        return run.view(ParameterOf(part).shape);
+    }
+
+    private bool Zero(Part part)
+    {
+        using var view = View(part);
+        view.zero_();
+        return true;
+    }
 }

@@ -18,10 +18,11 @@ internal sealed class GradientPieces : IDisposable
     private readonly List<Tensor> _buffers = [];
     private readonly List<int> _large = [];
     private readonly long _bytes;
+    private readonly bool _views;
 
-    public GradientPieces(IReadOnlyList<Parameter> parameters, long bytes)
+    public GradientPieces(IReadOnlyList<Parameter> parameters, long bytes, bool views)
     {
-        (_parameters, _bytes) = (parameters, bytes);
+        (_parameters, _bytes, _views) = (parameters, bytes, views);
         _places = new int[parameters.Count];
         foreach (var byType in Enumerable.Range(0, parameters.Count).GroupBy(i => (parameters[i].dtype, parameters[i].device_type, parameters[i].device_index)))
             Divide(byType, Sent(byType.Key.dtype));
@@ -72,7 +73,7 @@ internal sealed class GradientPieces : IDisposable
     {
         ulong mask = 0;
         foreach (int place in _places) mask = (mask * 31) + (place < 0 ? 1u : 2u);
-        long[] masks = group.Agree(new(CallKind.Step, step, _parameters.Count, Free: (long)mask));
+        long[] masks = group.Agree(new(CallKind.Step, step, _parameters.Count, _bytes, Free: (long)mask));
         if (masks.All(m => m == masks[0])) return;
         using var have = tensor(Array.ConvertAll(_places, place => place < 0 ? 0L : 1L));
         group.Sum(have, ReduceOp.Max);
@@ -99,7 +100,7 @@ internal sealed class GradientPieces : IDisposable
         return finite;
     }
 
-    // All buckets of a dtype go through one buffer, which stays in the cache.
+    // Buckets that gradients are copied to go through one buffer, which stays in the cache.
     private void Divide(IEnumerable<int> indices, ScalarType sent)
     {
         long most = Math.Max(1, _bytes / (sent == ScalarType.Float64 ? sizeof(double) : sizeof(float)));
@@ -122,9 +123,20 @@ internal sealed class GradientPieces : IDisposable
             filled += elements;
         }
         if (buckets.Count == 0) return;
-        var buffer = zeros(buckets.Max(b => b.Sum(i => _parameters[i].numel())), sent, _parameters[buckets[0][0]].device).DetachFromDisposeScope();
-        _buffers.Add(buffer);
-        foreach (var bucket in buckets) _buckets.Add(new GradientBucket(_parameters, bucket, buffer));
+        if (_views && _parameters[buckets[0][0]].dtype == sent) buckets.ForEach(b => _buckets.Add(new GradientBucketView(_parameters, b, Buffer(sent, b))));
+        else
+        {
+            var buffer = Buffer(sent, buckets.MaxBy(Elements)!);
+            buckets.ForEach(b => _buckets.Add(new GradientBucket(_parameters, b, buffer)));
+        }
+    }
+
+    private long Elements(List<int> bucket) => bucket.Sum(i => _parameters[i].numel());
+
+    private Tensor Buffer(ScalarType sent, List<int> bucket)
+    {
+        _buffers.Add(zeros(Elements(bucket), sent, _parameters[bucket[0]].device).DetachFromDisposeScope());
+        return _buffers[^1];
     }
 
     // Half types are summed in float32.

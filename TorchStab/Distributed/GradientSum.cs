@@ -11,15 +11,16 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
 {
     private readonly nn.Module _model;
     private readonly long _bucketBytes;
+    private readonly bool _views;
     private readonly HashSet<Parameter> _bad = new(ReferenceEqualityComparer.Instance);
     private List<Parameter> _parameters = [];
     private GradientPieces? _pieces;
     private bool _pending;
     private int _pauses;
 
-    public GradientSum(ProcessGroup group, nn.Module model, long bucketBytes)
+    public GradientSum(ProcessGroup group, nn.Module model, long bucketBytes, bool views)
     {
-        (Group, _model, _bucketBytes) = (group, model, bucketBytes);
+        (Group, _model, _bucketBytes, _views) = (group, model, bucketBytes, views);
         Register();
     }
 
@@ -27,11 +28,11 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
 
     public long Steps { get; private set; }
 
-    /// <summary>Begins a pass over so many samples; returns this rank's share of all ranks' samples.</summary>
-    public double Begin(long samples)
+    /// <summary>Begins a pass over so many samples, before which buffers may be exchanged; returns this rank's share of all ranks' samples.</summary>
+    public double Begin(long samples, bool buffersFollow)
     {
         if (Group.IsAlone) return 1;
-        long[] all = Group.Agree(new(CallKind.Forward, Steps + 1, Free: samples));
+        long[] all = Group.Agree(new(CallKind.Forward, Steps + 1, buffersFollow ? 1 : 0, Free: samples));
         if (_parameters.Exists(p => p.IsInvalid)) Register();
         _pending = true;
         return (double)samples / Math.Max(1, all.Sum());
@@ -51,7 +52,7 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         _bad.Clear();
-        _pieces ??= new GradientPieces(_parameters, _bucketBytes);
+        _pieces ??= new GradientPieces(_parameters, _bucketBytes, _views);
         _pieces.Sum(Group, Steps + 1, _bad);
         Steps++;
         _pending = false;

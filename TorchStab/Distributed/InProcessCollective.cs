@@ -61,7 +61,8 @@ public sealed class InProcessCollective : ICollective
             using var joined = cat([.. all.Select(t => t.reshape(-1))]);
             foreach (var each in all) each.set_(joined);
         });
-        output.copy_(own.view_as(output));
+        using var shaped = own.view_as(output);
+        output.copy_(shaped);
     }
 
     /// <inheritdoc/>

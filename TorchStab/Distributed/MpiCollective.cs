@@ -53,7 +53,7 @@ internal sealed class MpiCollective : ICollective
         _watchdog.Dispose();
     }
 
-    private static Tensor OnCpu(Tensor tensor) => tensor.device_type == TorchSharp.DeviceType.CPU ? tensor
+    private static Tensor OnCpu(Tensor tensor) => KernelSelection.IsOnCpu(tensor) ? tensor
         : throw new InvalidOperationException($"MPI moves CPU memory, and the tensor is on {tensor.device}: move it with .cpu(), or give init_process_group an engine for that device");
 
     private void Call(string name, Action call)

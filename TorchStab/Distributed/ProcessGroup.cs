@@ -53,6 +53,21 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
     /// <summary>The exchange alone, of a tensor that can be sent as it is.</summary>
     public void Sum(Tensor tensor, ReduceOp op = ReduceOp.Sum) => engine.AllReduce(tensor, op);
 
+    /// <summary>The sum, from inside a backward pass: native frames are above, so that no exception reaches the caller with its text.</summary>
+    public void Exchange(Call call, Tensor tensor)
+    {
+        try
+        {
+            Agree(call);
+            Sum(tensor);
+        }
+        catch (InvalidOperationException e)
+        {
+            Engine.Abort(e.Message);
+            throw;
+        }
+    }
+
     /// <summary>torch.distributed.broadcast.</summary>
     public void Broadcast(Tensor tensor, int src)
     {
@@ -85,7 +100,8 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
     {
         using var _ = no_grad();
         var all = empty([WorldSize, .. tensor.shape], dtype: tensor.dtype, device: tensor.device);
-        using var sent = tensor.detach().contiguous();
+        using var own = tensor.detach();
+        using var sent = own.contiguous();
         if (tensor.numel() > 0) engine.AllGather(all, sent);
         return all;
     }

@@ -85,6 +85,7 @@ internal static class ProcessGroups
         Dense(tensor);
         if (tensor_list.Count != group.WorldSize)
             throw new ArgumentException($"expected a list of {group.WorldSize} tensors, one for each rank, got {tensor_list.Count}", nameof(tensor_list));
+        foreach (var target in tensor_list) Writable(target, nameof(tensor_list));
         if (tensor_list.FirstOrDefault(t => t.dtype != tensor.dtype || !t.shape.SequenceEqual(tensor.shape)) is { } odd)
             throw new ArgumentException($"expected tensors of {tensor.dtype} [{string.Join(", ", tensor.shape)}] as `tensor` is, got {odd.dtype} [{string.Join(", ", odd.shape)}]",
                 nameof(tensor_list));
@@ -98,16 +99,18 @@ internal static class ProcessGroups
         if (Current is not null) throw new InvalidOperationException("trying to initialize the default process group twice!");
     }
 
-    private static void Dense(Tensor tensor)
+    private static void Dense(Tensor tensor, string name = nameof(tensor))
     {
-        ArgumentNullException.ThrowIfNull(tensor);
-        if (tensor.is_sparse) throw new ArgumentException("expected a dense tensor, got a sparse one; convert it with .to_dense()", nameof(tensor));
+        ArgumentNullException.ThrowIfNull(tensor, name);
+        if (tensor.is_sparse) throw new ArgumentException("expected a dense tensor, got a sparse one; convert it with .to_dense()", name);
     }
 
-    private static void Writable(Tensor tensor)
+    private static void Writable(Tensor tensor, string name = nameof(tensor))
     {
-        Dense(tensor);
+        Dense(tensor, name);
         if (tensor.requires_grad && !tensor.is_leaf)
-            throw new ArgumentException("expected a tensor outside the autograd graph, because its values are replaced; use tensor.detach()", nameof(tensor));
+            throw new ArgumentException("expected a tensor outside the autograd graph, because its values are replaced; use tensor.detach()", name);
+        if (tensor.numel() > 0 && tensor.shape.Zip(tensor.stride()).Any(d => d is { First: > 1, Second: 0 }))
+            throw new ArgumentException("expected a tensor whose elements have places of their own, because its values are replaced; an expanded one has not: use tensor.clone()", name);
     }
 }

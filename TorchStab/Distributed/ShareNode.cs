@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Distributed;
 
 /// <summary>y = x, whose gradient is multiplied by this rank's share of the batch.</summary>
-internal sealed class ShareNode : TensorOp
+internal sealed class ShareNode : LinearOp
 {
     private static readonly ShareNode Op = new();
 
@@ -17,9 +17,5 @@ internal sealed class ShareNode : TensorOp
     }
 
     /// <inheritdoc/>
-    public override long[] AffineShape(NodeState state) => [];
-
-    /// <inheritdoc/>
-    protected override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight) =>
-        (outputGradient * state.Kept[0], null, null);
+    protected override Tensor Transpose(NodeState state, Tensor outputGradient) => outputGradient * state.Kept[0];
 }

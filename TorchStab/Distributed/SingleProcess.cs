@@ -19,7 +19,11 @@ internal sealed class SingleProcess : ICollective
         // Already there.
     }
 
-    public void AllGather(Tensor output, Tensor input) => output.copy_(input.view_as(output));
+    public void AllGather(Tensor output, Tensor input)
+    {
+        using var shaped = input.view_as(output);
+        output.copy_(shaped);
+    }
 
     public void Barrier()
     {

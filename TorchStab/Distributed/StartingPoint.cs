@@ -9,11 +9,12 @@ namespace TorchStab.Distributed;
 /// <summary>What all ranks have in common: the same model, and the same values in it.</summary>
 internal static class StartingPoint
 {
-    /// <summary>Asserts that all ranks have the same model, by a hash of names, shapes and dtypes, and gives all of them rank 0's values.</summary>
+    /// <summary>Asserts that all ranks have the same model, by a hash of layers, names, shapes and dtypes, and gives all of them rank 0's values.</summary>
     public static void Share(ProcessGroup group, nn.Module model)
     {
         var state = State(model);
-        string text = string.Join('\n', state.Select(s => $"{s.Name} {s.Tensor.dtype} [{string.Join(", ", s.Tensor.shape)}]"));
+        // Layers too: a SyncBatchNorm has a BatchNorm's state, but makes calls that it does not make.
+        string text = string.Join('\n', state.Select(s => $"{s.Name} {s.Tensor.dtype} [{string.Join(", ", s.Tensor.shape)}]").Concat(model.modules().Select(m => m.GetType().FullName)));
         group.Agree(new(CallKind.Model, BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes(text))), state.Count, state.Sum(s => s.Tensor.numel())));
         foreach (var (_, tensor) in state) group.Spread(tensor, 0);
     }

@@ -11,8 +11,8 @@ namespace TorchStab.Modules;
 /// <remarks>
 /// In training every rank takes part in every forward pass, with an empty batch where it has no data, and in every backward pass: a rank
 /// whose loss does not depend on the output (an empty batch that was left out of the loss, say) is an error on all ranks. In eval mode, in a
-/// world of one and before <c>init_process_group</c> it is BatchNorm, and nothing is exchanged. Differentiable once:
-/// <c>backward(create_graph: true)</c> raises, and TorchSharp's <c>autograd.grad</c>, which cannot, ends the process.
+/// world of one and before <c>init_process_group</c> it is BatchNorm, and nothing is exchanged. With <c>create_graph</c> derivatives of derivatives
+/// go through the exchange too; all ranks ask for the same ones in the same order.
 /// </remarks>
 public sealed class SyncBatchNorm : BatchNorm
 {

@@ -34,8 +34,20 @@ internal static class SyncBatchNormFunctional
         Tensor output;
         using (no_grad())
             output = input.numel() == 0 ? empty_like(input) : BatchNormFunctional.Evaluate(input, mean.to(input.device), variance.to(input.device), weight, bias, eps);
-        double[] kept = [.. mean.data<double>(), .. (variance + eps).rsqrt().data<double>(), count];
-        return group.Normalization.Record(output, input, weight, bias, kept).MoveToOuterDisposeScope();
+        return group.Normalization.Record(output, input, weight, bias, SyncBatchNormNode.Keep(mean, variance, count, eps)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The output from sums over the ranks that are part of the graph, for derivatives of derivatives; intermediate tensors are the caller's.</summary>
+    public static Tensor Recompute(RankSumNode ranks, Tensor input, double count, Tensor? weight, Tensor? bias, double eps)
+    {
+        var x = input.to(ScalarType.Float64);
+        var centred = x - Mean(x);
+        var y = centred * (Mean(centred.square()) + eps).rsqrt();
+        if (weight is not null) y = y * SyncBatchNormNode.Channels(weight, x);
+        if (bias is not null) y = y + SyncBatchNormNode.Channels(bias, x);
+        return y.to(input.dtype);
+
+        Tensor Mean(Tensor values) => SyncBatchNormNode.Channels(ranks.Sum(SyncBatchNormNode.Sum(values).cpu()) / count, x);
     }
 
     // (2, C): means and biased variances; zeros, of weight zero, where there are no values.

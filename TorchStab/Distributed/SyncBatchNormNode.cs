@@ -10,42 +10,53 @@ namespace TorchStab.Distributed;
 /// </summary>
 internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
 {
+    private readonly RankSumNode _sum = new(group);
+
     /// <inheritdoc/>
-    public override long[] AffineShape(NodeState state) => [(state.Kept.Length - 1) / 2];
+    public override long[] AffineShape(NodeState state) => [CountOf(state)];
+
+    /// <inheritdoc/>
+    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias)
+    {
+        var (_, _, count, eps) = Kept(state);
+        return SyncBatchNormFunctional.Recompute(_sum, input, count, weight, bias, eps);
+    }
 
     /// <inheritdoc/>
     protected override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight)
     {
         var dtype = Moments.Accumulator(input);
-        int channels = (state.Kept.Length - 1) / 2;
-        double count = Math.Max(1, state.Kept[^1]);
-        var (mean, inverse) = (tensor(state.Kept[..channels].ToArray()), tensor(state.Kept[channels..^1].ToArray()));
+        var (mean, inverse, count, _) = Kept(state);
         var dy = outputGradient.to(dtype);
         var centred = Centred(input.to(dtype), mean);
         var sums = stack([Sum(dy), Sum(dy * centred)]).to(ScalarType.Float64, CPU);
         var dweight = state.WeightWanted ? (sums[1] * inverse).to(weight!.dtype, weight.device) : null;
         var dbias = state.BiasWanted ? sums[0].to(weight?.dtype ?? input.dtype, input.device, copy: true) : null; // this rank's: the exchange overwrites sums
         if (!state.InputWanted) return (null, dweight, dbias);
-        Exchange(sums, channels);
+        group.Exchange(new(CallKind.StatisticsGradient, mean.numel()), sums);
         var scale = Channels(weight is null ? inverse : inverse * weight.to(ScalarType.Float64, CPU), dy);
         var dx = (dy - Channels(sums[0] / count, dy) - centred * Channels(sums[1] / count * inverse.square(), dy)) * scale;
         return (dx.to(input.dtype), dweight, dbias);
     }
 
-    private void Exchange(Tensor sums, int channels)
+    /// <summary>What <see cref="Kept(NodeState)"/> reads.</summary>
+    public static double[] Keep(Tensor mean, Tensor variance, long count, double eps) =>
+        [.. mean.data<double>(), .. (variance + eps).rsqrt().data<double>(), Math.Max(1, count), eps];
+
+    /// <summary>Of each channel.</summary>
+    public static Tensor Sum(Tensor x) => x.sum([.. Enumerable.Range(0, (int)x.dim()).Where(d => d != 1).Select(d => (long)d)]);
+
+    /// <summary>A number for each channel, as it meets those of x.</summary>
+    public static Tensor Channels(Tensor perChannel, Tensor x) =>
+        perChannel.to(x.dtype, x.device).reshape([1, -1, .. Enumerable.Repeat(1L, (int)x.dim() - 2)]);
+
+    private static (Tensor Mean, Tensor Inverse, double Count, double Eps) Kept(NodeState state)
     {
-        try
-        {
-            group.Agree(new(CallKind.StatisticsGradient, channels));
-            group.Sum(sums);
-        }
-        catch (InvalidOperationException e)
-        {
-            // Native frames are above: no exception reaches the caller of backward() with its text.
-            group.Engine.Abort(e.Message);
-            throw;
-        }
+        int channels = CountOf(state);
+        return (tensor(state.Kept[..channels].ToArray()), tensor(state.Kept[channels..^2].ToArray()), state.Kept[^2], state.Kept[^1]);
     }
+
+    private static int CountOf(NodeState state) => (state.Kept.Length - 2) / 2;
 
     // In two steps: a mean rounded to x's dtype may be as far off as a small deviation.
     private static Tensor Centred(Tensor x, Tensor mean)
@@ -53,9 +64,4 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
         var rounded = mean.to(x.dtype);
         return x - Channels(rounded, x) - Channels(mean - rounded, x);
     }
-
-    private static Tensor Sum(Tensor x) => x.sum([.. Enumerable.Range(0, (int)x.dim()).Where(d => d != 1).Select(d => (long)d)]);
-
-    private static Tensor Channels(Tensor perChannel, Tensor x) =>
-        perChannel.to(x.dtype, x.device).reshape([1, -1, .. Enumerable.Repeat(1L, (int)x.dim() - 2)]);
 }

@@ -17,7 +17,7 @@ internal static unsafe class BackwardPass
     /// </summary>
     public static void Run(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        if (!is_grad_enabled())
+        if (!is_grad_enabled() || state.Op.IsLinear)
         {
             state.Op.Backward(state, outputGradient, saved, ref gradients);
             return;

@@ -11,6 +11,9 @@ internal abstract class NormOp
     /// <summary>Whether the backward pass needs the bias: only where an activation's mask is recomputed.</summary>
     public virtual bool NeedsBias => false;
 
+    /// <summary>Whether <see cref="Backward"/> can itself be recorded, in place of <see cref="Recompute"/>.</summary>
+    public virtual bool IsLinear => false;
+
     /// <summary>Computes the wanted gradients by kernel, from handles; a bias that was not saved is 0. The gradients' handles are new.</summary>
     public abstract void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients);
 

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>An op whose backward pass is a formula in tensor operations of its own instead of a kernel; differentiable once.</summary>
+/// <summary>An op whose backward pass is a formula in tensor operations of its own instead of a kernel.</summary>
 internal abstract class TensorOp : NormOp
 {
     /// <summary>
@@ -27,11 +27,7 @@ internal abstract class TensorOp : NormOp
         gradients = new() { Input = Take(state.InputWanted, input), Weight = Take(state.WeightWanted, weight), Bias = Take(state.BiasWanted, bias) };
     }
 
-    /// <inheritdoc/>
-    public sealed override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) =>
-        throw new NotSupportedException("it is differentiable once: no create_graph through it");
-
-    /// <summary>The gradients that are wanted; others may be null. Runs in a scope of its own, without a graph.</summary>
+    /// <summary>The gradients that are wanted; others may be null. Runs in a scope of its own.</summary>
     protected abstract (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight);
 
     // A second handle to the tensor, in a wrapper of its own.

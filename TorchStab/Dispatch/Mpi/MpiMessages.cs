@@ -52,6 +52,7 @@ internal static unsafe class MpiMessages
         for (long done = 0; done < count; done += MostAtOnce)
             Check(MpiLibrary.AllReduce(MpiLibrary.InPlace, data + (nint)(done * size), (int)Math.Min(count - done, MostAtOnce), TypeOf(tensor.dtype), Operation(op), MpiLibrary.World),
                 "MPI_Allreduce");
+        TensorMemory.MarkWritten(tensor);
         GC.KeepAlive(tensor);
     }
 
@@ -61,6 +62,7 @@ internal static unsafe class MpiMessages
         nint data = (nint)TensorMemory.Pointer<byte>(tensor);
         for (long done = 0; done < bytes; done += MostAtOnce)
             Check(MpiLibrary.Broadcast(data + (nint)done, (int)Math.Min(bytes - done, MostAtOnce), MpiLibrary.Byte, src, MpiLibrary.World), "MPI_Bcast");
+        TensorMemory.MarkWritten(tensor);
         GC.KeepAlive(tensor);
     }
 

@@ -1,0 +1,23 @@
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+
+namespace TorchStab.Distributed;
+
+/// <summary>y = Σx over the ranks, on all of them; the gradient is the sum of the ranks' gradients, so each derivative is such a sum again.</summary>
+internal sealed class RankSumNode(ProcessGroup group) : LinearOp
+{
+    /// <summary>The sum of statistics of channels, on the CPU in float64; all ranks ask for the same derivatives of it.</summary>
+    public Tensor Sum(Tensor x)
+    {
+        Tensor sum;
+        using (no_grad())
+        {
+            sum = x.detach().to(ScalarType.Float64, CPU, copy: true).contiguous();
+            group.Exchange(new(CallKind.StatisticsGradient, x.numel()), sum);
+        }
+        return Record(sum, x, null, null, []);
+    }
+
+    /// <inheritdoc/>
+    protected override Tensor Transpose(NodeState state, Tensor outputGradient) => Sum(outputGradient);
+}
