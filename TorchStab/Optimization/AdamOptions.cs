@@ -18,16 +18,11 @@ public abstract class AdamOptions : ClipOptions
     /// <summary>Added to the denominator.</summary>
     public double? eps { get; set; }
 
-    /// <summary>Weight decay: an L2 penalty in Adam, decoupled in AdamW.</summary>
-    public double? weight_decay { get; set; }
-
     /// <summary>Whether the denominator uses the largest second moment so far (Reddi et al. 2018).</summary>
     public bool? amsgrad { get; set; }
 
-    /// <summary>Whether to climb instead of to descend.</summary>
-    public bool? maximize { get; set; }
-
-    /// <inheritdoc/>
+    /// <summary>Writes what <c>torch.optim</c>'s options of the same name write; the thresholds are no part of it.</summary>
+    /// <param name="writer">Where to write.</param>
     public override void SaveStateDict(BinaryWriter writer)
     {
         base.SaveStateDict(writer);
@@ -36,7 +31,8 @@ public abstract class AdamOptions : ClipOptions
         writer.Write(maximize!.Value);
     }
 
-    /// <inheritdoc/>
+    /// <summary>Reads what <see cref="SaveStateDict"/> wrote.</summary>
+    /// <param name="reader">Where to read.</param>
     public override void LoadStateDict(BinaryReader reader)
     {
         base.LoadStateDict(reader);
@@ -45,6 +41,8 @@ public abstract class AdamOptions : ClipOptions
     }
 
     /// <summary>Copies the options of another Adam or AdamW, TorchStab's or TorchSharp's.</summary>
+    /// <param name="source">Those to copy.</param>
+    /// <exception cref="InvalidOperationException">Of another kind of optimizer.</exception>
     public override void LoadStateDict(OptimizerOptions source)
     {
         (beta1, beta2, eps, weight_decay, amsgrad, maximize) = source switch
@@ -55,6 +53,13 @@ public abstract class AdamOptions : ClipOptions
             _ => throw new InvalidOperationException($"expected the options of Adam or AdamW, got {source.GetType().FullName}"),
         };
         base.LoadStateDict(source);
+    }
+
+    /// <summary>Both decays, as schedulers drive them.</summary>
+    internal (double, double) Betas
+    {
+        get => (beta1!.Value, beta2!.Value);
+        set => (beta1, beta2) = value;
     }
 
     internal static T New<T>(double? lr, double? beta1, double? beta2, double? eps, double? weight_decay, bool? amsgrad, bool? maximize,
@@ -74,21 +79,20 @@ public abstract class AdamOptions : ClipOptions
 
     internal override void FillFrom(ClipOptions defaults)
     {
+        base.FillFrom(defaults);
         var d = (AdamOptions)defaults;
         beta1 ??= d.beta1;
         beta2 ??= d.beta2;
         eps ??= d.eps;
-        weight_decay ??= d.weight_decay;
         amsgrad ??= d.amsgrad;
-        maximize ??= d.maximize;
     }
 
     internal override void Validate()
     {
         base.Validate();
+        Require(amsgrad is not null, "expected amsgrad to be set, got null", nameof(amsgrad));
         Require(eps >= 0, $"Invalid epsilon value: {Numbers.Text(eps)}", nameof(eps));
         Require(beta1 is >= 0 and < 1, $"Invalid beta parameter at index 0: {Numbers.Text(beta1)}", nameof(beta1));
         Require(beta2 is >= 0 and < 1, $"Invalid beta parameter at index 1: {Numbers.Text(beta2)}", nameof(beta2));
-        Require(weight_decay >= 0, $"Invalid weight_decay value: {Numbers.Text(weight_decay)}", nameof(weight_decay));
     }
 }

@@ -26,6 +26,7 @@ public abstract class AdamState : MomentState
     private protected AdamState(Parameter parameter) : base(parameter) { }
 
     /// <summary>Zeros, and <see cref="max_exp_avg_sq"/> only under amsgrad.</summary>
+    /// <param name="options">Those of the parameter's group.</param>
     public override void Initialize(OptimizerOptions options)
     {
         if (exp_avg is not null) Dispose();
@@ -36,6 +37,7 @@ public abstract class AdamState : MomentState
     }
 
     /// <summary>Writes what <c>torch.optim.Adam</c> writes.</summary>
+    /// <param name="writer">Where to write.</param>
     public override void SaveStateDict(BinaryWriter writer)
     {
         writer.Write(step);
@@ -45,6 +47,7 @@ public abstract class AdamState : MomentState
     }
 
     /// <summary>Reads what <c>torch.optim.Adam</c> writes.</summary>
+    /// <param name="reader">Where to read.</param>
     public override void LoadStateDict(BinaryReader reader)
     {
         step = reader.ReadInt64();
@@ -54,6 +57,8 @@ public abstract class AdamState : MomentState
     }
 
     /// <summary>Copies the state of another optimizer, TorchStab's or TorchSharp's Adam or AdamW.</summary>
+    /// <param name="source">The state to copy.</param>
+    /// <exception cref="InvalidOperationException">Of another kind of optimizer, or of other shapes; nothing is changed then.</exception>
     public override void LoadStateDict(OptimizerState source)
     {
         Check(source);
@@ -65,7 +70,9 @@ public abstract class AdamState : MomentState
         max_exp_avg_sq = Copy(max);
     }
 
-    /// <inheritdoc/>
+    /// <summary>Whether another state holds nearly the same numbers.</summary>
+    /// <param name="other">The other one.</param>
+    /// <returns>False for one of another kind, too.</returns>
     public override bool ApproximatelyEquals(OptimizerState other) => other is AdamState s && step == s.step
         && Same(exp_avg, s.exp_avg) && Same(exp_avg_sq, s.exp_avg_sq) && Same(max_exp_avg_sq, s.max_exp_avg_sq);
 

@@ -12,6 +12,12 @@ public abstract class ClipOptions : OptimizerOptions
     private (double?, double?, double?) _ruleOf;
     private GradientClip? _rule;
 
+    /// <summary>Weight decay: decoupled in <see cref="AdamW"/>, an L2 penalty elsewhere.</summary>
+    public double? weight_decay { get; set; }
+
+    /// <summary>Whether to climb instead of to descend.</summary>
+    public bool? maximize { get; set; }
+
     /// <summary>Each gradient by its own norm: g · c / max(‖g‖, c).</summary>
     public double? clipnorm { get; set; }
 
@@ -33,12 +39,18 @@ public abstract class ClipOptions : OptimizerOptions
     }
 
     /// <summary>Takes what is unset from the optimizer's options, except the thresholds: a group without inherits the rule itself.</summary>
-    internal abstract void FillFrom(ClipOptions defaults);
+    internal virtual void FillFrom(ClipOptions defaults)
+    {
+        weight_decay ??= defaults.weight_decay;
+        maximize ??= defaults.maximize;
+    }
 
     /// <summary>Refuses values outside their range in PyTorch's words.</summary>
     internal virtual void Validate()
     {
         Require(LearningRate >= 0, $"Invalid learning rate: {Numbers.Text(LearningRate)}", "lr");
+        Require(maximize is not null, "expected maximize to be set, got null", nameof(maximize));
+        Require(weight_decay >= 0, $"Invalid weight_decay value: {Numbers.Text(weight_decay)}", nameof(weight_decay));
         int set = (clipnorm is null ? 0 : 1) + (clipvalue is null ? 0 : 1) + (global_clipnorm is null ? 0 : 1);
         Require(set <= 1, "Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: " +
             $"clipnorm={Numbers.Text(clipnorm)}, clipvalue={Numbers.Text(clipvalue)}, global_clipnorm={Numbers.Text(global_clipnorm)}", nameof(clipnorm));

@@ -10,10 +10,12 @@ public partial class ClippedOptimizer
         ?? throw new InvalidOperationException($"{_inner.GetType().Name} keeps its state in native code, out of reach.");
 
     /// <summary>The inner optimizer's options and state, by reference.</summary>
+    /// <returns>What <see cref="load_state_dict(StateDictionary)"/> takes.</returns>
     /// <exception cref="InvalidOperationException">The inner optimizer has none that could be reached (LBFGS).</exception>
     public StateDictionary state_dict() => Managed.state_dict();
 
     /// <summary>Loads options and state into the inner optimizer.</summary>
+    /// <param name="state_dict">What <see cref="state_dict"/> returned.</param>
     /// <inheritdoc cref="state_dict" path="/exception"/>
     public void load_state_dict(StateDictionary state_dict) => Managed.load_state_dict(state_dict);
 

@@ -15,6 +15,8 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     private readonly Dictionary<IntPtr, string> _names = [];
 
     /// <summary>As <c>stab.optim.ClippedOptimizer</c>.</summary>
+    /// <inheritdoc cref="stab.optim.ClippedOptimizer" path="/param"/>
+    /// <inheritdoc cref="stab.optim.ClippedOptimizer" path="/exception"/>
     public ClippedOptimizer(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite = null,
         IEnumerable<(string name, Parameter parameter)>? named_parameters = null) : base(IntPtr.Zero)
     {
@@ -60,7 +62,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     /// <summary>Clips the gradients, in place, checks them, and lets the inner optimizer step.</summary>
     /// <param name="closure">
     /// Computes the loss and its gradients. LBFGS needs it and calls it several times: every time the gradients are clipped, and if one
-    /// is not finite, the parameters are put back to where the step began. An exception in it comes out of here.
+    /// is not finite, the parameters are put back to where the step began. An exception in it comes out of here. null (the default) for others.
     /// </param>
     /// <returns>What the closure returned, or null.</returns>
     /// <exception cref="InvalidOperationException">A gradient is sparse, or not finite and <see cref="NonFinite"/> does not let it pass.</exception>
@@ -84,12 +86,15 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     }
 
     /// <summary>The inner optimizer's parameters.</summary>
+    /// <returns>Of all groups, in order.</returns>
     public override IEnumerable<Parameter> parameters() => _native ?? _inner.parameters();
 
     /// <summary>Adds a group to the inner optimizer.</summary>
+    /// <param name="param_group">Of the inner optimizer's own class of groups.</param>
     public override void add_param_group(ParamGroup param_group) => _inner.add_param_group(param_group);
 
     /// <summary>Disposes the inner optimizer too.</summary>
+    /// <param name="disposing">False from a finalizer.</param>
     protected override void Dispose(bool disposing)
     {
         base.Dispose(disposing);

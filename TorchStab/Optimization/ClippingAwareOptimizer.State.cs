@@ -33,6 +33,7 @@ public abstract partial class ClippingAwareOptimizer
     public new void save_state_dict(string location) => StateFile.Save(location, save_state_dict);
 
     /// <inheritdoc cref="save_state_dict(string)"/>
+    /// <param name="writer">Where to write.</param>
     public new void save_state_dict(BinaryWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
@@ -52,6 +53,7 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     /// <inheritdoc cref="load_state_dict(string)"/>
+    /// <param name="reader">Where to read.</param>
     public new void load_state_dict(BinaryReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
@@ -87,6 +89,7 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     /// <summary>The options of every group and the state of every parameter, by reference.</summary>
+    /// <returns>What <see cref="load_state_dict(StateDictionary)"/> takes.</returns>
     public override StateDictionary state_dict()
     {
         IndexState();

@@ -18,6 +18,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
 
     private protected ClippingAwareOptimizer(ClipOptions defaults, NonFinitePolicy? nonFinite)
     {
+        ArgumentNullException.ThrowIfNull(defaults);
         defaults.InitialLearningRate = defaults.LearningRate ?? 0;
         defaults.Validate();
         _defaults = defaults;
@@ -49,6 +50,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     public bool WriteBackClippedGrads { get; set; }
 
     /// <summary>Averages <paramref name="passes"/> backward passes before clipping and stepping.</summary>
+    /// <param name="passes">How many, at least 1.</param>
     /// <remarks>
     /// Call <c>backward</c>, <c>step</c> and <c>zero_grad</c> as ever: only every k-th <c>step</c> updates, with the mean of the k
     /// gradients; between them <c>step</c> and <c>zero_grad</c> leave the gradients alone. Equal to one pass over the large batch where
@@ -58,7 +60,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     public void accumulate(int passes) => _guard.Accumulate(passes);
 
     /// <summary>Clips, checks and updates.</summary>
-    /// <param name="closure">Computes the loss and its gradients, if given; called once, with gradients enabled.</param>
+    /// <param name="closure">Computes the loss and its gradients, called once, with gradients enabled; null (the default): they are there.</param>
     /// <returns>What the closure returned, or null.</returns>
     /// <exception cref="InvalidOperationException">
     /// A gradient is sparse; a gradient is not finite and <see cref="NonFinite"/> does not let it pass; a parameter was replaced by
@@ -124,7 +126,8 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         return GradientCoefficient.Identity;
     }
 
-    /// <inheritdoc/>
+    /// <summary>Frees the state; the parameters stay.</summary>
+    /// <param name="disposing">False from a finalizer.</param>
     protected override void Dispose(bool disposing)
     {
         base.Dispose(disposing);

@@ -29,7 +29,8 @@ public abstract class MomentState : OptimizerState, IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Moves the tensors to <paramref name="device"/>.</summary>
+    /// <summary>Moves the tensors.</summary>
+    /// <param name="device">Where to.</param>
     public override void to(Device device) => Map(t => Replace(t, t.to(device)));
 
     /// <summary>Hands the state over to the object that replaced its parameter, converted to that one's dtype and device.</summary>

@@ -7,7 +7,7 @@ namespace TorchStab.Modules;
 public sealed partial class RMSprop
 {
     /// <summary>Options of a group of <see cref="RMSprop"/>; what is null takes the optimizer's value.</summary>
-    public sealed class Options : ClipOptions
+    public sealed class Options : MomentumOptions
     {
         /// <summary>Decay of the running mean of squared gradients.</summary>
         public double? alpha { get; set; }
@@ -15,19 +15,10 @@ public sealed partial class RMSprop
         /// <summary>Added to the denominator.</summary>
         public double? eps { get; set; }
 
-        /// <summary>L2 penalty.</summary>
-        public double? weight_decay { get; set; }
-
-        /// <summary>How much of the running sum of updates stays.</summary>
-        public double? momentum { get; set; }
-
         /// <summary>Whether to divide by an estimate of the variance instead of the second moment.</summary>
         public bool? centered { get; set; }
 
-        /// <summary>Whether to climb instead of to descend.</summary>
-        public bool? maximize { get; set; }
-
-        /// <inheritdoc/>
+        /// <inheritdoc cref="AdamOptions.SaveStateDict(BinaryWriter)"/>
         public override void SaveStateDict(BinaryWriter writer)
         {
             base.SaveStateDict(writer);
@@ -36,7 +27,7 @@ public sealed partial class RMSprop
             writer.Write(centered!.Value);
         }
 
-        /// <inheritdoc/>
+        /// <inheritdoc cref="AdamOptions.LoadStateDict(BinaryReader)"/>
         public override void LoadStateDict(BinaryReader reader)
         {
             base.LoadStateDict(reader);
@@ -46,6 +37,7 @@ public sealed partial class RMSprop
         }
 
         /// <summary>Copies the options of another RMSprop, TorchStab's or TorchSharp's.</summary>
+        /// <inheritdoc cref="AdamOptions.LoadStateDict(TorchSharp.Modules.OptimizerOptions)"/>
         public override void LoadStateDict(OptimizerOptions source)
         {
             (alpha, eps, weight_decay, momentum, centered, maximize) = source switch
@@ -74,21 +66,18 @@ public sealed partial class RMSprop
 
         internal override void FillFrom(ClipOptions defaults)
         {
+            base.FillFrom(defaults);
             var d = (Options)defaults;
             alpha ??= d.alpha;
             eps ??= d.eps;
-            weight_decay ??= d.weight_decay;
-            momentum ??= d.momentum;
             centered ??= d.centered;
-            maximize ??= d.maximize;
         }
 
         internal override void Validate()
         {
             base.Validate();
+            Require(centered is not null, "expected centered to be set, got null", nameof(centered));
             Require(eps >= 0, $"Invalid epsilon value: {Numbers.Text(eps)}", nameof(eps));
-            Require(momentum >= 0, $"Invalid momentum value: {Numbers.Text(momentum)}", nameof(momentum));
-            Require(weight_decay >= 0, $"Invalid weight_decay value: {Numbers.Text(weight_decay)}", nameof(weight_decay));
             Require(alpha >= 0, $"Invalid alpha value: {Numbers.Text(alpha)}", nameof(alpha));
         }
     }

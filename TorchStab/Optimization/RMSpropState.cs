@@ -28,6 +28,7 @@ public sealed partial class RMSprop
         internal State(Parameter parameter) : base(parameter) { }
 
         /// <summary>Zeros, each only where the options need it.</summary>
+        /// <inheritdoc cref="AdamState.Initialize(TorchSharp.Modules.OptimizerOptions)"/>
         public override void Initialize(OptimizerOptions options)
         {
             if (square_avg is not null) Dispose();
@@ -39,6 +40,7 @@ public sealed partial class RMSprop
         }
 
         /// <summary>Writes what <c>torch.optim.RMSProp</c> writes.</summary>
+        /// <inheritdoc cref="AdamState.SaveStateDict(BinaryWriter)"/>
         public override void SaveStateDict(BinaryWriter writer)
         {
             writer.Write(step);
@@ -48,6 +50,7 @@ public sealed partial class RMSprop
         }
 
         /// <summary>Reads what <c>torch.optim.RMSProp</c> writes.</summary>
+        /// <inheritdoc cref="AdamState.LoadStateDict(BinaryReader)"/>
         public override void LoadStateDict(BinaryReader reader)
         {
             step = reader.ReadInt64();
@@ -57,6 +60,7 @@ public sealed partial class RMSprop
         }
 
         /// <summary>Copies the state of another RMSprop, TorchStab's or TorchSharp's.</summary>
+        /// <inheritdoc cref="AdamState.LoadStateDict(TorchSharp.Modules.OptimizerState)"/>
         public override void LoadStateDict(OptimizerState source)
         {
             Check(source);
@@ -68,7 +72,7 @@ public sealed partial class RMSprop
             grad_avg = Copy(mean);
         }
 
-        /// <inheritdoc/>
+        /// <inheritdoc cref="AdamState.ApproximatelyEquals"/>
         public override bool ApproximatelyEquals(OptimizerState other) => other is State s && step == s.step
             && Same(square_avg, s.square_avg) && Same(momentum_buffer, s.momentum_buffer) && Same(grad_avg, s.grad_avg);
 

@@ -1,56 +1,55 @@
 using TorchSharp.Modules;
 using TorchStab.Optimization;
-using static TorchSharp.torch.optim;
 
 namespace TorchStab.Modules;
 
 /// <summary>Stochastic gradient descent, with or without momentum, that clips, checks and updates in one step: <see cref="stab.optim"/>.</summary>
-public sealed partial class SGD : ClippingAwareOptimizer, IMomentum
+public sealed partial class SGD : MomentumOptimizer<SGD.Options>
 {
     /// <summary>As <c>stab.optim.SGD</c>.</summary>
     /// <param name="parameters">Groups; what one leaves unset takes <paramref name="defaults"/>.</param>
     /// <param name="defaults">All options but the thresholds must be set.</param>
-    /// <param name="nonFinite">What to do with NaN and infinities; null: <see cref="NonFinitePolicy.Skip"/>.</param>
+    /// <param name="nonFinite">What to do with NaN and infinities; null (the default): <see cref="NonFinitePolicy.Skip"/>.</param>
+    /// <exception cref="ArgumentException">An option unset or outside its range; no parameters, or one twice.</exception>
     public SGD(IEnumerable<ParamGroup> parameters, Options defaults, NonFinitePolicy? nonFinite = null) : base(defaults, nonFinite) => AddGroups(parameters);
 
-    /// <summary>The defaults' momentum; a group's is its own.</summary>
-    public double Momentum
-    {
-        get => ((Options)_defaults).momentum!.Value;
-        set => ((Options)_defaults).momentum = value;
-    }
-
     private protected override MomentState NewState(Parameter parameter) => new State(parameter);
-
-    private protected override ClipOptions NewOptions() => new Options();
 
     private protected override void Update(ClipOptions options, List<ParameterUpdate> updates) =>
         SGDUpdate.Apply((Options)options, updates);
 
     /// <summary>Parameters with options of their own; those left out take the optimizer's.</summary>
-    public sealed class ParamGroup : ClipParamGroup<Options>, IMomentum
+    public sealed class ParamGroup : MomentumParamGroup<Options>
     {
         /// <summary>An empty group: set <c>Parameters</c>, and <c>Options</c> where they differ.</summary>
         public ParamGroup() { }
 
         /// <summary>A group with all its options in one object.</summary>
+        /// <param name="parameters">What to optimize.</param>
+        /// <param name="options">What is null in it takes the optimizer's.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, Options options) : base(parameters, options) { }
 
-        /// <summary>A group; what is null takes the optimizer's.</summary>
+        /// <summary>A group; what is null takes the optimizer's. Values are checked when an optimizer takes it.</summary>
+        /// <param name="parameters">What to optimize.</param>
+        /// <param name="lr">Learning rate; null (the default): the optimizer's.</param>
+        /// <param name="momentum">How much of the running sum stays; null (the default): the optimizer's.</param>
+        /// <param name="dampening">How much of a new gradient does not enter the sum; null (the default): the optimizer's.</param>
+        /// <param name="weight_decay">Weight decay; null (the default): the optimizer's.</param>
+        /// <param name="nesterov">Whether to look ahead; null (the default): the optimizer's.</param>
+        /// <param name="maximize">Whether to climb; null (the default): the optimizer's.</param>
+        /// <param name="clipnorm">Each gradient times c / max(its norm, c); null (the default): the optimizer's rule.</param>
+        /// <param name="clipvalue">Every element to [−c, c]; null (the default): the optimizer's rule.</param>
+        /// <param name="global_clipnorm">All gradients of the group times c / max(their common norm, c); null (the default): the optimizer's rule.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, double? lr = null, double? momentum = null, double? dampening = null, double? weight_decay = null,
             bool? nesterov = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null)
             : base(parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm)) { }
 
         /// <summary>A group whose parameters have names, for reports; what is null takes the optimizer's.</summary>
+        /// <param name="named_parameters">What to optimize, under the names of reports.</param>
+        /// <inheritdoc cref="ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
+        /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? momentum = null, double? dampening = null,
             double? weight_decay = null, bool? nesterov = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null)
             : base(named_parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm)) { }
-
-        /// <summary>The momentum, which some schedulers drive.</summary>
-        public double Momentum
-        {
-            get => Options.momentum!.Value;
-            set => Options.momentum = value;
-        }
     }
 }

@@ -1,5 +1,4 @@
 using TorchSharp.Modules;
-using TorchStab.Clipping;
 using Hosts = TorchSharp.Modules;
 
 namespace TorchStab.Modules;
@@ -7,24 +6,15 @@ namespace TorchStab.Modules;
 public sealed partial class SGD
 {
     /// <summary>Options of a group of <see cref="SGD"/>; what is null takes the optimizer's value.</summary>
-    public sealed class Options : ClipOptions
+    public sealed class Options : MomentumOptions
     {
-        /// <summary>How much of the running sum of gradients stays.</summary>
-        public double? momentum { get; set; }
-
         /// <summary>How much of a new gradient does not enter the running sum.</summary>
         public double? dampening { get; set; }
-
-        /// <summary>L2 penalty.</summary>
-        public double? weight_decay { get; set; }
 
         /// <summary>Whether to look ahead by one momentum step (Nesterov).</summary>
         public bool? nesterov { get; set; }
 
-        /// <summary>Whether to climb instead of to descend.</summary>
-        public bool? maximize { get; set; }
-
-        /// <inheritdoc/>
+        /// <inheritdoc cref="AdamOptions.SaveStateDict(BinaryWriter)"/>
         public override void SaveStateDict(BinaryWriter writer)
         {
             base.SaveStateDict(writer);
@@ -33,7 +23,7 @@ public sealed partial class SGD
             writer.Write(maximize!.Value);
         }
 
-        /// <inheritdoc/>
+        /// <inheritdoc cref="AdamOptions.LoadStateDict(BinaryReader)"/>
         public override void LoadStateDict(BinaryReader reader)
         {
             base.LoadStateDict(reader);
@@ -42,6 +32,7 @@ public sealed partial class SGD
         }
 
         /// <summary>Copies the options of another SGD, TorchStab's or TorchSharp's.</summary>
+        /// <inheritdoc cref="AdamOptions.LoadStateDict(TorchSharp.Modules.OptimizerOptions)"/>
         public override void LoadStateDict(OptimizerOptions source)
         {
             (momentum, dampening, weight_decay, nesterov, maximize) = source switch
@@ -69,19 +60,16 @@ public sealed partial class SGD
 
         internal override void FillFrom(ClipOptions defaults)
         {
-            var d = (Options)defaults;
-            momentum ??= d.momentum;
-            dampening ??= d.dampening;
-            weight_decay ??= d.weight_decay;
-            nesterov ??= d.nesterov;
-            maximize ??= d.maximize;
+            base.FillFrom(defaults);
+            dampening ??= ((Options)defaults).dampening;
+            nesterov ??= ((Options)defaults).nesterov;
         }
 
         internal override void Validate()
         {
             base.Validate();
-            Require(momentum >= 0, $"Invalid momentum value: {Numbers.Text(momentum)}", nameof(momentum));
-            Require(weight_decay >= 0, $"Invalid weight_decay value: {Numbers.Text(weight_decay)}", nameof(weight_decay));
+            Require(dampening is not null, "expected dampening to be set, got null", nameof(dampening));
+            Require(nesterov is not null, "expected nesterov to be set, got null", nameof(nesterov));
             Require(nesterov != true || (momentum > 0 && dampening == 0), "Nesterov momentum requires a momentum and zero dampening", nameof(nesterov));
         }
     }

@@ -18,6 +18,7 @@ public sealed partial class SGD
         internal State(Parameter parameter) : base(parameter) { }
 
         /// <summary>Forgets the buffer.</summary>
+        /// <inheritdoc cref="AdamState.Initialize(TorchSharp.Modules.OptimizerOptions)"/>
         public override void Initialize(OptimizerOptions options)
         {
             momentum_buffer?.Dispose();
@@ -25,12 +26,15 @@ public sealed partial class SGD
         }
 
         /// <summary>Writes what <c>torch.optim.SGD</c> writes.</summary>
+        /// <inheritdoc cref="AdamState.SaveStateDict(BinaryWriter)"/>
         public override void SaveStateDict(BinaryWriter writer) => SaveConditionalStateTensor(writer, momentum_buffer);
 
         /// <summary>Reads what <c>torch.optim.SGD</c> writes.</summary>
+        /// <inheritdoc cref="AdamState.LoadStateDict(BinaryReader)"/>
         public override void LoadStateDict(BinaryReader reader) => Load(reader, ref momentum_buffer);
 
         /// <summary>Copies the state of another SGD, TorchStab's or TorchSharp's.</summary>
+        /// <inheritdoc cref="AdamState.LoadStateDict(TorchSharp.Modules.OptimizerState)"/>
         public override void LoadStateDict(OptimizerState source)
         {
             Check(source);
@@ -39,7 +43,7 @@ public sealed partial class SGD
             momentum_buffer = copy;
         }
 
-        /// <inheritdoc/>
+        /// <inheritdoc cref="AdamState.ApproximatelyEquals"/>
         public override bool ApproximatelyEquals(OptimizerState other) => other is State s && Same(momentum_buffer, s.momentum_buffer);
 
         internal override void Check(OptimizerState source) => Require(BufferOf(source));

@@ -24,7 +24,7 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
 
     public void Accumulate(int passes)
     {
-        if (passes < 1) throw new ArgumentException($"expected at least one backward pass a step, got {passes}", nameof(passes));
+        if (passes < 1) throw new ArgumentException(FormattableString.Invariant($"expected at least one backward pass a step, got {passes}"), nameof(passes));
         Window = passes;
         _passes = 0;
     }
