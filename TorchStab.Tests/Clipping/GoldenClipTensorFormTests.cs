@@ -3,9 +3,4 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests.Clipping;
 
 /// <summary>The whole suite once more with the kernels off.</summary>
-public sealed class GoldenClipTensorFormTests : GoldenClipTests, IDisposable
-{
-    private readonly KernelsOff _off = new();
-
-    public void Dispose() => _off.Dispose();
-}
+public sealed class GoldenClipTensorFormTests() : GoldenClipTests(KernelForm.TensorOps());

@@ -5,8 +5,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Clipping;
 
 /// <summary>The golden suite <c>clip</c>: gradients before, after, and the returned norm, as PyTorch and Keras compute them.</summary>
-public class GoldenClipTests
+public class GoldenClipTests : InOneForm
 {
+    public GoldenClipTests() : base(null) { }
+
+    private protected GoldenClipTests(KernelForm form) : base(form) { }
+
     public static TheoryData<string> Cases => GoldenSuite.Ids("clip");
 
     [Theory]

@@ -5,8 +5,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Normalization;
 
 /// <summary>PyTorch's reference vectors for batch_norm and instance_norm: functions with second derivatives, modules driven through events, errors.</summary>
-public class GoldenChannelNormTests
+public class GoldenChannelNormTests : InOneForm
 {
+    public GoldenChannelNormTests() : base(null) { }
+
+    private protected GoldenChannelNormTests(KernelForm form) : base(form) { }
+
     private static readonly string[] Suites =
         ["norm_forward_backward.batch_norm", "norm_forward_backward.instance_norm", "norm_pytorch_opinfo", "norm_pytorch_module_tests"];
 

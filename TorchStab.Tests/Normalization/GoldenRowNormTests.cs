@@ -6,8 +6,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Normalization;
 
 /// <summary>PyTorch's reference vectors for layer_norm, group_norm and rms_norm: functions, modules, state and errors.</summary>
-public class GoldenRowNormTests
+public class GoldenRowNormTests : InOneForm
 {
+    public GoldenRowNormTests() : base(null) { }
+
+    private protected GoldenRowNormTests(KernelForm form) : base(form) { }
+
     private const string Layer = "norm_forward_backward.layer_norm", Group = "norm_forward_backward.group_norm", Rms = "norm_forward_backward.rms_norm",
         OpInfo = "norm_pytorch_opinfo", ModuleTests = "norm_pytorch_module_tests", State = "module_state";
 

@@ -4,8 +4,12 @@ using F = TorchSharp.torch.nn.functional;
 
 namespace TorchStab.Tests.Normalization;
 
-public class GroupNormFunctionalTests
+public class GroupNormFunctionalTests : InOneForm
 {
+    public GroupNormFunctionalTests() : base(null) { }
+
+    private protected GroupNormFunctionalTests(KernelForm form) : base(form) { }
+
     public static TheoryData<int, Layout, ScalarType> Draws => LayerNormFunctionalTests.Draws;
 
     [Theory]

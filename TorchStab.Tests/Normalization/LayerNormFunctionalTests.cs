@@ -4,8 +4,12 @@ using F = TorchSharp.torch.nn.functional;
 
 namespace TorchStab.Tests.Normalization;
 
-public class LayerNormFunctionalTests
+public class LayerNormFunctionalTests : InOneForm
 {
+    public LayerNormFunctionalTests() : base(null) { }
+
+    private protected LayerNormFunctionalTests(KernelForm form) : base(form) { }
+
     private static readonly ScalarType[] Dtypes = [ScalarType.Float64, ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float16];
 
     public static TheoryData<int, Layout, ScalarType> Draws

@@ -1,10 +1,15 @@
 using TorchStab.Normalization;
+using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Normalization;
 
-public class RMSNormFunctionalTests
+public class RMSNormFunctionalTests : InOneForm
 {
+    public RMSNormFunctionalTests() : base(null) { }
+
+    private protected RMSNormFunctionalTests(KernelForm form) : base(form) { }
+
     public static TheoryData<int, Layout, ScalarType> Draws => LayerNormFunctionalTests.Draws;
 
     // libtorch has rms_norm, TorchSharp does not: held against its formula by libtorch's operations, as PyTorch composes it on the CPU.

@@ -5,8 +5,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Optimization;
 
 /// <summary>The golden suite <c>optim</c>: ten steps from given gradients, with and without clipping to norm 1 before each.</summary>
-public class GoldenOptimTests
+public class GoldenOptimTests : InOneForm
 {
+    public GoldenOptimTests() : base(null) { }
+
+    private protected GoldenOptimTests(KernelForm form) : base(form) { }
+
     public static TheoryData<string> Ours => GoldenSuite.Ids("optim", c => c.Op is "Adam" or "AdamW" or "SGD" or "RMSprop");
 
     // TorchSharp's RAdam applies the learning rate twice once ρ exceeds 5, and is no oracle: see RAdam_of_TorchSharp_is_wrong.

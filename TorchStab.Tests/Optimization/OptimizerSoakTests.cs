@@ -1,17 +1,19 @@
 using TorchStab.Samples;
+using TorchStab.Tests.Support;
 using TrainMnist;
+using Xunit.Abstractions;
 using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Optimization;
 
 /// <summary>
-/// Training of TrainMnist's deep network on MNIST goes on under random NaN, infinities and huge gradients. 200 steps here;
-/// the full soak with TORCHSTAB_SOAK_STEPS=5000.
+/// Training of TrainMnist's deep network on MNIST goes on under random NaN, infinities and huge gradients, and keeps nothing: no tensor, and in
+/// the full soak's second half no memory.
 /// </summary>
-public sealed class OptimizerSoakTests : IDisposable
+public sealed class OptimizerSoakTests(ITestOutputHelper output) : IDisposable
 {
     private const int Batch = 100;
-    private static readonly int Steps = int.TryParse(Environment.GetEnvironmentVariable("TORCHSTAB_SOAK_STEPS"), out int n) ? n : 200;
+    private static readonly int Steps = Soak.Steps(inShort: 200);
 
     private readonly Mnist _digits = Mnist.Train(Mnist.OwnFolder, CPU);
     private readonly DeepNetwork _network = Network();
@@ -28,7 +30,7 @@ public sealed class OptimizerSoakTests : IDisposable
         using var optimizer = stab.optim.Adam(_network.named_parameters(), 1e-3, global_clipnorm: 1);
         var parameters = _network.parameters().ToList();
         var random = new Random(7);
-        var (first, last, injected, huge, live) = (0.0, 0.0, 0, 0, 0L);
+        var (first, last, injected, huge, live, memory) = (0.0, 0.0, 0, 0, 0L, 0L);
         for (int step = 0; step < Steps; step++)
         {
             int dice = random.Next(12);
@@ -37,9 +39,13 @@ public sealed class OptimizerSoakTests : IDisposable
             (injected, huge) = (injected + (dice < 3 ? 1 : 0), huge + (dice == 3 ? 1 : 0));
             Assert.Equal(dice < 3, optimizer.LastStep.Skipped);
             if (dice == 3) Assert.True(optimizer.LastStep is { Clipped: true, GradNorm: > 9e29 });
+            if (step == Steps / 2) memory = Soak.ResidentBytes();
             if (step == 20) live = Tensor.TotalCount;
             else if (step > 20) Assert.True(Tensor.TotalCount <= live, $"{Tensor.TotalCount - live} tensors more after step {step}");
         }
+        long growth = Soak.ResidentBytes() - memory;
+        output.WriteLine($"{Steps} steps: resident memory grew by {growth >> 10} kB in the second half");
+        Assert.True(!Soak.IsFull || growth < 10 << 20, $"grew by {growth >> 10} kB from step {Steps / 2} on");
         Assert.Equal(Steps, optimizer.Counters.Steps);
         Assert.Equal(injected, optimizer.Counters.Skipped);
         Assert.True(optimizer.Counters.Clipped >= huge);

@@ -21,12 +21,12 @@ internal sealed class PercentileClip(double percentile, int window) : GradientCl
     internal override void SaveMemory(BinaryWriter writer)
     {
         writer.Write(_next);
-        Memory.Write(writer, _seen);
+        ClipMemory.Write(writer, _seen);
     }
 
     internal override void LoadMemory(BinaryReader reader)
     {
-        var (next, seen) = (reader.ReadInt32(), Memory.Read(reader));
+        var (next, seen) = (reader.ReadInt32(), ClipMemory.Read(reader));
         if (next < 0) throw new InvalidDataException($"expected a place in the window, got {next}: not the memory of a clipping rule");
         (_next, _seen) = (next % window, seen); // the window may be another than the one that was saved
     }

@@ -29,12 +29,12 @@ internal sealed class ZScoreClip(double alpha, double zThreshold, int warmup, do
         writer.Write(_warm);
         writer.Write(_mean);
         writer.Write(_variance);
-        Memory.Write(writer, _first);
+        ClipMemory.Write(writer, _first);
     }
 
     internal override void LoadMemory(BinaryReader reader)
     {
-        var (warm, mean, variance, first) = (reader.ReadBoolean(), Memory.ReadNorm(reader), Memory.ReadNorm(reader), Memory.Read(reader));
+        var (warm, mean, variance, first) = (reader.ReadBoolean(), ClipMemory.ReadNorm(reader), ClipMemory.ReadNorm(reader), ClipMemory.Read(reader));
         (_warm, _mean, _variance, _first) = (warm, mean, variance, first);
     }
 

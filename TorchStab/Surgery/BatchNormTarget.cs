@@ -16,6 +16,7 @@ public sealed record BatchNormTarget
     /// (Wu and He 2018). Undone by <c>restore_norms_</c>.
     /// </summary>
     /// <param name="groups">The number of groups; divides every BatchNorm's channels.</param>
+    /// <returns>What it becomes.</returns>
     /// <exception cref="ArgumentOutOfRangeException">Less than one group.</exception>
     public static BatchNormTarget GroupNorm(long groups)
     {

@@ -19,14 +19,14 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         ArgumentNullException.ThrowIfNull(loader);
         ArgumentNullException.ThrowIfNull(forward);
         NormSwap.RequireContainer(model, nameof(model));
-        var modes = ModuleTree.Of(model).Select(n => (n.Module, n.Module.training)).ToList();
+        var modes = SurgeryTree.Of(model).Select(n => (n.Module, n.Module.training)).ToList();
         // TorchSharp's own norms show their input to hooks only, which forward() skips: ours stand in for them, around the same tensors.
         var standIns = NormSwap.StandIn(model, n => BatchNormView.Of(n) is not null);
         try
         {
             model.eval();
             var update = new BatchNormUpdate<TBatch>(loader, forward);
-            update.Run([.. ModuleTree.Of(model).Where(n => BatchNormView.Of(n.Module) is not null && n.Module is not NormBase { Frozen: true })]);
+            update.Run([.. SurgeryTree.Of(model).Where(n => BatchNormView.Of(n.Module) is not null && n.Module is not NormBase { Frozen: true })]);
             return update._done;
         }
         finally
@@ -38,7 +38,7 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         }
     }
 
-    private void Run(List<ModuleNode> norms)
+    private void Run(List<SurgeryNode> norms)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -65,9 +65,9 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
     }
 
     /// <summary>One run over the data: gives the first of the layers that is called its statistics; null if none is.</summary>
-    private ModuleNode? Pass(List<ModuleNode> norms)
+    private SurgeryNode? Pass(List<SurgeryNode> norms)
     {
-        using var moments = new ChannelMoments();
+        using var moments = new DataSetMoments();
         (_target, _add) = (null, moments.Add);
         bool any = false;
         foreach (var batch in loader)
@@ -87,7 +87,7 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         return node;
     }
 
-    private static void Write(ModuleNode node, ChannelMoments moments)
+    private static void Write(SurgeryNode node, DataSetMoments moments)
     {
         using var scope = NewDisposeScope();
         if (!moments.HasVariance) throw new InvalidOperationException($"'{node.Path}' got one value per channel in the whole data set; a variance takes two");

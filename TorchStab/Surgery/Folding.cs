@@ -42,8 +42,8 @@ internal static class Folding
             throw new ArgumentException($"expected a BatchNorm of TorchStab or TorchSharp, got {bn.GetType().Name}", nameof(bn));
         if (bn is BatchNormReLU)
             throw new ArgumentException($"{bn.GetType().Name} ends in a ReLU, which a linear map can't contain; fuse_norms(model) leaves a ReLU in its place", nameof(bn));
-        ModuleTree.RequireAlive(layer, "");
-        ModuleTree.RequireAlive(bn, "");
+        SurgeryTree.RequireAlive(layer, "");
+        SurgeryTree.RequireAlive(bn, "");
         if (layer.training || bn.training)
             throw new InvalidOperationException($"{OnlyForEval} Batch statistics differ from call to call; call eval() on both layers first.");
         return BatchNormView.Of(bn)

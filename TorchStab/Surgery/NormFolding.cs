@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>A layer and the norm that may be folded into it.</summary>
-internal sealed record FoldingPair(ModuleNode Layer, ModuleNode Norm);
+internal sealed record FoldingPair(SurgeryNode Layer, SurgeryNode Norm);
 
 /// <summary>
 /// fuse_norms. In a Sequential the norm after a layer is known; elsewhere the order stands in the code of forward, and a pair is folded
@@ -47,7 +47,7 @@ internal sealed class NormFolding
                     _pairs.TryAdd(norm.Module, new FoldingPair(layer, norm));
     }
 
-    private void Plan(ModuleNode node, nn.Module model, Tensor? example)
+    private void Plan(SurgeryNode node, nn.Module model, Tensor? example)
     {
         if (!BatchNormView.IsBatchNorm(node.Module)) return;
         var type = node.Module is BatchNormReLU ? typeof(ReLU) : typeof(Identity);
@@ -60,14 +60,14 @@ internal sealed class NormFolding
         else Exchange(node, pair, type);
     }
 
-    private void Exchange(ModuleNode node, FoldingPair pair, Type type)
+    private void Exchange(SurgeryNode node, FoldingPair pair, Type type)
     {
         _pairs[node.Module] = pair;
         _layers.Add(pair.Layer.Module);
         _plan.TryReplace(node, type, $"{NormNames.Of(type)}, folded into {pair.Layer.Path}", () => type == typeof(ReLU) ? nn.ReLU() : nn.Identity());
     }
 
-    private FoldingPair? Prove(ModuleNode norm, nn.Module model, Tensor? example)
+    private FoldingPair? Prove(SurgeryNode norm, nn.Module model, Tensor? example)
     {
         var parent = norm.Parent!;
         if (SequentialPairs.IsPlain(parent)) return null; // its order is known, and there was nothing

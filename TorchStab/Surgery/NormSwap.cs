@@ -64,7 +64,7 @@ internal sealed class NormSwap
                 $"the model is itself a {NormNames.Of(model)}, and no model around it could hold another one; make a stab.nn.{model.GetType().Name} instead", paramName);
     }
 
-    private void Plan(ModuleNode node)
+    private void Plan(SurgeryNode node)
     {
         if (_plan.Replaces(node.Module) || !Selected(node)) return;
         var target = _options.BatchNorm;
@@ -90,12 +90,12 @@ internal sealed class NormSwap
 
     private bool Freezes(nn.Module module) => _options.BatchNorm.IsFrozen && BatchNormArguments.Of(module) is { Track: true };
 
-    private void Exchange(ModuleNode node, NormTwin twin, string to)
+    private void Exchange(SurgeryNode node, NormTwin twin, string to)
     {
         if (_plan.TryReplace(node, twin.Type, to, twin.Build) && Freezes(node.Module)) _frozen.Add(node.Module);
     }
 
-    private void PlanReLU(ModuleNode sequence)
+    private void PlanReLU(SurgeryNode sequence)
     {
         foreach (var (first, second, slots) in SequentialPairs.Of(sequence, _plan.Graph))
         {
@@ -106,7 +106,7 @@ internal sealed class NormSwap
         }
     }
 
-    private bool Selected(ModuleNode node) => _options.Filter?.Invoke(node.Path) ?? true;
+    private bool Selected(SurgeryNode node) => _options.Filter?.Invoke(node.Path) ?? true;
 
     private void Finish(nn.Module old, nn.Module twin)
     {

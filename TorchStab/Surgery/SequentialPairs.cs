@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>Two neighbours in a Sequential, with the places that hold the second one there.</summary>
-internal sealed record SequentialPair(ModuleNode First, ModuleNode Second, IReadOnlyList<Slot> SecondSlots);
+internal sealed record SequentialPair(SurgeryNode First, SurgeryNode Second, IReadOnlyList<Slot> SecondSlots);
 
 /// <summary>Neighbours whose order is known without reading code: a Sequential runs its children one after the other.</summary>
 internal static class SequentialPairs
 {
     /// <summary>All pairs of neighbours whose first one stands in this place only, so that nothing else can see its output.</summary>
-    public static IEnumerable<SequentialPair> Of(ModuleNode sequence, ObjectGraph graph)
+    public static IEnumerable<SequentialPair> Of(SurgeryNode sequence, ObjectGraph graph)
     {
         if (!IsPlain(sequence.Module)) yield break;
         var children = sequence.Module.named_children().ToList();
@@ -27,6 +27,6 @@ internal static class SequentialPairs
     public static bool IsPlain(nn.Module module) =>
         module is Sequential && module.GetType().GetMethod(nameof(Sequential.forward), [typeof(Tensor)])!.DeclaringType == typeof(Sequential);
 
-    private static ModuleNode Node(ModuleNode parent, (string name, nn.Module module) child) =>
+    private static SurgeryNode Node(SurgeryNode parent, (string name, nn.Module module) child) =>
         new(parent.Path.Length == 0 ? child.name : $"{parent.Path}.{child.name}", child.name, child.module, parent.Module);
 }

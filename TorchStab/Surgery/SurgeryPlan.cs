@@ -14,11 +14,11 @@ internal sealed class SurgeryPlan
 
     public SurgeryPlan(nn.Module model)
     {
-        Nodes = ModuleTree.Of(model);
+        Nodes = SurgeryTree.Of(model);
         Graph = new ObjectGraph(model);
     }
 
-    public IReadOnlyList<ModuleNode> Nodes { get; }
+    public IReadOnlyList<SurgeryNode> Nodes { get; }
 
     public ObjectGraph Graph { get; }
 
@@ -27,17 +27,17 @@ internal sealed class SurgeryPlan
     /// <summary>Whether the module is to be exchanged already.</summary>
     public bool Replaces(nn.Module module) => _steps.Any(s => s.old == module);
 
-    public void Refuse(ModuleNode node, string reason) => _refusals.Add(new ModuleRefusal(node.Path, NormNames.Of(node.Module), reason));
+    public void Refuse(SurgeryNode node, string reason) => _refusals.Add(new ModuleRefusal(node.Path, NormNames.Of(node.Module), reason));
 
     /// <summary>Plans to put a module of type <paramref name="type"/> into every place that holds the node's; false if one can't take it.</summary>
-    public bool TryReplace(ModuleNode node, Type type, string to, Func<nn.Module> build) =>
+    public bool TryReplace(SurgeryNode node, Type type, string to, Func<nn.Module> build) =>
         TryReplace(node, Graph.SlotsOf(node.Module), type, to, build);
 
     /// <summary>Plans a change of the module itself, which stays where it is.</summary>
-    public void Alter(ModuleNode node, string to) => TryReplace(node, [], node.Module.GetType(), to, () => node.Module);
+    public void Alter(SurgeryNode node, string to) => TryReplace(node, [], node.Module.GetType(), to, () => node.Module);
 
     /// <summary>The same for some of its places only.</summary>
-    public bool TryReplace(ModuleNode node, IReadOnlyList<Slot> slots, Type type, string to, Func<nn.Module> build)
+    public bool TryReplace(SurgeryNode node, IReadOnlyList<Slot> slots, Type type, string to, Func<nn.Module> build)
     {
         if (!CanReplace(node, slots, type)) return false;
         _steps.Add((new ModuleChange(node.Path, NormNames.Of(node.Module), to), slots, node.Module, build));
@@ -45,7 +45,7 @@ internal sealed class SurgeryPlan
     }
 
     /// <summary>Whether every place takes a module of the type; if not, the first that doesn't is listed.</summary>
-    public bool CanReplace(ModuleNode node, IReadOnlyList<Slot> slots, Type type)
+    public bool CanReplace(SurgeryNode node, IReadOnlyList<Slot> slots, Type type)
     {
         if (slots.FirstOrDefault(s => !s.Accepts(type)) is not { } obstacle) return true;
         _refusals.Add(Obstacle(node, obstacle));
@@ -75,7 +75,7 @@ internal sealed class SurgeryPlan
         return new SurgeryReport([.. _steps.Select(s => s.change)], _refusals);
     }
 
-    private static ModuleRefusal Obstacle(ModuleNode node, Slot slot)
+    private static ModuleRefusal Obstacle(SurgeryNode node, Slot slot)
     {
         string what = NormNames.Of(node.Module), place = slot.Declaration is { } d ? Declarations.Place(d) : $"a table of {slot.Owner.GetType().Name}";
         if (slot.IsDelegate) return new(node.Path, what, $"a delegate is bound to it ({place}); bind it to a lambda that reads the field");

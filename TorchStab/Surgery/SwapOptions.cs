@@ -4,7 +4,8 @@ namespace TorchStab;
 public sealed record SwapOptions
 {
     /// <summary>What every BatchNorm becomes. Default: <see cref="BatchNormTarget.Same"/>.</summary>
-    public BatchNormTarget BatchNorm { get; init; } = BatchNormTarget.Same;
+    /// <exception cref="ArgumentNullException">Null.</exception>
+    public BatchNormTarget BatchNorm { get; init => field = value ?? throw new ArgumentNullException(nameof(BatchNorm)); } = BatchNormTarget.Same;
 
     /// <summary>
     /// Whether a BatchNorm that is followed by a ReLU in a Sequential becomes a BatchNormReLU, and the ReLU an Identity (names and

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Optimization;
 
 /// <summary>Optimizers share nothing: those of separate models may step at the same time.</summary>
-public class ThreadsTests
+public class OptimizerThreadsTests
 {
     private const int Threads = 4, Steps = 50;
 
@@ -15,21 +15,7 @@ public class ThreadsTests
         using var scope = NewDisposeScope();
         var one = Enumerable.Range(0, Threads).Select(Train).ToArray();
         var together = new Tensor[Threads];
-        var failures = new System.Collections.Concurrent.ConcurrentQueue<Exception>();
-        var threads = Enumerable.Range(0, Threads).Select(i => new Thread(() =>
-        {
-            try
-            {
-                together[i] = Train(i);
-            }
-            catch (Exception e)
-            {
-                failures.Enqueue(e);
-            }
-        })).ToList();
-        threads.ForEach(t => t.Start());
-        threads.ForEach(t => t.Join());
-        Assert.Empty(failures);
+        AtOnce.Run(Threads, i => together[i] = Train(i));
         for (int i = 0; i < Threads; i++)
         {
             Compare.Identical(one[i], together[i], $"parameter of thread {i}");

@@ -1,7 +1,7 @@
 namespace TorchStab.Clipping;
 
 /// <summary>Norms in a file. What cannot be one is refused.</summary>
-internal static class Memory
+internal static class ClipMemory
 {
     public static void Write(BinaryWriter writer, List<double> values)
     {

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Normalization;
 
 /// <summary>A module in eval mode may be called by several threads at once.</summary>
-public class ThreadsTests
+public class NormThreadsTests
 {
     private const int Threads = 4, Calls = 50;
 
@@ -19,25 +19,14 @@ public class ThreadsTests
         module.eval();
         var input = randn(8, 8, 24, 24); // large enough for the threads of the kernels
         var expected = module.call(input);
-        var failures = new System.Collections.Concurrent.ConcurrentQueue<Exception>();
-        var threads = Enumerable.Range(0, Threads).Select(_ => new Thread(() =>
+        AtOnce.Run(Threads, _ =>
         {
-            try
+            for (int i = 0; i < Calls; i++)
             {
-                for (int i = 0; i < Calls; i++)
-                {
-                    using var inner = NewDisposeScope();
-                    Compare.Identical(expected, module.call(input), name);
-                }
+                using var inner = NewDisposeScope();
+                Compare.Identical(expected, module.call(input), name);
             }
-            catch (Exception e)
-            {
-                failures.Enqueue(e);
-            }
-        })).ToList();
-        threads.ForEach(t => t.Start());
-        threads.ForEach(t => t.Join());
-        Assert.Empty(failures);
+        });
     }
 
     private static nn.Module<Tensor, Tensor> Create(string name) => name switch

@@ -3,22 +3,22 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>A module where the tree has it; the root's path and name are empty, and it has no parent.</summary>
-internal sealed record ModuleNode(string Path, string Name, nn.Module Module, nn.Module? Parent);
+internal sealed record SurgeryNode(string Path, string Name, nn.Module Module, nn.Module? Parent);
 
 /// <summary>The registered modules of a model, each once, root first, under its first path.</summary>
-internal static class ModuleTree
+internal static class SurgeryTree
 {
     /// <summary>Walks the model and refuses what surgery can't be done on; nothing is changed.</summary>
     /// <exception cref="InvalidOperationException">A module is disposed or a script module, or two children have one name.</exception>
-    public static List<ModuleNode> Of(nn.Module model)
+    public static List<SurgeryNode> Of(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        List<ModuleNode> nodes = [];
-        Visit(new ModuleNode("", "", model, null), nodes, new HashSet<nn.Module>(ReferenceEqualityComparer.Instance));
+        List<SurgeryNode> nodes = [];
+        Visit(new SurgeryNode("", "", model, null), nodes, new HashSet<nn.Module>(ReferenceEqualityComparer.Instance));
         return nodes;
     }
 
-    private static void Visit(ModuleNode node, List<ModuleNode> nodes, HashSet<nn.Module> seen)
+    private static void Visit(SurgeryNode node, List<SurgeryNode> nodes, HashSet<nn.Module> seen)
     {
         if (!seen.Add(node.Module)) return;
         RequireAlive(node.Module, node.Path);
@@ -33,7 +33,7 @@ internal static class ModuleTree
             if (!names.Add(name))
                 throw new InvalidOperationException(
                     $"two children of {Quoted(node.Path)} have the name '{name}': their state-dict keys collide. Give each its own name.");
-            Visit(new ModuleNode(path, name, child, node.Module), nodes, seen);
+            Visit(new SurgeryNode(path, name, child, node.Module), nodes, seen);
         }
     }
 

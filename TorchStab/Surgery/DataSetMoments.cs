@@ -6,7 +6,7 @@ namespace TorchStab.Surgery;
 /// Count, mean and sum of squared deviations of each channel over any number of batches, in float64. Merging (Chan, Golub and LeVeque 1979)
 /// gives the same whatever way the data are split, up to the last bits of float64.
 /// </summary>
-internal sealed class ChannelMoments : IDisposable
+internal sealed class DataSetMoments : IDisposable
 {
     private Tensor? _count, _mean, _squares;
 
