@@ -60,7 +60,7 @@ public static partial class stab
         /// Combines all ranks' tensors, in place: every rank gets the same bits.
         /// </summary>
         /// <param name="tensor">Of one shape and dtype on all ranks: float32, float64, int64, int32; bfloat16 and float16 are combined in float32.</param>
-        /// <param name="op">How; default the sum.</param>
+        /// <param name="op">How; default Sum.</param>
         /// <exception cref="ArgumentException">Another dtype, a sparse tensor, one inside the autograd graph, or the mean of integers.</exception>
         /// <exception cref="InvalidOperationException">No group, or another rank makes another call: raised on all ranks, and says which.</exception>
         public static void all_reduce(Tensor tensor, ReduceOp op = ReduceOp.Sum) => ProcessGroups.AllReduce(tensor, op);
@@ -80,6 +80,7 @@ public static partial class stab
         public static void all_gather(IList<Tensor> tensor_list, Tensor tensor) => ProcessGroups.AllGather(tensor_list, tensor);
 
         /// <summary>All ranks' tensors, by rank, as new tensors.</summary>
+        /// <returns>One tensor for each rank.</returns>
         /// <inheritdoc cref="all_gather(IList{Tensor}, Tensor)"/>
         public static Tensor[] all_gather(Tensor tensor) => ProcessGroups.AllGather(tensor);
 

@@ -10,15 +10,16 @@ public static partial class stab
     public static partial class nn
     {
         /// <summary>Batch normalization of (N, C) or (N, C, L). <inheritdoc cref="BatchNorm" path="/summary/node()"/></summary>
-        /// <param name="num_features">C.</param>
-        /// <param name="eps">Added to the variance.</param>
-        /// <param name="momentum">The share of a new batch in the running statistics; null gives each batch the same share.</param>
-        /// <param name="affine">Whether there are weight (ones) and bias (zeros).</param>
-        /// <param name="track_running_stats">Whether there are running statistics; without, every mode uses the batch's.</param>
-        /// <param name="device">Where parameters and buffers are made.</param>
-        /// <param name="dtype">Their dtype; null is the default dtype.</param>
+        /// <param name="num_features">C, the number of channels.</param>
+        /// <param name="eps">Added to the variance; default 1e-5.</param>
+        /// <param name="momentum">The share of a new batch in the running statistics; default 0.1; null gives each batch the same share.</param>
+        /// <param name="affine">Whether there are weight (ones) and bias (zeros), of shape (C); default true.</param>
+        /// <param name="track_running_stats">Whether there are running statistics; without, every mode uses the batch's. Default true.</param>
+        /// <param name="device">Where parameters and buffers are made; null is the default device.</param>
+        /// <param name="dtype">Their floating-point dtype; null is the default dtype.</param>
         /// <returns>The module, in training mode.</returns>
         /// <exception cref="ArgumentException">num_features is negative, or dtype no floating-point one.</exception>
+        /// <remarks>As <c>torch.nn.BatchNorm1d</c>, 2d, 3d. <inheritdoc cref="BatchNorm" path="/remarks/node()"/></remarks>
         public static BatchNorm1d BatchNorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
 
@@ -48,17 +49,18 @@ public static partial class stab
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
 
         /// <summary>Batch renormalization of (N, C) or (N, C, L). <inheritdoc cref="BatchRenorm" path="/summary/node()"/></summary>
-        /// <param name="num_features">C.</param>
-        /// <param name="eps">Added to the variance.</param>
-        /// <param name="momentum">The share of a new batch in the running statistics; null gives each batch the same share.</param>
-        /// <param name="affine">Whether there are weight (ones) and bias (zeros).</param>
-        /// <param name="track_running_stats">Whether there are running statistics; without, it is batch normalization.</param>
-        /// <param name="device">Where parameters and buffers are made.</param>
-        /// <param name="dtype">Their dtype; null is the default dtype.</param>
-        /// <param name="rmax">The bound of r, at least 1.</param>
-        /// <param name="dmax">The bound of |d|, at least 0.</param>
+        /// <param name="num_features">C, the number of channels.</param>
+        /// <param name="eps">Added to the variance; default 1e-5.</param>
+        /// <param name="momentum">The share of a new batch in the running statistics; default 0.1; null gives each batch the same share.</param>
+        /// <param name="affine">Whether there are weight (ones) and bias (zeros), of shape (C); default true.</param>
+        /// <param name="track_running_stats">Whether there are running statistics; without, it is batch normalization. Default true.</param>
+        /// <param name="device">Where parameters and buffers are made; null is the default device.</param>
+        /// <param name="dtype">Their floating-point dtype; null is the default dtype.</param>
+        /// <param name="rmax">The bound of r, at least 1; default 3.</param>
+        /// <param name="dmax">The bound of |d|, at least 0; default 5.</param>
         /// <returns>The module, in training mode.</returns>
         /// <exception cref="ArgumentException">num_features is negative, dtype no floating-point one, rmax below 1 or dmax below 0.</exception>
+        /// <remarks><inheritdoc cref="BatchRenorm" path="/remarks/node()"/> <inheritdoc cref="BatchNorm" path="/remarks/node()"/></remarks>
         public static BatchRenorm1d BatchRenorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true, Device? device = null, ScalarType? dtype = null, double rmax = 3, double dmax = 5) =>
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);
 
@@ -73,17 +75,20 @@ public static partial class stab
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);
 
         /// <summary>Instance normalization of (N, C, L) or (C, L). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
+        /// <param name="affine">Whether there are weight (ones) and bias (zeros), of shape (C); default false.</param>
+        /// <param name="track_running_stats">Whether there are running statistics, which normalize in eval mode; default false.</param>
         /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        /// <remarks>As <c>torch.nn.InstanceNorm1d</c>, 2d, 3d. <inheritdoc cref="InstanceNorm" path="/remarks/node()"/></remarks>
         public static InstanceNorm1d InstanceNorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false, bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
 
         /// <summary>Instance normalization of (N, C, H, W) or (C, H, W). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
-        /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        /// <inheritdoc cref="InstanceNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static InstanceNorm2d InstanceNorm2d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false, bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
 
         /// <summary>Instance normalization of (N, C, D, H, W) or (C, D, H, W). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
-        /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
+        /// <inheritdoc cref="InstanceNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static InstanceNorm3d InstanceNorm3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false, bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
             new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
     }

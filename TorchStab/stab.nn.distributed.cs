@@ -8,17 +8,18 @@ public static partial class stab
 {
     public static partial class nn
     {
-        /// <summary>Batch normalization of (N, C, …) over the batches of all ranks. <inheritdoc cref="SyncBatchNorm" path="/summary/node()"/></summary>
-        /// <param name="num_features">C.</param>
-        /// <param name="eps">Added to the variance.</param>
-        /// <param name="momentum">The share of a new batch in the running statistics; null gives each batch the same share.</param>
-        /// <param name="affine">Whether there are weight (ones) and bias (zeros).</param>
-        /// <param name="track_running_stats">Whether there are running statistics; without, every mode uses the batch's.</param>
+        /// <summary>Batch normalization of (N, C, …) over the batches of all ranks. <inheritdoc cref="Modules.SyncBatchNorm" path="/summary/node()"/></summary>
+        /// <param name="num_features">C, the number of channels.</param>
+        /// <param name="eps">Added to the variance; default 1e-5.</param>
+        /// <param name="momentum">The share of a new batch in the running statistics; default 0.1; null gives each batch the same share.</param>
+        /// <param name="affine">Whether there are weight (ones) and bias (zeros), of shape (C); default true.</param>
+        /// <param name="track_running_stats">Whether there are running statistics; without, every mode uses the batch's. Default true.</param>
         /// <param name="process_group">The ranks that share statistics; null: all ranks of <c>init_process_group</c>.</param>
-        /// <param name="device">Where parameters and buffers are made.</param>
-        /// <param name="dtype">Their dtype; null is the default dtype.</param>
+        /// <param name="device">Where parameters and buffers are made; null is the default device.</param>
+        /// <param name="dtype">Their floating-point dtype; null is the default dtype.</param>
         /// <returns>The module, in training mode.</returns>
         /// <exception cref="ArgumentException">num_features is negative, or dtype no floating-point one.</exception>
+        /// <remarks><inheritdoc cref="Modules.SyncBatchNorm" path="/remarks/node()"/> <inheritdoc cref="BatchNorm" path="/remarks/node()"/></remarks>
         public static SyncBatchNorm SyncBatchNorm(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool track_running_stats = true,
             ICollective? process_group = null, Device? device = null, ScalarType? dtype = null) =>
             new(num_features, eps, momentum, affine, track_running_stats, process_group, device, dtype);

@@ -17,11 +17,11 @@ public static partial class stab
             /// <param name="input">(N, C, …); float64, float32, float16 or bfloat16.</param>
             /// <param name="running_mean">(C); normalizes when not training, changed in place when training.</param>
             /// <param name="running_var">(C); likewise, the unbiased variance. Both or neither.</param>
-            /// <param name="weight">(C), or null for 1.</param>
-            /// <param name="bias">(C), or null for 0.</param>
-            /// <param name="training">Whether the batch's own mean and biased variance normalize.</param>
-            /// <param name="momentum">running ← (1 − momentum)·running + momentum·batch.</param>
-            /// <param name="eps">Added to the variance.</param>
+            /// <param name="weight">(C), or null (the default) for 1.</param>
+            /// <param name="bias">(C), or null (the default) for 0.</param>
+            /// <param name="training">Whether the batch's own mean and biased variance normalize; default false.</param>
+            /// <param name="momentum">running ← (1 − momentum)·running + momentum·batch; default 0.1.</param>
+            /// <param name="eps">Added to the variance; default 1e-5.</param>
             /// <returns>The shape, dtype and memory format of input; always a new tensor.</returns>
             /// <exception cref="ArgumentException">A shape or dtype does not fit, statistics are missing when not training, or a channel
             /// holds one value only when training; in PyTorch's words, before anything is written.</exception>
@@ -33,13 +33,13 @@ public static partial class stab
             /// <c>torch.nn.functional.instance_norm</c>.
             /// </summary>
             /// <param name="input">(N, C, …); float64, float32, float16 or bfloat16.</param>
-            /// <param name="running_mean">(C); normalizes without use_input_stats, changed in place with it.</param>
-            /// <param name="running_var">(C); likewise, the unbiased variance. Both or neither.</param>
-            /// <param name="weight">(C), or null for 1.</param>
-            /// <param name="bias">(C), or null for 0.</param>
-            /// <param name="use_input_stats">Whether the input's own statistics normalize.</param>
-            /// <param name="momentum">running ← (1 − momentum)·running + momentum·(mean over the batch of the input's statistics).</param>
-            /// <param name="eps">Added to the variance.</param>
+            /// <param name="running_mean">(C), or null (the default); normalizes without use_input_stats, changed in place with it.</param>
+            /// <param name="running_var">(C), or null (the default); likewise, the unbiased variance. Both or neither.</param>
+            /// <param name="weight">(C), or null (the default) for 1.</param>
+            /// <param name="bias">(C), or null (the default) for 0.</param>
+            /// <param name="use_input_stats">Whether the input's own statistics normalize; default true.</param>
+            /// <param name="momentum">running ← (1 − momentum)·running + momentum·(mean over the batch of the input's statistics); default 0.1.</param>
+            /// <param name="eps">Added to the variance; default 1e-5.</param>
             /// <returns>The shape and dtype of input, contiguous; always a new tensor.</returns>
             /// <exception cref="ArgumentException">A shape or dtype does not fit, statistics are missing without use_input_stats, or a channel
             /// has one position only with it; in PyTorch's words, before anything is written.</exception>

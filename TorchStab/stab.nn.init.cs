@@ -21,7 +21,7 @@ public static partial class stab
             /// </summary>
             /// <param name="tensor">A weight of two or more dimensions (out, in, …), of a floating-point dtype.</param>
             /// <param name="gain">See <see cref="calculate_gain"/>. Default: 1.</param>
-            /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <param name="generator">Where to draw from; null (the default): the global stream.</param>
             /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, both fans 0, or a dtype that is not floating.</exception>
             /// <remarks>Source: Glorot and Bengio 2010, “Understanding the difficulty of training deep feedforward neural networks”.</remarks>
@@ -36,12 +36,12 @@ public static partial class stab
             public static Tensor xavier_normal_(Tensor tensor, double gain = 1.0, Generator? generator = null) =>
                 Xavier.Normal(tensor, gain, generator);
 
-            /// <summary>Another name of <see cref="xavier_uniform_"/>.</summary>
+            /// <summary>Another name of <see cref="xavier_uniform_"/>. <inheritdoc cref="xavier_uniform_" path="/summary/node()"/></summary>
             /// <inheritdoc cref="xavier_uniform_"/>
             public static Tensor glorot_uniform_(Tensor tensor, double gain = 1.0, Generator? generator = null) =>
                 xavier_uniform_(tensor, gain, generator);
 
-            /// <summary>Another name of <see cref="xavier_normal_"/>: plain normal as in PyTorch.</summary>
+            /// <summary>Another name of <see cref="xavier_normal_"/>, plain normal as in PyTorch. <inheritdoc cref="xavier_normal_" path="/summary/node()"/></summary>
             /// <inheritdoc cref="xavier_uniform_"/>
             public static Tensor glorot_normal_(Tensor tensor, double gain = 1.0, Generator? generator = null) =>
                 xavier_normal_(tensor, gain, generator);
@@ -52,9 +52,9 @@ public static partial class stab
             /// </summary>
             /// <param name="tensor">A weight of two or more dimensions (out, in, …), of a floating-point dtype.</param>
             /// <param name="a">The negative slope of the rectifier after the layer, used with leaky ReLU only. Default: 0, plain ReLU.</param>
-            /// <param name="mode">Fan-in (default) keeps the variance forward, fan-out keeps it backward.</param>
-            /// <param name="nonlinearity">The function after the layer. Default: leaky ReLU of slope <paramref name="a"/>.</param>
-            /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <param name="mode">FanIn (the default) keeps the variance forward, FanOut backward.</param>
+            /// <param name="nonlinearity">The function after the layer. Default: LeakyReLU, of slope <paramref name="a"/>.</param>
+            /// <param name="generator">Where to draw from; null (the default): the global stream.</param>
             /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, an unknown mode or function, or a dtype that is not floating.</exception>
             /// <remarks>Source: He et al. 2015, “Delving deep into rectifiers”.</remarks>
@@ -71,44 +71,45 @@ public static partial class stab
                 Nonlinearity nonlinearity = Nonlinearity.LeakyReLU, Generator? generator = null) =>
                 Kaiming.Normal(tensor, a, mode, nonlinearity, generator);
 
-            /// <summary>Another name of <see cref="kaiming_uniform_"/>.</summary>
+            /// <summary>Another name of <see cref="kaiming_uniform_"/>. <inheritdoc cref="kaiming_uniform_" path="/summary/node()"/></summary>
             /// <inheritdoc cref="kaiming_uniform_"/>
             public static Tensor he_uniform_(Tensor tensor, double a = 0, FanMode mode = FanMode.FanIn,
                 Nonlinearity nonlinearity = Nonlinearity.LeakyReLU, Generator? generator = null) =>
                 kaiming_uniform_(tensor, a, mode, nonlinearity, generator);
 
-            /// <summary>Another name of <see cref="kaiming_normal_"/>: plain normal as in PyTorch.</summary>
+            /// <summary>Another name of <see cref="kaiming_normal_"/>, plain normal as in PyTorch. <inheritdoc cref="kaiming_normal_" path="/summary/node()"/></summary>
             /// <inheritdoc cref="kaiming_uniform_"/>
             public static Tensor he_normal_(Tensor tensor, double a = 0, FanMode mode = FanMode.FanIn,
                 Nonlinearity nonlinearity = Nonlinearity.LeakyReLU, Generator? generator = null) =>
                 kaiming_normal_(tensor, a, mode, nonlinearity, generator);
 
             /// <summary>
-            /// The gain recommended for the function after a layer: 1 for none, convolutions and sigmoid, 5/3 for tanh, √2 for ReLU,
+            /// The gain recommended for the function after a layer, by which its weights' deviation is multiplied: gain = 1 for none, convolutions and sigmoid, 5/3 for tanh, √2 for ReLU,
             /// √(2/(1 + slope²)) for leaky ReLU, 3/4 for SELU.
             /// </summary>
             /// <param name="nonlinearity">The function.</param>
-            /// <param name="param">Leaky ReLU's negative slope; null: 0.01.</param>
+            /// <param name="param">Leaky ReLU's negative slope; null (the default): 0.01.</param>
             /// <returns>The gain.</returns>
             /// <exception cref="ArgumentException">The function is not in the table.</exception>
+            /// <remarks>Source: <c>torch.nn.init.calculate_gain</c>; its 3/4 for SELU is PyTorch's own.</remarks>
             public static double calculate_gain(Nonlinearity nonlinearity, double? param = null) => Gain.Of(nonlinearity, param);
 
             /// <summary>
             /// The inputs of a unit and the units an input feeds, as PyTorch reads them from a weight's shape (out, in, …):
             /// fan_in = in·field, fan_out = out·field.
             /// </summary>
-            /// <param name="tensor">A weight of two or more dimensions.</param>
+            /// <param name="tensor">A weight of two or more dimensions (out, in, …), of any dtype.</param>
             /// <returns>Both fans.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions.</exception>
             public static (long fan_in, long fan_out) calculate_fan_in_and_fan_out(Tensor tensor) => Fan.Of(tensor);
 
             /// <summary>
             /// The fans of a convolution as it really connects, which PyTorch's reading of the shape alone misses: with groups an input feeds
-            /// out/groups units, and a transposed weight is stored (in, out/groups, …).
+            /// out/groups units, and a transposed weight is stored (in, out/groups, …): fan_in = in/groups·field, fan_out = out/groups·field.
             /// </summary>
-            /// <param name="tensor">A weight of two or more dimensions.</param>
+            /// <param name="tensor">A weight of two or more dimensions (out, in, …), of any dtype.</param>
             /// <param name="groups">The convolution's groups.</param>
-            /// <param name="transposed">Whether the convolution is transposed. Default: it is not.</param>
+            /// <param name="transposed">Whether the convolution is transposed. Default: false.</param>
             /// <returns>Both fans.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, or the first not divisible by <paramref name="groups"/>.</exception>
             public static (long fan_in, long fan_out) calculate_fan_in_and_fan_out(Tensor tensor, long groups, bool transposed = false) =>

@@ -10,17 +10,17 @@ public static partial class stab
         public static partial class init
         {
             /// <summary>
-            /// Mean 0 and variance scale/fan, as Keras and JAX define it. He is (2, fan-in), Glorot (1, fan-avg), LeCun (1, fan-in).
+            /// Mean 0 and variance σ² = scale/fan, as Keras and JAX define it. He is (2, fan-in), Glorot (1, fan-avg), LeCun (1, fan-in).
             /// A tensor without elements is left alone.
             /// </summary>
             /// <param name="tensor">A weight of two or more dimensions (out, in, …), of a floating-point dtype.</param>
             /// <param name="scale">The factor, positive. Default: 1.</param>
-            /// <param name="mode">Fan-in (default), fan-out, or the mean of both.</param>
+            /// <param name="mode">What fan is: FanIn (the default), FanOut, or FanAvg, the mean of both.</param>
             /// <param name="distribution">
-            /// Truncated normal (default; cut off at two deviations, widened by 1/0.87962566 so that the variance is as asked), normal, or
+            /// TruncatedNormal (the default; cut off at two deviations, widened by 1/0.87962566 so that the variance is as asked), normal, or
             /// uniform in ±√(3·scale/fan).
             /// </param>
-            /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <param name="generator">Where to draw from; null (the default): the global stream.</param>
             /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">
             /// Fewer than two dimensions, a scale that is not positive, an unknown mode or distribution, or a dtype that is not floating.
@@ -31,18 +31,18 @@ public static partial class stab
                 VarianceScaling.Fill(tensor, scale, mode, distribution, generator);
 
             /// <summary>
-            /// LeCun initialization, normal: mean 0 and variance 1/fan_in from a truncated normal distribution, as in Keras, JAX and timm;
+            /// LeCun initialization, normal: mean 0 and variance σ² = 1/fan_in from a truncated normal distribution, as in Keras, JAX and timm;
             /// before SELU, where it starts a self-normalizing network.
             /// </summary>
             /// <param name="tensor">A weight of two or more dimensions (out, in, …), of a floating-point dtype.</param>
-            /// <param name="generator">Where to draw from; null: the global stream.</param>
+            /// <param name="generator">Where to draw from; null (the default): the global stream.</param>
             /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, or a dtype that is not floating.</exception>
             /// <remarks>Source: LeCun et al. 1998, “Efficient BackProp”; Klambauer et al. 2017, “Self-normalizing neural networks”.</remarks>
             public static Tensor lecun_normal_(Tensor tensor, Generator? generator = null) =>
                 VarianceScaling.Fill(tensor, 1, FanMode.FanIn, InitDistribution.TruncatedNormal, generator);
 
-            /// <summary>LeCun initialization, uniform in ±√(3/fan_in): variance 1/fan_in.</summary>
+            /// <summary>LeCun initialization, uniform in ±√(3/fan_in): variance σ² = 1/fan_in.</summary>
             /// <inheritdoc cref="lecun_normal_"/>
             public static Tensor lecun_uniform_(Tensor tensor, Generator? generator = null) =>
                 VarianceScaling.Fill(tensor, 1, FanMode.FanIn, InitDistribution.Uniform, generator);

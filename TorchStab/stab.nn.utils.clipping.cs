@@ -18,14 +18,14 @@ public static partial class stab
             /// <param name="parameters">Those without a gradient are left out; any floating dtypes, mixed. Norms of half types accumulate in float32.</param>
             /// <param name="max_norm">The largest norm, at least 0.</param>
             /// <param name="norm_type">p: any number or infinity; default 2.</param>
-            /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error, raised before anything is written; else it spreads.</param>
+            /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error, raised before anything is written; default false: it spreads.</param>
             /// <returns>The norm before clipping; 0 without any gradient.</returns>
             /// <exception cref="ArgumentException">A negative or NaN <paramref name="max_norm"/>, a NaN <paramref name="norm_type"/>.</exception>
             /// <exception cref="InvalidOperationException">The norm is not finite and <paramref name="error_if_nonfinite"/>; a gradient is sparse.</exception>
             public static double clip_grad_norm_(IEnumerable<Parameter> parameters, double max_norm, double norm_type = 2.0, bool error_if_nonfinite = false) =>
                 GradientClipping.ClipNorm(parameters, max_norm, norm_type, error_if_nonfinite);
 
-            /// <summary>Clips every element of every gradient to [−clip_value, clip_value], in place. As PyTorch's.</summary>
+            /// <summary>Clips every element of every gradient: g ← min(max(g, −clip_value), clip_value), in place. As PyTorch's.</summary>
             /// <param name="parameters">Those without a gradient are left out.</param>
             /// <param name="clip_value">The largest magnitude, at least 0.</param>
             /// <exception cref="ArgumentException">A negative or NaN <paramref name="clip_value"/>.</exception>
@@ -33,11 +33,11 @@ public static partial class stab
             public static void clip_grad_value_(IEnumerable<Parameter> parameters, double clip_value) => GradientClipping.ClipValue(parameters, clip_value);
 
             /// <summary>
-            /// The norm of all elements of all tensors: (Σ |x|ᵖ)^(1/p). As PyTorch's. Huge finite elements do not overflow.
+            /// The norm of all elements of all tensors: ‖x‖ₚ = (Σ |x|ᵖ)^(1/p). As PyTorch's. Huge finite elements do not overflow.
             /// </summary>
-            /// <param name="tensors">Of any floating dtypes, mixed; none gives 0.</param>
+            /// <param name="tensors">Of any shapes and floating dtypes, mixed; none gives 0.</param>
             /// <param name="norm_type">p: any number or infinity; default 2.</param>
-            /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error.</param>
+            /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error; default false.</param>
             /// <returns>The norm.</returns>
             /// <exception cref="ArgumentException">A NaN <paramref name="norm_type"/>.</exception>
             /// <exception cref="InvalidOperationException">The norm is not finite and <paramref name="error_if_nonfinite"/>; a tensor is sparse.</exception>
@@ -65,8 +65,8 @@ public static partial class stab
                 new ParameterNormClip(Numbers.Threshold(clipnorm, nameof(clipnorm))).Apply(parameters).GradNorm;
 
             /// <summary>
-            /// Adaptive gradient clipping (Brock et al. 2021) in place, unit by unit; see <see cref="GradientClip.Adaptive"/>. Leave the last
-            /// layer out of <paramref name="parameters"/>, as its authors do.
+            /// Adaptive gradient clipping (Brock et al. 2021) in place, unit by unit (<see cref="GradientClip.Adaptive"/>): with bound =
+            /// clip_factor · max(‖wᵢ‖, eps), gᵢ ← gᵢ · bound / max(‖gᵢ‖, 1e-6) where ‖gᵢ‖ ≥ bound. Leave the last layer out of <paramref name="parameters"/>, as its authors do.
             /// </summary>
             /// <param name="parameters">Those without a gradient are left out.</param>
             /// <param name="clip_factor">How long a unit's gradient may be in terms of its weights, at least 0; default 0.01.</param>

@@ -48,19 +48,19 @@ public static partial class stab
             /// </summary>
             /// <param name="model">The model, in eval mode.</param>
             /// <param name="example">
-            /// An input of the model, or null. In a Sequential the order is known. In other modules it stands in the code of forward, so it
+            /// An input of the model, of its shape and dtype, or null (the default). In a Sequential the order is known. In other modules it stands in the code of forward, so it
             /// is shown by experiment: the model runs on the example (each module of its own on noise, without one) with a layer's channels
             /// scaled, and a norm follows that layer if scaling its statistics undoes the change. forward must not have side effects.
             /// </param>
             /// <returns><paramref name="model"/>.</returns>
             /// <exception cref="InvalidOperationException">The model is in training mode ("Fusion only for eval!"); or as for <see cref="swap_norms_"/>.</exception>
-            /// <exception cref="ArgumentException"><paramref name="model"/> is itself a norm, or can't run on one tensor.</exception>
+            /// <exception cref="ArgumentException"><paramref name="model"/> is itself a norm, can't run on one tensor, or refuses <paramref name="example"/>.</exception>
             public static T fuse_norms<T>(T model, Tensor? example = null) where T : Module => NormFolding.Fold(model, out _, example);
 
             /// <inheritdoc cref="fuse_norms{T}(T, Tensor?)"/>
             /// <param name="model">The model, in eval mode.</param>
             /// <param name="report">Which norms were folded into which layer, and which were not, and why.</param>
-            /// <param name="example">An input of the model, or null.</param>
+            /// <param name="example">An input of the model, of its shape and dtype, or null (the default).</param>
             public static T fuse_norms<T>(T model, out SurgeryReport report, Tensor? example = null) where T : Module =>
                 NormFolding.Fold(model, out report, example);
 
@@ -73,7 +73,7 @@ public static partial class stab
             /// Any model: norms in Sequential, ModuleList, ModuleDict, in fields and properties of custom modules, in their lists, arrays and
             /// tuples, at any depth. A module that stands in several places is exchanged once and stays shared.
             /// </param>
-            /// <param name="options">What else to do; null: nothing.</param>
+            /// <param name="options">What else to do; null (the default): nothing.</param>
             /// <returns>
             /// What was exchanged, and what was not: a norm of which one place can hold TorchSharp's sealed class only stays in all of its
             /// places and is listed with the line to change. References outside the model (local variables) keep the old object, which
@@ -92,6 +92,7 @@ public static partial class stab
             /// </summary>
             /// <param name="model">The model, or a part of it.</param>
             /// <returns>What was put back.</returns>
+            /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
             /// <exception cref="InvalidOperationException">As for <see cref="swap_norms_"/>.</exception>
             public static SurgeryReport restore_norms_(Module model) => NormSwap.Restore(model);
 
@@ -101,7 +102,7 @@ public static partial class stab
             /// statistics are exchanged for TorchStab's, which can do that.
             /// </summary>
             /// <param name="model">The model.</param>
-            /// <param name="filter">Which norms, by path as in <c>named_modules()</c>; null: all.</param>
+            /// <param name="filter">Which norms, by path as in <c>named_modules()</c>; null (the default): all.</param>
             /// <returns>What was frozen, and what could not be, with the line to change.</returns>
             /// <exception cref="ArgumentException"><paramref name="model"/> is itself a norm of TorchSharp.</exception>
             /// <exception cref="InvalidOperationException">As for <see cref="swap_norms_"/>.</exception>
@@ -113,12 +114,14 @@ public static partial class stab
             /// </summary>
             /// <param name="model">The model.</param>
             /// <returns>What was thawed.</returns>
+            /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
             /// <exception cref="InvalidOperationException">As for <see cref="swap_norms_"/>.</exception>
             public static SurgeryReport unfreeze_norms_(Module model) => NormFreezing.UnfreezeAll(model);
 
             /// <summary>
             /// Re-estimates the running statistics of every BatchNorm over a whole data set: afterwards running_mean and running_var are
-            /// exactly the mean and the unbiased variance, over all values of the data set, of the input that the layer has in eval mode.
+            /// exactly the mean and the unbiased variance Σ(x − mean)²/(n − 1), over all n values of the data set, of the input that the layer has in eval
+            /// mode: running_mean = mean, running_var = variance.
             /// </summary>
             /// <param name="model">The model; each module keeps its mode. Frozen norms are left alone.</param>
             /// <param name="loader">
@@ -127,6 +130,7 @@ public static partial class stab
             /// the same values each time (no random augmentation).
             /// </param>
             /// <returns>The paths of the layers, in the order of their first call. A layer that is not called keeps its statistics.</returns>
+            /// <exception cref="ArgumentException">Null, <paramref name="model"/> is itself a norm of TorchSharp, or the model refuses a batch.</exception>
             /// <exception cref="InvalidOperationException">
             /// No batches, or only once; a layer gets one value per channel, or values that are not finite; or as for
             /// <see cref="swap_norms_"/>. All statistics are then as they were.
@@ -139,12 +143,12 @@ public static partial class stab
             public static IReadOnlyList<string> update_bn(Module<Tensor, Tensor> model, IEnumerable<Tensor> loader) =>
                 BatchNormUpdate<Tensor>.Run(model, loader, batch => model.call(batch));
 
-            /// <summary>The same for pairs of input and target; the targets are not used.</summary>
+            /// <summary>The same for pairs of input and target; the targets are not used. <inheritdoc cref="update_bn(Module{Tensor, Tensor}, IEnumerable{Tensor})" path="/summary/node()"/></summary>
             /// <inheritdoc cref="update_bn(Module{Tensor, Tensor}, IEnumerable{Tensor})"/>
             public static IReadOnlyList<string> update_bn(Module<Tensor, Tensor> model, IEnumerable<(Tensor input, Tensor target)> loader) =>
                 BatchNormUpdate<(Tensor input, Tensor target)>.Run(model, loader, batch => model.call(batch.input));
 
-            /// <summary>The same for any kind of model and batch.</summary>
+            /// <summary>The same for any kind of model and batch. <inheritdoc cref="update_bn(Module{Tensor, Tensor}, IEnumerable{Tensor})" path="/summary/node()"/></summary>
             /// <param name="model">The model; each module keeps its mode. Frozen norms are left alone.</param>
             /// <param name="loader">The data in batches, read once for every BatchNorm.</param>
             /// <param name="forward">Runs the model on a batch; what it makes is disposed.</param>

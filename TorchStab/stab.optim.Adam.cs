@@ -20,9 +20,9 @@ public static partial class stab
         /// <param name="weight_decay">L2 penalty, added after clipping; default 0.</param>
         /// <param name="amsgrad">Whether to divide by the largest v so far; default false.</param>
         /// <param name="maximize">Whether to climb; default false.</param>
-        /// <param name="clipnorm">Keras: each gradient times c / max(its norm, c).</param>
-        /// <param name="clipvalue">Keras: every element to [−c, c].</param>
-        /// <param name="global_clipnorm">Keras: all gradients times c / max(their common norm, c). At most one of the three.</param>
+        /// <param name="clipnorm">Keras: each gradient times c / max(its norm, c); null (the default): not.</param>
+        /// <param name="clipvalue">Keras: every element to [−c, c]; null (the default): not.</param>
+        /// <param name="global_clipnorm">Keras: all gradients times c / max(their common norm, c); null (the default): not. At most one of the three.</param>
         /// <param name="nonFinite">What to do with NaN and infinities; null: <see cref="NonFinitePolicy.Skip"/>.</param>
         /// <returns>The optimizer.</returns>
         /// <exception cref="ArgumentException">
@@ -34,6 +34,7 @@ public static partial class stab
             new([new Adam.ParamGroup(parameters)], AdamOptions.New<Adam.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm), nonFinite);
 
         /// <inheritdoc cref="Adam(IEnumerable{Parameter}, double, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?)"/>
+        /// <param name="named_parameters">What to optimize, of any floating dtype, under the names of reports.</param>
         /// <remarks>With names, as <c>model.named_parameters()</c> gives them, reports tell which layer went bad and <c>rebind</c> finds it again.</remarks>
         public static Adam Adam(IEnumerable<(string name, Parameter parameter)> named_parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999,
             double eps = 1e-8, double weight_decay = 0, bool amsgrad = false, bool maximize = false,

@@ -16,10 +16,10 @@ public static partial class stab
         /// </summary>
         /// <param name="inner">Adagrad, NAdam, Adamax, Adadelta, LBFGS, …; one of <c>stab.optim</c> too. It is disposed with this one.</param>
         /// <param name="clip">The rule; one with a memory (z-score, percentile) serves one optimizer only.</param>
-        /// <param name="nonFinite">What to do with NaN and infinities; null: <see cref="NonFinitePolicy.Skip"/>.</param>
-        /// <param name="named_parameters">Names for reports; null: positions.</param>
+        /// <param name="nonFinite">What to do with NaN and infinities; null (the default): <see cref="NonFinitePolicy.Skip"/>.</param>
+        /// <param name="named_parameters">Names for reports; null (the default): positions.</param>
         /// <returns>The optimizer.</returns>
-        /// <exception cref="ArgumentNullException"><paramref name="inner"/> or <paramref name="clip"/> is null.</exception>
+        /// <exception cref="ArgumentException"><paramref name="inner"/> or <paramref name="clip"/> is null, or the names are not those of its parameters.</exception>
         public static ClippedOptimizer ClippedOptimizer(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite = null,
             IEnumerable<(string name, Parameter parameter)>? named_parameters = null) => Modules.ClippedOptimizer.Of(inner, clip, nonFinite, named_parameters);
     }

@@ -20,9 +20,9 @@ public static partial class stab
         /// <param name="momentum">How much of the running sum of updates stays; default 0.</param>
         /// <param name="centered">Whether to divide by the root of the variance; default false.</param>
         /// <param name="maximize">Whether to climb; default false.</param>
-        /// <param name="clipnorm">Keras: each gradient times c / max(its norm, c).</param>
-        /// <param name="clipvalue">Keras: every element to [−c, c].</param>
-        /// <param name="global_clipnorm">Keras: all gradients times c / max(their common norm, c). At most one of the three.</param>
+        /// <param name="clipnorm">Keras: each gradient times c / max(its norm, c); null (the default): not.</param>
+        /// <param name="clipvalue">Keras: every element to [−c, c]; null (the default): not.</param>
+        /// <param name="global_clipnorm">Keras: all gradients times c / max(their common norm, c); null (the default): not. At most one of the three.</param>
         /// <param name="nonFinite">What to do with NaN and infinities; null: <see cref="NonFinitePolicy.Skip"/>.</param>
         /// <returns>The optimizer.</returns>
         /// <exception cref="ArgumentException">
@@ -34,6 +34,7 @@ public static partial class stab
             new([new RMSprop.ParamGroup(parameters)], Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm), nonFinite);
 
         /// <inheritdoc cref="RMSprop(IEnumerable{Parameter}, double, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?)"/>
+        /// <param name="named_parameters">What to optimize, of any floating dtype, under the names of reports.</param>
         /// <remarks>With names, as <c>model.named_parameters()</c> gives them, reports tell which layer went bad and <c>rebind</c> finds it again.</remarks>
         public static RMSprop RMSprop(IEnumerable<(string name, Parameter parameter)> named_parameters, double lr = 0.01, double alpha = 0.99, double eps = 1e-8, double weight_decay = 0,
             double momentum = 0, bool centered = false, bool maximize = false,

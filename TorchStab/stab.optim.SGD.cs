@@ -20,9 +20,9 @@ public static partial class stab
         /// <param name="weight_decay">L2 penalty, added after clipping; default 0.</param>
         /// <param name="nesterov">Whether to look ahead; needs momentum and no dampening. Default false.</param>
         /// <param name="maximize">Whether to climb; default false.</param>
-        /// <param name="clipnorm">Keras: each gradient times c / max(its norm, c).</param>
-        /// <param name="clipvalue">Keras: every element to [−c, c].</param>
-        /// <param name="global_clipnorm">Keras: all gradients times c / max(their common norm, c). At most one of the three.</param>
+        /// <param name="clipnorm">Keras: each gradient times c / max(its norm, c); null (the default): not.</param>
+        /// <param name="clipvalue">Keras: every element to [−c, c]; null (the default): not.</param>
+        /// <param name="global_clipnorm">Keras: all gradients times c / max(their common norm, c); null (the default): not. At most one of the three.</param>
         /// <param name="nonFinite">What to do with NaN and infinities; null: <see cref="NonFinitePolicy.Skip"/>.</param>
         /// <returns>The optimizer.</returns>
         /// <exception cref="ArgumentException">
@@ -33,6 +33,7 @@ public static partial class stab
             new([new SGD.ParamGroup(parameters)], Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm), nonFinite);
 
         /// <inheritdoc cref="SGD(IEnumerable{Parameter}, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?)"/>
+        /// <param name="named_parameters">What to optimize, of any floating dtype, under the names of reports.</param>
         /// <remarks>With names, as <c>model.named_parameters()</c> gives them, reports tell which layer went bad and <c>rebind</c> finds it again.</remarks>
         public static SGD SGD(IEnumerable<(string name, Parameter parameter)> named_parameters, double lr, double momentum = 0, double dampening = 0, double weight_decay = 0, bool nesterov = false, bool maximize = false,
             double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null) =>

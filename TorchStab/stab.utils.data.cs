@@ -10,11 +10,11 @@ public static partial class stab
         {
             /// <summary>This rank's part of a data set. <inheritdoc cref="TorchStab.DistributedSampler" path="/summary/node()"/></summary>
             /// <param name="dataset_size">How many items the data set has.</param>
-            /// <param name="num_replicas">How many ranks; null: those of the process group.</param>
-            /// <param name="rank">Which one; null: this one.</param>
-            /// <param name="shuffle">Whether each epoch has an order of its own: call <see cref="DistributedSampler.set_epoch"/> before it.</param>
-            /// <param name="seed">Of that order, the same on all ranks.</param>
-            /// <param name="drop_last">Whether the last items are left out where the data do not divide by the ranks.</param>
+            /// <param name="num_replicas">How many ranks; null (the default): those of the process group.</param>
+            /// <param name="rank">Which one; null (the default): this one.</param>
+            /// <param name="shuffle">Whether each epoch has an order of its own: call <see cref="DistributedSampler.set_epoch"/> before it. Default true.</param>
+            /// <param name="seed">Of that order, the same on all ranks; default 0.</param>
+            /// <param name="drop_last">Whether the last items are left out where the data do not divide by the ranks; default false.</param>
             /// <returns>The indices of this rank, in the order of epoch 0.</returns>
             /// <exception cref="ArgumentException">A negative size, fewer than one rank, or a rank that is none of them.</exception>
             /// <exception cref="InvalidOperationException">Ranks are left to the process group, and there is none.</exception>

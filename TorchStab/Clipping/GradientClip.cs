@@ -26,78 +26,85 @@ public abstract class GradientClip
     internal virtual void LoadMemory(BinaryReader reader) { }
 
     /// <summary>
-    /// Global norm as <c>torch.nn.utils.clip_grad_norm_</c>: every gradient is multiplied by min(1, c / (‖g‖ₚ + eps)), the norm taken
-    /// over all of them together, so that their common direction stays.
+    /// Global norm as <c>torch.nn.utils.clip_grad_norm_</c>: g ← g · min(1, c / (‖g‖ₚ + eps)), the norm taken over
+    /// all of them together, so that their common direction stays.
     /// </summary>
     /// <param name="c">The largest norm, at least 0.</param>
     /// <param name="normType">p, the order of the norm: any number or infinity; default 2.</param>
     /// <param name="eps">Added to the norm; default 1e-6, as PyTorch. 0 gives Keras's <c>global_clipnorm</c>, c / max(‖g‖, c).</param>
+    /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A negative or NaN <paramref name="c"/> or <paramref name="eps"/>, a NaN <paramref name="normType"/>.</exception>
     public static GradientClip ByGlobalNorm(double c, double normType = 2.0, double eps = 1e-6) =>
         new GlobalNormClip(Numbers.Threshold(c, nameof(c)), Numbers.Order(normType, nameof(normType)), Numbers.Threshold(eps, nameof(eps)));
 
-    /// <summary>Each gradient by its own norm: g · c / max(‖g‖₂, c). Keras's <c>clipnorm</c>.</summary>
+    /// <summary>Each gradient by its own norm: g ← g · c / max(‖g‖₂, c). Keras's <c>clipnorm</c>.</summary>
     /// <param name="c">The largest norm of one gradient, at least 0.</param>
+    /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A negative or NaN <paramref name="c"/>.</exception>
     public static GradientClip ByNorm(double c) => new ParameterNormClip(Numbers.Threshold(c, nameof(c)));
 
     /// <summary>
-    /// Every element to [−c, c], as <c>torch.nn.utils.clip_grad_value_</c> and Keras's <c>clipvalue</c>. The direction changes.
+    /// Every element to [−c, c], g ← min(max(g, −c), c), as <c>torch.nn.utils.clip_grad_value_</c> and Keras's <c>clipvalue</c>. The direction changes.
     /// </summary>
     /// <param name="c">The largest magnitude of an element, at least 0.</param>
+    /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A negative or NaN <paramref name="c"/>.</exception>
     public static GradientClip ByValue(double c) => new ValueClip(Numbers.Threshold(c, nameof(c)));
 
     /// <summary>
     /// Adaptive gradient clipping (Brock et al. 2021, arXiv:2102.06171), unit by unit: where ‖gᵢ‖ ≥ λ · max(‖wᵢ‖, eps), the unit's
-    /// gradient becomes gᵢ · λ · max(‖wᵢ‖, eps) / max(‖gᵢ‖, 1e-6). A unit is a row of a weight (all axes but the first), or the whole of
+    /// gradient is scaled: gᵢ ← gᵢ · λ · max(‖wᵢ‖, eps) / max(‖gᵢ‖, 1e-6). A unit is a row of a weight (all axes but the first), or the whole of
     /// a tensor of one axis or none.
     /// </summary>
     /// <param name="clipping">λ, how long a gradient may be in terms of its weights, at least 0; default 0.01.</param>
     /// <param name="eps">Length that weights near zero count as, at least 0; default 1e-3.</param>
     /// <param name="exclude">
-    /// Says of a parameter, and of its name if the optimizer knows one, whether to leave it alone: the authors leave out the last layer.
+    /// Says of a parameter, and of its name if the optimizer knows one, whether to leave it alone: the authors leave out the last layer. Default: null, none is left alone.
     /// </param>
+    /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A negative or NaN value.</exception>
     public static GradientClip Adaptive(double clipping = 0.01, double eps = 1e-3, Func<string?, Parameter, bool>? exclude = null) =>
         new AdaptiveClip(Numbers.Threshold(clipping, nameof(clipping)), Numbers.Threshold(eps, nameof(eps)), exclude);
 
     /// <summary>
-    /// Each gradient by the root of its mean square: g / max(1, rms(g) / c). As optax's <c>clip_by_block_rms</c> (Adafactor's update
+    /// Each gradient by the root of its mean square: g ← g / max(1, rms(g) / c). As optax's <c>clip_by_block_rms</c> (Adafactor's update
     /// clipping, Shazeer and Stern 2018): unlike <see cref="ByNorm"/> it does not depend on the size of the tensor.
     /// </summary>
     /// <param name="c">The largest root mean square, at least 0.</param>
+    /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A negative or NaN <paramref name="c"/>.</exception>
     public static GradientClip ByBlockRms(double c) => new BlockRmsClip(Numbers.Threshold(c, nameof(c)));
 
     /// <summary>
-    /// ZClip (Kumar et al. 2025, arXiv:2504.02507): a global norm whose z-score (‖g‖ − μ)/σ among the past ones exceeds z* is clipped to
-    /// μ + z*σ · z*/z, the lower the wilder it is. μ and σ² are running averages, started from the first <paramref name="warmup"/> norms.
+    /// ZClip (Kumar et al. 2025, arXiv:2504.02507): a global norm whose z-score (‖g‖ − μ)/σ among the past ones exceeds z* is clipped,
+    /// ‖g‖ ← μ + z*σ · z*/z, the lower the wilder it is. μ and σ² are running averages, started from the first <paramref name="warmup"/> norms.
     /// </summary>
     /// <param name="alpha">Weight of the past in the running averages, in [0, 1); default 0.97.</param>
     /// <param name="zThreshold">z*, above 0; default 2.5.</param>
     /// <param name="warmup">Steps that are only watched, at least 1; default 25.</param>
-    /// <param name="maxNorm">A bound that always holds, during the warm-up too; null: none. The authors' code has 1.</param>
+    /// <param name="maxNorm">A bound that always holds, during the warm-up too; null (the default): none. The authors' code has 1.</param>
+    /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A value outside its range.</exception>
     public static GradientClip ZScore(double alpha = 0.97, double zThreshold = 2.5, int warmup = 25, double? maxNorm = null)
     {
         if (alpha is not (>= 0 and < 1)) throw new ArgumentException($"expected a weight in [0, 1), got {Numbers.Text(alpha)}", nameof(alpha));
         if (!(zThreshold > 0)) throw new ArgumentException($"expected a z-score above 0, got {Numbers.Text(zThreshold)}", nameof(zThreshold));
-        if (warmup < 1) throw new ArgumentException($"expected at least 1 step, got {warmup}", nameof(warmup));
+        if (warmup < 1) throw new ArgumentException(FormattableString.Invariant($"expected at least 1 step, got {warmup}"), nameof(warmup));
         return new ZScoreClip(alpha, zThreshold, warmup, maxNorm is { } m ? Numbers.Threshold(m, nameof(maxNorm)) : null);
     }
 
     /// <summary>
-    /// AutoClip (Seetharaman et al. 2020, arXiv:2007.14469): the global norm is clipped, as <see cref="ByGlobalNorm"/> does, to the p-th
+    /// AutoClip (Seetharaman et al. 2020, arXiv:2007.14469): g ← g · min(1, c / (‖g‖₂ + 1e-6)) as <see cref="ByGlobalNorm"/>, with c = the p-th
     /// percentile of the norms so far, this one included. The authors' history grows for ever; here it is a window of the latest norms.
     /// </summary>
     /// <param name="percentile">p in [0, 100], interpolated linearly; default 10, the authors' choice.</param>
     /// <param name="window">How many norms are remembered, at least 1; default 1000.</param>
+    /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A value outside its range.</exception>
     public static GradientClip Percentile(double percentile = 10, int window = 1000)
     {
         if (percentile is not (>= 0 and <= 100)) throw new ArgumentException($"expected a percentile in [0, 100], got {Numbers.Text(percentile)}", nameof(percentile));
-        if (window < 1) throw new ArgumentException($"expected a window of at least 1 norm, got {window}", nameof(window));
+        if (window < 1) throw new ArgumentException(FormattableString.Invariant($"expected a window of at least 1 norm, got {window}"), nameof(window));
         return new PercentileClip(percentile, window);
     }
 

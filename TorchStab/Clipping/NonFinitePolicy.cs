@@ -32,7 +32,8 @@ public sealed class NonFinitePolicy
     /// <see cref="InvalidOperationException"/> with the parameter's name.
     /// </summary>
     /// <param name="maxConsecutive">At least 1; default 20.</param>
+    /// <returns>The policy.</returns>
     /// <exception cref="ArgumentException"><paramref name="maxConsecutive"/> is below 1.</exception>
     public static NonFinitePolicy Skip(int maxConsecutive = 20) => maxConsecutive >= 1 ? new(false, maxConsecutive)
-        : throw new ArgumentException($"expected at least 1, got {maxConsecutive}; to allow none use NonFinitePolicy.Throw", nameof(maxConsecutive));
+        : throw new ArgumentException(FormattableString.Invariant($"expected at least 1, got {maxConsecutive}; to allow none use NonFinitePolicy.Throw"), nameof(maxConsecutive));
 }

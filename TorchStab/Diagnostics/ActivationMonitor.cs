@@ -32,7 +32,8 @@ public sealed class ActivationMonitor : IDisposable
 
     /// <summary>Puts a hook on each layer and function of the model; <see cref="Dispose"/> takes them off.</summary>
     /// <param name="model">Any module.</param>
-    /// <param name="options">How often to sample, how much to keep, thresholds. Default: every tenth call, 256 reports.</param>
+    /// <param name="options">How often to sample, how much to keep, thresholds; null (the default): as <see cref="MonitorOptions"/> starts.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
     public ActivationMonitor(nn.Module model, MonitorOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -58,6 +59,7 @@ public sealed class ActivationMonitor : IDisposable
     public IReadOnlyCollection<string> Unseen => _unseen;
 
     /// <summary>What the latest reports say about each layer and the model; healthy where there is no report yet.</summary>
+    /// <returns>A verdict on each layer, and the gravest of them; it prints.</returns>
     public Diagnosis Judge() => ActivationJudge.Run([.. _history], _options.Thresholds);
 
     /// <summary>Takes the hooks off: the model is as it was. The reports stay readable.</summary>

@@ -60,6 +60,7 @@ public sealed record GradientReport
     /// the median of the layers.
     /// </summary>
     /// <param name="k">How many; fewer if the model has fewer layers.</param>
+    /// <returns>The layers, the worst first.</returns>
     public IReadOnlyList<GradientRecord> Worst(int k)
     {
         double[] norms = [.. Layers.Select(l => l.Norm).Where(double.IsFinite).Order()];

@@ -105,6 +105,7 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
     /// Until the returned object is disposed, gradients stay this rank's own: passes accumulate, and the first step after it sums them all at once.
     /// Only sizes of batches are exchanged. A step inside would let the ranks drift apart.
     /// </summary>
+    /// <returns>What ends it.</returns>
     public IDisposable no_sync() => _sum.Pause();
 
     /// <summary>Forgets the gradients, as an optimizer's <c>zero_grad</c> does.</summary>

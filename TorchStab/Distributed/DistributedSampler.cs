@@ -36,7 +36,8 @@ public sealed class DistributedSampler : IEnumerable<long>
     /// <param name="epoch">The same on all ranks.</param>
     public void set_epoch(long epoch) => _epoch = epoch;
 
-    /// <inheritdoc/>
+    /// <summary>This rank's indices, in the order of the epoch.</summary>
+    /// <returns>Each of them once.</returns>
     public IEnumerator<long> GetEnumerator()
     {
         long[] order = Order();
@@ -50,6 +51,8 @@ public sealed class DistributedSampler : IEnumerable<long>
     /// The k-th batches of all ranks together are the k-th batch of one process with batches of <paramref name="batch_size"/> · world size.
     /// </summary>
     /// <param name="batch_size">Of each rank, at least 1.</param>
+    /// <returns>The indices of one batch after the other.</returns>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="batch_size"/> is below 1.</exception>
     public IEnumerable<long[]> batches(int batch_size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(batch_size, 1);

@@ -23,7 +23,7 @@ public sealed class InProcessCollective : ICollective
     /// </summary>
     /// <param name="world_size">How many ranks, at least 1.</param>
     /// <param name="body">What a rank does. Random draws of concurrent threads come from one generator: draw before, or give each its own.</param>
-    /// <param name="timeout">How long a rank may wait for the others; null: 5 minutes.</param>
+    /// <param name="timeout">How long a rank may wait for the others; null (the default): 5 minutes.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="world_size"/> is below 1.</exception>
     /// <remarks>Throws the first exception of any rank.</remarks>
     public static void Run(int world_size, Action<ICollective> body, TimeSpan? timeout = null)

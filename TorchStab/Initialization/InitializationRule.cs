@@ -27,6 +27,7 @@ public sealed class InitializationRule
     /// <param name="pattern">A name such as <c>features.0</c>; <c>*</c> stands for any characters, <c>?</c> for one.</param>
     /// <param name="nonlinearity">The function that follows them.</param>
     /// <param name="slope">Leaky ReLU's negative slope. Default: 0.01.</param>
+    /// <returns>The rule.</returns>
     public static InitializationRule ForName(string pattern, Nonlinearity nonlinearity, double slope = 0.01)
     {
         ArgumentNullException.ThrowIfNull(pattern);
@@ -39,6 +40,7 @@ public sealed class InitializationRule
     /// <typeparam name="TModule">The type of the layer or of a module around it.</typeparam>
     /// <param name="nonlinearity">The function that follows them.</param>
     /// <param name="slope">Leaky ReLU's negative slope. Default: 0.01.</param>
+    /// <returns>The rule.</returns>
     public static InitializationRule ForType<TModule>(Nonlinearity nonlinearity, double slope = 0.01) where TModule : nn.Module =>
         new((_, path) => path.Any(m => m is TModule), nonlinearity, slope);
 
@@ -46,6 +48,7 @@ public sealed class InitializationRule
     /// <param name="predicate">Takes the layer's name and the layer.</param>
     /// <param name="nonlinearity">The function that follows them.</param>
     /// <param name="slope">Leaky ReLU's negative slope. Default: 0.01.</param>
+    /// <returns>The rule.</returns>
     public static InitializationRule When(Func<string, nn.Module, bool> predicate, Nonlinearity nonlinearity, double slope = 0.01)
     {
         ArgumentNullException.ThrowIfNull(predicate);

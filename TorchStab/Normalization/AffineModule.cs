@@ -51,6 +51,7 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
     }
 
     /// <summary>The arguments in <see cref="ToString"/>, in PyTorch's words.</summary>
+    /// <returns>Such as "64, eps=1e-05, affine=True".</returns>
     public abstract string extra_repr();
 
     /// <summary>The class name and its arguments, as PyTorch prints the module.</summary>
@@ -60,8 +61,8 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
     /// Copies parameters and buffers from <paramref name="source"/>. Nothing is written unless everything fits.
     /// </summary>
     /// <param name="source">Values by key; other dtypes and devices are converted.</param>
-    /// <param name="strict">Whether missing and unexpected keys are errors. Wrong shapes always are.</param>
-    /// <param name="skip">Keys to leave alone.</param>
+    /// <param name="strict">Whether missing and unexpected keys are errors; default true. Wrong shapes always are.</param>
+    /// <param name="skip">Keys to leave alone; null (the default): none.</param>
     /// <returns>The missing and the unexpected keys.</returns>
     /// <exception cref="InvalidOperationException">A key is missing or unexpected, or a shape differs; the message names each.</exception>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
@@ -73,9 +74,9 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
 
     /// <summary>Reads what <c>save</c> wrote, here or in the torch.nn twin. Nothing is written to the module unless everything fits.</summary>
     /// <param name="reader">The stream, at the first entry.</param>
-    /// <param name="strict">Whether missing and unexpected keys are errors. Wrong shapes always are.</param>
-    /// <param name="skip">Keys to leave alone.</param>
-    /// <param name="loadedParameters">Takes every key of the file and whether the module has it.</param>
+    /// <param name="strict">Whether missing and unexpected keys are errors; default true. Wrong shapes always are.</param>
+    /// <param name="skip">Keys to leave alone; null (the default): none.</param>
+    /// <param name="loadedParameters">Takes every key of the file and whether the module has it; null (the default): not asked for.</param>
     /// <returns>This module.</returns>
     /// <exception cref="InvalidOperationException">A key is missing or unexpected, or a shape differs; the message names each.</exception>
     public override nn.Module load(

@@ -49,6 +49,8 @@ public abstract class BatchRenorm : BatchNorm
     /// The schedule of the paper's experiments: batch normalization for 5,000 steps, then rmax linearly to 3 at step 40,000 and dmax to 5
     /// at step 25,000.
     /// </summary>
+    /// <param name="step">The number of batches so far.</param>
+    /// <returns>The bounds for the next one.</returns>
     public static (double rmax, double dmax) PaperSchedule(long step) =>
         (Math.Clamp(1 + 2 * (step - 5000) / 35000.0, 1, 3), Math.Clamp(5 * (step - 5000) / 20000.0, 0, 5));
 

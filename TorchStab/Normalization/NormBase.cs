@@ -88,7 +88,8 @@ public abstract class NormBase : AffineModule
         }
     }
 
-    /// <inheritdoc/>
+    /// <summary>Training mode, or eval mode; a frozen norm stays in eval mode until it is thawed.</summary>
+    /// <param name="train">Whether to train; default true.</param>
     public override void train(bool train = true)
     {
         _train = train;

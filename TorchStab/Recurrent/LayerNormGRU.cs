@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Layers of <see cref="LayerNormGRUCell"/> along a sequence, with the arguments, shapes and errors of <c>torch.nn.GRU</c>. Sequences of
+/// Layers of <see cref="LayerNormGRUCell"/> along a sequence, hₜ = cell(xₜ, hₜ₋₁), each layer reading the h of the one below; with the arguments, shapes and errors of <c>torch.nn.GRU</c>. Sequences of
 /// different lengths go in one padded batch: see <see cref="forward(Tensor, Tensor, Tensor)"/>.
 /// </summary>
-/// <remarks>After Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450).</remarks>
+/// <remarks>After Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450). Any floating-point dtype, the same for input, states and parameters.</remarks>
 public sealed class LayerNormGRU : LayerNormRecurrent<LayerNormGRUCell, Tensor?, (Tensor output, Tensor h_n)>
 {
     internal LayerNormGRU(long input_size, long hidden_size, long num_layers, bool batch_first, bool bias, double dropout, double eps,
@@ -16,7 +16,7 @@ public sealed class LayerNormGRU : LayerNormRecurrent<LayerNormGRUCell, Tensor?,
             features => new LayerNormGRUCell(features, hidden_size, bias, eps, orthogonal_recurrent, device, dtype))
     { }
 
-    /// <inheritdoc/>
+    /// <inheritdoc cref="LayerNormRecurrent{TCell, TState, TResult}.reset_parameters"/>
     public override void reset_parameters()
     {
         foreach (var cell in cells) cell.reset_parameters();
@@ -42,6 +42,7 @@ public sealed class LayerNormGRU : LayerNormRecurrent<LayerNormGRUCell, Tensor?,
     }
 
     /// <summary>The module with its hooks.</summary>
+    /// <inheritdoc cref="forward(Tensor, Tensor)"/>
     public new (Tensor output, Tensor h_n) call(Tensor input, Tensor? hx = null) => base.call(input, hx);
 
     private protected override int States => 1;

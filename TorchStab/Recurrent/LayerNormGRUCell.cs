@@ -10,7 +10,7 @@ namespace TorchStab.Modules;
 /// <para>h' = (1 − z)·n + z·h</para>
 /// Rows of the weights are in the order r, z, n; r and z are normalized together, n by itself.
 /// </summary>
-/// <remarks>After Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450); calls and errors as <c>torch.nn.GRUCell</c>.</remarks>
+/// <remarks>After Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450); calls and errors as <c>torch.nn.GRUCell</c>. Any floating-point dtype, the same for input, states and parameters.</remarks>
 public sealed class LayerNormGRUCell : LayerNormCell<Tensor?, Tensor>
 {
     internal LayerNormGRUCell(long input_size, long hidden_size, bool bias, double eps, bool orthogonal_recurrent, Device? device, ScalarType? dtype)
@@ -50,5 +50,6 @@ public sealed class LayerNormGRUCell : LayerNormCell<Tensor?, Tensor>
     }
 
     /// <summary><see cref="forward"/> with the module's hooks.</summary>
+    /// <inheritdoc cref="forward"/>
     public new Tensor call(Tensor input, Tensor? hx = null) => base.call(input, hx);
 }

@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Layers of <see cref="LayerNormLSTMCell"/> along a sequence, with the arguments, shapes and errors of <c>torch.nn.LSTM</c>. Sequences of
+/// Layers of <see cref="LayerNormLSTMCell"/> along a sequence, hₜ, cₜ = cell(xₜ, (hₜ₋₁, cₜ₋₁)), each layer reading the h of the one below; with the arguments, shapes and errors of <c>torch.nn.LSTM</c>. Sequences of
 /// different lengths go in one padded batch: see <see cref="forward(Tensor, ValueTuple{Tensor, Tensor}?, Tensor)"/>.
 /// </summary>
-/// <remarks>Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450).</remarks>
+/// <remarks>Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450). Any floating-point dtype, the same for input, states and parameters.</remarks>
 public sealed class LayerNormLSTM : LayerNormRecurrent<LayerNormLSTMCell, (Tensor h0, Tensor c0)?, (Tensor output, Tensor h_n, Tensor c_n)>
 {
     internal LayerNormLSTM(long input_size, long hidden_size, long num_layers, bool batch_first, bool bias, double dropout, double eps,
@@ -16,7 +16,7 @@ public sealed class LayerNormLSTM : LayerNormRecurrent<LayerNormLSTMCell, (Tenso
             features => new LayerNormLSTMCell(features, hidden_size, bias, eps, orthogonal_recurrent, unit_forget_bias, device, dtype))
     { }
 
-    /// <inheritdoc/>
+    /// <inheritdoc cref="LayerNormRecurrent{TCell, TState, TResult}.reset_parameters"/>
     public override void reset_parameters()
     {
         foreach (var cell in cells) cell.reset_parameters();
@@ -42,6 +42,7 @@ public sealed class LayerNormLSTM : LayerNormRecurrent<LayerNormLSTMCell, (Tenso
     }
 
     /// <summary>The module with its hooks.</summary>
+    /// <inheritdoc cref="forward(Tensor, ValueTuple{Tensor, Tensor}?)"/>
     public new (Tensor output, Tensor h_n, Tensor c_n) call(Tensor input, (Tensor h0, Tensor c0)? hx = null) => base.call(input, hx);
 
     private protected override int States => 2;

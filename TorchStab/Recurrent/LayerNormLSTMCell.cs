@@ -10,7 +10,7 @@ namespace TorchStab.Modules;
 /// <para>h' = σ(o)·tanh(LN(c'))</para>
 /// Each of the first two normalizations is over all 4 · hidden_size gates; the cell state carried on is c' itself, not its normalization.
 /// </summary>
-/// <remarks>Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450), equations 20 to 22; calls and errors as <c>torch.nn.LSTMCell</c>.</remarks>
+/// <remarks>Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450), equations 20 to 22; calls and errors as <c>torch.nn.LSTMCell</c>. Any floating-point dtype, the same for input, states and parameters.</remarks>
 public sealed class LayerNormLSTMCell : LayerNormCell<(Tensor h, Tensor c)?, (Tensor h, Tensor c)>
 {
     private readonly bool _unitForgetBias;
@@ -34,7 +34,7 @@ public sealed class LayerNormLSTMCell : LayerNormCell<(Tensor h, Tensor c)?, (Te
     /// <summary>Normalizes the cell state on its way to the output.</summary>
     public LayerNorm ln_c { get; }
 
-    /// <inheritdoc/>
+    /// <summary>Draws the weights anew; the normalizations start at 1 and 0.</summary>
     /// <remarks>The forget gate's bias becomes 1 (Gers et al. 2000; Jozefowicz et al. 2015), unless that was turned off.</remarks>
     public override void reset_parameters()
     {
@@ -66,5 +66,6 @@ public sealed class LayerNormLSTMCell : LayerNormCell<(Tensor h, Tensor c)?, (Te
     }
 
     /// <summary><see cref="forward"/> with the module's hooks.</summary>
+    /// <inheritdoc cref="forward"/>
     public new (Tensor h, Tensor c) call(Tensor input, (Tensor h, Tensor c)? hx = null) => base.call(input, hx);
 }
