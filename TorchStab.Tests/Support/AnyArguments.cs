@@ -17,6 +17,9 @@ internal sealed class AnyArguments(Random random)
     private readonly ScalarType _type = Types[random.Next(Types.Length)];
     private readonly int _channels = random.Next(1, 5);
 
+    /// <summary>The latest model given out.</summary>
+    public nn.Module? Model { get; private set; }
+
     public object? Draw(ParameterInfo parameter)
     {
         if (parameter.IsOut) return null;
@@ -76,10 +79,13 @@ internal sealed class AnyArguments(Random random)
         if (type == typeof(IEnumerable<Tensor>)) return Parameters().Select(p => p?.IsInvalid == false && p.grad is { } g ? g : null!).ToList();
         if (type == typeof(IList<Tensor>)) return TensorList();
         if (type == typeof(IEnumerable<(Tensor, Tensor)>)) return new[] { (Tensor("input"), Tensor("weight")) };
-        if (typeof(nn.Module).IsAssignableFrom(type)) return Modules().FirstOrDefault(type.IsInstanceOfType);
+        if (typeof(nn.Module).IsAssignableFrom(type)) return Model = Modules().FirstOrDefault(type.IsInstanceOfType);
         if (type == typeof(optim.Optimizer)) return optim.SGD([new Parameter(ones(2))], 0.1);
+        if (type == typeof(NonFinitePolicy)) return new[] { NonFinitePolicy.Skip(), NonFinitePolicy.Throw, NonFinitePolicy.Propagate }[random.Next(3)];
         if (type == typeof(GradientClip)) return Make.Rules(1)[random.Next(9)];
         if (type == typeof(Func<string, bool>)) return (string _) => random.Next(2) == 0;
+        if (type.IsGenericType && typeof(ParamGroup).IsAssignableFrom(type.GetGenericArguments()[0])) return Groups(type.GetGenericArguments()[0]);
+        if (type.Namespace == "TorchStab" | typeof(TorchStab.Modules.ClipOptions).IsAssignableFrom(type) && type.GetConstructor([]) is not null) return Options(type);
         if (type == typeof(Action)) return () => { };
         return null;
     }
@@ -91,7 +97,48 @@ internal sealed class AnyArguments(Random random)
         return [.. Enumerable.Range(0, Odd() ? random.Next(4) : 2).Select(_ => random.Next(15) == 0 ? null! : Remember("tensor_list", zeros_like(like)))];
     }
 
-    private List<Parameter> Parameters() =>
+    /// <summary>A group of an optimizer's own class by any of its constructors; null where that refuses.</summary>
+    public object? Group(Type type)
+    {
+        var constructor = type.GetConstructors()[random.Next(type.GetConstructors().Length)];
+        object?[] values = [.. constructor.GetParameters().Select(Draw)];
+        return Refused(() => constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, values, null), out object? group) ? null : group;
+    }
+
+    private Array Groups(Type type)
+    {
+        var groups = Array.CreateInstance(type, random.Next(3));
+        for (int i = 0; i < groups.Length; i++) groups.SetValue(Group(type), i);
+        return groups;
+    }
+
+    // Every other option is set; what it refuses stays as it was.
+    private object Options(Type type)
+    {
+        object options = Activator.CreateInstance(type)!;
+        foreach (var property in type.GetProperties().Where(p => p.SetMethod is { IsPublic: true } && random.Next(2) == 0))
+        {
+            object? value = Draw(property.SetMethod!.GetParameters()[0]);
+            Refused(() => property.SetMethod!.Invoke(options, BindingFlags.DoNotWrapExceptions, null, [value], null), out _);
+        }
+        return options;
+    }
+
+    private static bool Refused(Func<object?> call, out object? result)
+    {
+        result = null;
+        try
+        {
+            result = call();
+            return false;
+        }
+        catch (ArgumentException)
+        {
+            return true;
+        }
+    }
+
+    public List<Parameter> Parameters() =>
     [
         .. Enumerable.Range(0, random.Next(4)).Select(i =>
         {

@@ -27,7 +27,8 @@ public sealed class GradientMonitor : IDisposable
 
     /// <summary>Starts to watch a model; nothing in it is changed.</summary>
     /// <param name="model">Any module. Its layers are read anew at each sample, so it may be moved, swapped and folded.</param>
-    /// <param name="options">How often to sample, how much to keep, thresholds. Default: every tenth call, 256 reports.</param>
+    /// <param name="options">How often to sample, how much to keep, thresholds; null (the default): as <see cref="MonitorOptions"/> starts.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
     public GradientMonitor(nn.Module model, MonitorOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -46,10 +47,7 @@ public sealed class GradientMonitor : IDisposable
     /// <exception cref="ObjectDisposedException">The monitor is disposed.</exception>
     public GradientReport? Observe()
     {
-        if (!IsDue()) return null;
-        var report = GradientMeasurement.Take(TrainableLayer.Of(_model), _calls);
-        Keep(report);
-        return report;
+        return Count(IsDue() ? GradientMeasurement.Take(TrainableLayer.Of(_model), _calls + 1) : null);
     }
 
     /// <summary>Records the gradients, lets the optimizer step, and records how far it moved the weights.</summary>
@@ -70,19 +68,18 @@ public sealed class GradientMonitor : IDisposable
         if (!IsDue())
         {
             step();
-            return null;
+            return Count(null);
         }
         var layers = TrainableLayer.Of(_model);
-        var report = GradientMeasurement.Take(layers, _calls);
+        var report = GradientMeasurement.Take(layers, _calls + 1);
         using var before = new WeightSnapshot(layers);
         step();
         double[] change = before.Change();
-        report = report with { Layers = [.. report.Layers.Select((l, i) => l with { UpdateRatio = change[i] / l.WeightNorm })] };
-        Keep(report);
-        return report;
+        return Count(report with { Layers = [.. report.Layers.Select((l, i) => l with { UpdateRatio = change[i] / l.WeightNorm })] });
     }
 
     /// <summary>What the latest reports say about each layer and the model; healthy where there is no report yet.</summary>
+    /// <returns>A verdict on each layer, and the gravest of them; it prints.</returns>
     public Diagnosis Judge() => GradientJudge.Run(_model, [.. _history], _options.Thresholds);
 
     /// <summary>Stops watching. The reports stay readable; the model is as it was, for nothing was put into it.</summary>
@@ -91,13 +88,16 @@ public sealed class GradientMonitor : IDisposable
     private bool IsDue()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _calls++ % _options.Every == 0;
+        return _calls % _options.Every == 0;
     }
 
-    private void Keep(GradientReport report)
+    /// <summary>Counts a call that went well, and keeps its report if it has one.</summary>
+    private GradientReport? Count(GradientReport? report)
     {
+        _calls++;
+        if (report is null) return null;
         if (_history.Count == _options.Capacity) _history.Dequeue();
         _history.Enqueue(report);
-        Last = report;
+        return Last = report;
     }
 }

@@ -19,7 +19,7 @@ internal sealed class LayerContext
         foreach (var node in nodes) _modules.TryAdd(TrainableLayer.NameOf(node), node.Module);
         _after = Activation.AfterLayers(nodes);
         Normalizes = nodes.Exists(n => LayerKind.IsNorm(n.Module));
-        _firstNorms = first?.Layers.ToDictionary(l => l.Layer, l => l.WeightNorm / Math.Sqrt(l.Elements)) ?? [];
+        _firstNorms = first?.Layers.DistinctBy(l => l.Layer).ToDictionary(l => l.Layer, l => l.WeightNorm / Math.Sqrt(l.Elements)) ?? [];
     }
 
     public bool Normalizes { get; }

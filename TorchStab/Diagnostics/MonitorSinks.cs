@@ -9,12 +9,13 @@ public static class MonitorSinks
     /// <summary>One line a layer and report, under a line of names; numbers in the invariant culture, nothing for what was not measured.</summary>
     /// <param name="reports">Such as <see cref="GradientMonitor.History"/>.</param>
     /// <param name="writer">Stays open.</param>
+    /// <exception cref="ArgumentException">Null, or a report that is.</exception>
     public static void WriteCsv(this IEnumerable<GradientReport> reports, TextWriter writer)
     {
         ArgumentNullException.ThrowIfNull(reports);
         ArgumentNullException.ThrowIfNull(writer);
         Line(writer, "step", "layer", "type", "elements", "norm", "max", "zero_share", "non_finite_share", "weight_norm", "norm_to_weight", "update_to_weight");
-        foreach (var report in reports)
+        foreach (var report in NoneIsNull(reports))
             foreach (var l in report.Layers)
                 Line(writer, report.Step, l.Layer, l.Kind, l.Elements, l.Norm, l.Max, l.ZeroShare, l.NonFiniteShare, l.WeightNorm, l.Ratio, l.UpdateRatio);
     }
@@ -22,12 +23,13 @@ public static class MonitorSinks
     /// <inheritdoc cref="WriteCsv(IEnumerable{GradientReport}, TextWriter)"/>
     /// <param name="reports">Such as <see cref="ActivationMonitor.History"/>.</param>
     /// <param name="writer">Stays open.</param>
+    /// <exception cref="ArgumentException">Null, or a report that is.</exception>
     public static void WriteCsv(this IEnumerable<ActivationReport> reports, TextWriter writer)
     {
         ArgumentNullException.ThrowIfNull(reports);
         ArgumentNullException.ThrowIfNull(writer);
         Line(writer, "call", "layer", "type", "rows", "mean", "std", "dead_share", "saturated_share", "non_finite_share");
-        foreach (var report in reports)
+        foreach (var report in NoneIsNull(reports))
             foreach (var l in report.Layers)
                 Line(writer, report.Call, l.Layer, l.Kind, l.Rows, l.Mean, l.Std, l.DeadShare, l.SaturatedShare, l.NonFiniteShare);
     }
@@ -38,7 +40,8 @@ public static class MonitorSinks
     /// </summary>
     /// <param name="report">A report.</param>
     /// <param name="writer">From <c>torch.utils.tensorboard.SummaryWriter</c>.</param>
-    /// <param name="global_step">Where on the axis. Default: the report's number.</param>
+    /// <param name="global_step">Where on the axis; null (the default): the report's number.</param>
+    /// <exception cref="ArgumentNullException">No report, or no writer.</exception>
     public static void WriteTo(this GradientReport report, SummaryWriter writer, int? global_step = null)
     {
         ArgumentNullException.ThrowIfNull(report);
@@ -60,7 +63,7 @@ public static class MonitorSinks
     /// Scalars for TensorBoard, of each layer: <c>activation_mean/…</c>, <c>activation_std/…</c>, <c>activation_non_finite_share/…</c> and, where it
     /// has one, <c>dead_share/…</c> or <c>saturated_share/…</c>.
     /// </summary>
-    /// <inheritdoc cref="WriteTo(GradientReport, SummaryWriter, int?)" path="/param"/>
+    /// <inheritdoc cref="WriteTo(GradientReport, SummaryWriter, int?)"/>
     public static void WriteTo(this ActivationReport report, SummaryWriter writer, int? global_step = null)
     {
         ArgumentNullException.ThrowIfNull(report);
@@ -75,6 +78,9 @@ public static class MonitorSinks
             Scalar(writer, "saturated_share", l.Layer, l.SaturatedShare, step);
         }
     }
+
+    private static IEnumerable<T> NoneIsNull<T>(IEnumerable<T> reports) =>
+        reports.Select(r => r ?? throw new ArgumentException("expected reports, got null among them", nameof(reports)));
 
     private static void Scalar(SummaryWriter writer, string what, string layer, double? value, int step)
     {

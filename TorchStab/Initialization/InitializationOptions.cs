@@ -6,12 +6,17 @@ namespace TorchStab;
 public sealed record InitializationOptions
 {
     /// <summary>Which function follows which layer, where no Sequential shows it. Default: none, and such layers take Xavier.</summary>
-    public IReadOnlyList<InitializationRule> Rules { get; init; } = [];
+    /// <exception cref="ArgumentException">Null, or a rule that is.</exception>
+    public IReadOnlyList<InitializationRule> Rules
+    {
+        get;
+        init => field = value is not null && !value.Contains(null!) ? value : throw new ArgumentException("expected rules, got null or null among them", nameof(Rules));
+    } = [];
 
-    /// <summary>What weights of linear layers and convolutions are drawn from; the variance is the scheme's in each case. Default: normal.</summary>
+    /// <summary>What weights of linear layers and convolutions are drawn from; the variance is the scheme's in each case. Default: Normal.</summary>
     public InitDistribution Distribution { get; init; } = InitDistribution.Normal;
 
-    /// <summary>The fan that He initialization keeps the variance by. Default: fan-in.</summary>
+    /// <summary>The fan that He initialization keeps the variance by. Default: FanIn.</summary>
     public FanMode Mode { get; init; } = FanMode.FanIn;
 
     /// <summary>The standard deviation of embeddings, N(0, σ²). Default: 1, as a lookup has one input; GPT-2 takes 0.02.</summary>

@@ -41,7 +41,7 @@ internal sealed class Lsuv
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(run);
         if (!(tol > 0)) throw new ArgumentException($"tol must be positive, got {InitArguments.Cpp(tol)}", nameof(tol));
-        if (max_iterations < 1) throw new ArgumentException($"max_iterations must be at least 1, got {max_iterations}", nameof(max_iterations));
+        if (max_iterations < 1) throw new ArgumentException(FormattableString.Invariant($"max_iterations must be at least 1, got {max_iterations}"), nameof(max_iterations));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         return new Lsuv(tol, max_iterations).Run(ModuleTree.Nodes(model), run, generator);

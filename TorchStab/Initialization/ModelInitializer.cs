@@ -46,7 +46,8 @@ internal sealed partial class ModelInitializer
         if (!Enum.IsDefined(options.Distribution)) throw new ArgumentException($"Unknown distribution {options.Distribution}", nameof(options));
         if (!(options.EmbeddingStd >= 0))
             throw new ArgumentException($"normal expects std >= 0.0, but found std {InitArguments.Cpp(options.EmbeddingStd)} in EmbeddingStd", nameof(options));
-        if (options.ResidualCount < 1) throw new ArgumentException($"ResidualCount must be at least 1, got {options.ResidualCount}", nameof(options));
+        if (double.IsNaN(options.ForgetBias)) throw new ArgumentException("expected a number, got NaN in ForgetBias", nameof(options));
+        if (options.ResidualCount < 1) throw new ArgumentException(FormattableString.Invariant($"ResidualCount must be at least 1, got {options.ResidualCount}"), nameof(options));
     }
 
     private void Visit(ModuleNode node)

@@ -1,0 +1,96 @@
+using System.Globalization;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace TorchStab.Tests.Support;
+
+/// <summary>
+/// Calls members with any arguments and sorts what comes of it: a result, or an ArgumentException, an InvalidOperationException or libtorch's own
+/// words, said alike in any culture and documented. Anything else fails the test.
+/// </summary>
+internal static class AnyCalls
+{
+    private const string DisposedTensor = "Tensor invalid -- empty handle."; // TorchSharp's own words
+
+    /// <summary>Runs the body for every member, each with arguments of its own from the seed, and lists all that went wrong.</summary>
+    public static void ForEach<T>(IReadOnlyList<T> members, int seed, Action<T, AnyArguments, Func<object?>> body) where T : MethodBase
+    {
+        Assert.NotEmpty(members);
+        var failures = new List<string>();
+        foreach (var (i, member) in members.Index())
+        {
+            using var scope = NewDisposeScope();
+            var arguments = new AnyArguments(new Random(unchecked(seed * 31 + i)));
+            manual_seed(seed);
+            object?[] values = [.. member.GetParameters().Select(arguments.Draw)];
+            try
+            {
+                body(member, arguments, () => Invoke(member, values));
+            }
+            catch (Exception e)
+            {
+                failures.Add($"{member.DeclaringType!.Name} {member}: {e.Message}");
+            }
+        }
+        Assert.True(failures.Count == 0, string.Join('\n', failures));
+    }
+
+    /// <summary>The result; null where the call was refused.</summary>
+    public static object? Try(Func<object?> call) => Returns(call, out object? result) ? result : null;
+
+    /// <summary>Whether the call was not refused.</summary>
+    public static bool Returns(Action call) => Returns(() => { call(); return null; }, out _);
+
+    /// <summary>Whether the call was not refused, and its result.</summary>
+    public static bool Returns(Func<object?> call, out object? result)
+    {
+        result = null;
+        try
+        {
+            result = call();
+            return true;
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or ExternalException)
+        {
+            Assert.False(string.IsNullOrWhiteSpace(e.Message));
+            AssertSaidAlikeElsewhere(call, e);
+            return false;
+        }
+        catch (Exception e)
+        {
+            throw new InvalidOperationException($"{e.GetType().Name}: {e.Message}\n{e.StackTrace}");
+        }
+    }
+
+    private static object? Invoke(MethodBase member, object?[] values)
+    {
+        try
+        {
+            return member is ConstructorInfo constructor ? constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, values, null)
+                : member.Invoke(null, BindingFlags.DoNotWrapExceptions, null, values, null);
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException && !IsDocumented(member, e) && !(e is ObjectDisposedException || e.Message == DisposedTensor))
+        {
+            throw new FormatException($"raises an undocumented {e.GetType().Name}: {e.Message}\n{e.StackTrace}");
+        }
+    }
+
+    private static bool IsDocumented(MethodBase member, Exception e) => XmlDocs.Of(member is MethodInfo { IsGenericMethod: true } m ? m.GetGenericMethodDefinition() : member)
+        .Elements("exception").Select(x => Type.GetType(x.Attribute("cref")!.Value[2..])).Any(type => type?.IsInstanceOfType(e) == true);
+
+    // A refusal changed nothing, so it comes again: in the same words under a culture that writes numbers otherwise.
+    private static void AssertSaidAlikeElsewhere(Func<object?> call, Exception refusal)
+    {
+        var before = CultureInfo.CurrentCulture;
+        CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo(refusal.Message.Length % 2 == 0 ? "tr-TR" : "ar-SA");
+        try
+        {
+            Assert.Equal(refusal.Message, Assert.ThrowsAny<Exception>(() => call()).Message);
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+    }
+}
