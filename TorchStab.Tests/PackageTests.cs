@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Reflection.Metadata;
 using System.Reflection.PortableExecutable;
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using TorchStab.Tests.Support;
 
@@ -8,7 +9,7 @@ namespace TorchStab.Tests;
 
 /// <summary>What is in the package, and what it is to a project that uses it.</summary>
 [Collection(SharesPackedLibrary.Name)]
-public sealed class PackageTests(PackedLibrary library)
+public sealed partial class PackageTests(PackedLibrary library)
 {
     private static readonly Guid EmbeddedSource = new("0E8A571B-6926-466E-B4AD-8AB04611F5FE");
 
@@ -35,6 +36,18 @@ public sealed class PackageTests(PackedLibrary library)
         Assert.Equal(("TorchStab", "MIT", "README.md", "icon.png"), (Value("id"), Value("license"), Value("readme"), Value("icon")));
         Assert.Matches(@"^\d+\.\d+\.\d+(-[\w.]+)?$", Value("version"));
         Assert.All(["authors", "description", "tags", "copyright"], name => Assert.NotEmpty(Value(name)));
+    }
+
+    /// <summary>The repository's, without the links that lead nowhere from a package's page.</summary>
+    [Fact]
+    public void Its_readme_leads_nowhere_in_the_repository()
+    {
+        using var package = Open(".nupkg");
+        using var reader = new StreamReader(package.GetEntry("README.md")!.Open());
+        string packed = reader.ReadToEnd(), ours = File.ReadAllText(Repository.File("README.md"));
+        Assert.All(Link().Matches(packed), link => Assert.StartsWith("https://", link.Groups[1].Value));
+        Assert.Equal(Code().Matches(ours).Select(m => m.Value), Code().Matches(packed).Select(m => m.Value));
+        Assert.True(packed.Split('\n').Length >= ours.Split('\n').Length - 2, packed);
     }
 
     [Fact]
@@ -82,6 +95,12 @@ public sealed class PackageTests(PackedLibrary library)
             """, fsharp: true);
         Assert.Contains("skipped False", DotNet.Succeed(folder, "run"));
     }
+
+    [GeneratedRegex(@"\]\(([^)]*)\)")]
+    private static partial Regex Link();
+
+    [GeneratedRegex("```.*?```", RegexOptions.Singleline)]
+    private static partial Regex Code();
 
     private ZipArchive Open(string extension) => ZipFile.OpenRead(Directory.EnumerateFiles(library.Feed).Single(path => Path.GetExtension(path) == extension));
 
