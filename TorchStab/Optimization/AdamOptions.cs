@@ -63,19 +63,8 @@ public abstract class AdamOptions : ClipOptions
     }
 
     internal static T New<T>(double? lr, double? beta1, double? beta2, double? eps, double? weight_decay, bool? amsgrad, bool? maximize,
-        double? clipnorm, double? clipvalue, double? global_clipnorm) where T : AdamOptions, new() => new()
-        {
-            LearningRate = lr,
-            beta1 = beta1,
-            beta2 = beta2,
-            eps = eps,
-            weight_decay = weight_decay,
-            amsgrad = amsgrad,
-            maximize = maximize,
-            clipnorm = clipnorm,
-            clipvalue = clipvalue,
-            global_clipnorm = global_clipnorm,
-        };
+        double? clipnorm, double? clipvalue, double? global_clipnorm) where T : AdamOptions, new() =>
+        With(new T { beta1 = beta1, beta2 = beta2, eps = eps, amsgrad = amsgrad }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm);
 
     internal override void FillFrom(ClipOptions defaults)
     {

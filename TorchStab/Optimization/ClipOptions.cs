@@ -57,6 +57,14 @@ public abstract class ClipOptions : OptimizerOptions
         _ = NewRule();
     }
 
+    /// <summary>Sets what all four optimizers have.</summary>
+    private protected static T With<T>(T options, double? lr, double? weight_decay, bool? maximize, double? clipnorm, double? clipvalue, double? global_clipnorm) where T : ClipOptions
+    {
+        (options.LearningRate, options.weight_decay, options.maximize) = (lr, weight_decay, maximize);
+        (options.clipnorm, options.clipvalue, options.global_clipnorm) = (clipnorm, clipvalue, global_clipnorm);
+        return options;
+    }
+
     private protected static void Require(bool holds, string message, string name)
     {
         if (!holds) throw new ArgumentException(message, name);

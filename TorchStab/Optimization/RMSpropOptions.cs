@@ -50,19 +50,8 @@ public sealed partial class RMSprop
         }
 
         internal static Options New(double? lr, double? alpha, double? eps, double? weight_decay, double? momentum, bool? centered, bool? maximize,
-            double? clipnorm, double? clipvalue, double? global_clipnorm) => new()
-            {
-                LearningRate = lr,
-                alpha = alpha,
-                eps = eps,
-                weight_decay = weight_decay,
-                momentum = momentum,
-                centered = centered,
-                maximize = maximize,
-                clipnorm = clipnorm,
-                clipvalue = clipvalue,
-                global_clipnorm = global_clipnorm,
-            };
+            double? clipnorm, double? clipvalue, double? global_clipnorm) =>
+            With(new Options { alpha = alpha, eps = eps, momentum = momentum, centered = centered }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm);
 
         internal override void FillFrom(ClipOptions defaults)
         {

@@ -45,18 +45,8 @@ public sealed partial class SGD
         }
 
         internal static Options New(double? lr, double? momentum, double? dampening, double? weight_decay, bool? nesterov, bool? maximize,
-            double? clipnorm, double? clipvalue, double? global_clipnorm) => new()
-            {
-                LearningRate = lr,
-                momentum = momentum,
-                dampening = dampening,
-                weight_decay = weight_decay,
-                nesterov = nesterov,
-                maximize = maximize,
-                clipnorm = clipnorm,
-                clipvalue = clipvalue,
-                global_clipnorm = global_clipnorm,
-            };
+            double? clipnorm, double? clipvalue, double? global_clipnorm) =>
+            With(new Options { momentum = momentum, dampening = dampening, nesterov = nesterov }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm);
 
         internal override void FillFrom(ClipOptions defaults)
         {
