@@ -25,12 +25,13 @@ internal sealed record Measurement(double Libtorch, double Ours, double Copy, do
 }
 
 /// <summary>
-/// Both sides, and a copy of the bytes that the operation must move, take turns in one process, in rotating order: the machine's drift and
-/// its neighbours hit all three alike, so ratios hold where milliseconds do not.
+/// Both sides take turns in one process, in rotating order: the machine's drift and its neighbours hit both alike, so ratios hold where milliseconds
+/// do not. A copy of the bytes that the operation must move follows in every round, by itself: between the turns it would empty the caches
+/// that a training step finds warm.
 /// </summary>
 internal static class Interleaved
 {
-    private const double WarmUpMilliseconds = 120, SampleMicroseconds = 300;
+    private const double WarmUpMilliseconds = 120, SampleMicroseconds = 300, CopyShare = 0.2;
     private const int MaxRetries = 2, LeastSamples = 7, LongestFactor = 8;
 
     public static Measurement Run(Pair pair, Effort effort)
@@ -38,15 +39,14 @@ internal static class Interleaved
         using var scope = NewDisposeScope();
         long half = Math.Max(64, pair.Bytes / 2);
         Tensor source = zeros(half, ScalarType.Byte), target = zeros(half, ScalarType.Byte);
-        Action[] sides = [pair.Libtorch, pair.Ours, () => target.copy_(source)];
-        int[] inner = [.. sides.Select(side => WarmUp(side, effort.Milliseconds))];
+        Turns sides = new([pair.Libtorch, pair.Ours], effort.Milliseconds), copy = new([() => target.copy_(source)], effort.Milliseconds * CopyShare);
         var rounds = new List<double[]>();
         double foreign = 0;
         for (int retries = 0; rounds.Count < effort.Repeats;)
         {
             ForeignLoad.WaitForQuiet(effort.QuietSeconds);
             var mark = ForeignLoad.Start();
-            double[] medians = Round(sides, inner, effort.Milliseconds);
+            double[] medians = [.. sides.Round(), .. copy.Round()];
             double load = ForeignLoad.Since(mark);
             if (load > effort.MaxForeign && retries++ < MaxRetries) continue;
             foreign = Math.Max(foreign, load);
@@ -56,29 +56,35 @@ internal static class Interleaved
         return new(Median(rounds.Select(m => m[0])), Median(rounds.Select(m => m[1])), Median(rounds.Select(m => m[2])), ratios.Min(), ratios.Max(), foreign);
     }
 
-    // Returns how many calls make one sample.
-    private static int WarmUp(Action side, double milliseconds)
+    /// <summary>What takes turns for as many milliseconds.</summary>
+    private sealed class Turns(Action[] sides, double milliseconds)
     {
-        var watch = Stopwatch.StartNew();
-        int calls = 0;
-        for (; calls < 3 || (watch.Elapsed.TotalMilliseconds < Math.Min(milliseconds, WarmUpMilliseconds) && calls < 3000); calls++) side();
-        double each = Microseconds(side, 3);
-        return (int)Math.Clamp(SampleMicroseconds / each, 1, 20_000);
-    }
+        private readonly int[] _calls = [.. sides.Select(side => WarmUp(side, milliseconds))];
 
-    private static double[] Round(Action[] sides, int[] inner, double milliseconds)
-    {
-        var samples = sides.Select(_ => new List<double>()).ToArray();
-        var watch = Stopwatch.StartNew();
-        for (int turn = 0; watch.Elapsed.TotalMilliseconds < milliseconds || (turn < LeastSamples && watch.Elapsed.TotalMilliseconds < milliseconds * LongestFactor); turn++)
+        /// <summary>Each side's median in microseconds.</summary>
+        public double[] Round()
         {
-            for (int k = 0; k < sides.Length; k++)
+            var samples = sides.Select(_ => new List<double>()).ToArray();
+            var watch = Stopwatch.StartNew();
+            for (int turn = 0; watch.Elapsed.TotalMilliseconds < milliseconds || (turn < LeastSamples && watch.Elapsed.TotalMilliseconds < milliseconds * LongestFactor); turn++)
             {
-                int side = (k + turn) % sides.Length;
-                samples[side].Add(Microseconds(sides[side], inner[side]));
+                for (int k = 0; k < sides.Length; k++)
+                {
+                    int side = (k + turn) % sides.Length;
+                    samples[side].Add(Microseconds(sides[side], _calls[side]));
+                }
             }
+            return [.. samples.Select(Median)];
         }
-        return [.. samples.Select(Median)];
+
+        // Returns how many calls make one sample.
+        private static int WarmUp(Action side, double milliseconds)
+        {
+            var watch = Stopwatch.StartNew();
+            int calls = 0;
+            for (; calls < 3 || (watch.Elapsed.TotalMilliseconds < Math.Min(milliseconds, WarmUpMilliseconds) && calls < 3000); calls++) side();
+            return (int)Math.Clamp(SampleMicroseconds / Microseconds(side, 3), 1, 20_000);
+        }
     }
 
     private static double Microseconds(Action side, int calls)
