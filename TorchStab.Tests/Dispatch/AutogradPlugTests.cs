@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using TorchStab.Dispatch;
 using TorchStab.Normalization;
@@ -97,6 +98,33 @@ public class AutogradPlugTests
         var y = current.Attach(state, x, null, null, NewTensor.Like(x.Handle));
         Assert.Throws<ExternalException>(() => y.sum().backward());
         Assert.Contains("out of luck", BackwardPass.LastFailure, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_backward_pass_frees_the_saved_input_unless_the_graph_is_kept(bool retainGraph)
+    {
+        using var form = KernelForm.Kernel();
+        using var weight = ones(Columns, requires_grad: true);
+        using var upstream = randn(2, Columns);
+        var (output, memory) = OverManagedMemory(weight);
+        using var y = output;
+        y.backward([upstream], retain_graph: retainGraph);
+        _ = Soak.ResidentBytes(); // collects
+        Assert.Equal(retainGraph, memory.IsAlive);
+        if (retainGraph) y.backward([upstream]);
+        else Assert.Throws<ExternalException>(() => y.backward([upstream]));
+    }
+
+    // The array can be collected once no tensor lies on it.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static (Tensor Output, WeakReference Memory) OverManagedMemory(Tensor weight)
+    {
+        float[] memory = [.. Enumerable.Range(0, 2 * (int)Columns)];
+        using var x = frombuffer(memory, ScalarType.Float32);
+        using var rows = x.view(2, Columns);
+        return (stab.nn.functional.layer_norm(rows, [Columns], weight), new(memory));
     }
 
     private static void Step(Tensor weight, Tensor bias, bool scoped)

@@ -50,6 +50,20 @@ internal static unsafe class AutogradLibrary
     public static readonly delegate* unmanaged<nint, void> ReleaseSaved =
         (delegate* unmanaged<nint, void>)LibTorch.Export("THSAutograd_SavedVariable_dispose");
 
+    /// <summary>Lets go of the tensor; a later <see cref="Unpack"/> is an error.</summary>
+    public static readonly delegate* unmanaged<nint, void> ForgetSaved =
+        (delegate* unmanaged<nint, void>)LibTorch.Export("THSAutograd_SavedVariable_reset_data");
+
+    // torch::autograd::get_current_graph_task_keep_graph() of libtorch itself, by the name that GCC and Clang give it; elsewhere there is none.
+    private static readonly delegate* unmanaged<byte> KeepsGraph =
+        (delegate* unmanaged<byte>)LibTorch.Export("_ZN5torch8autograd33get_current_graph_task_keep_graphEv");
+
+    /// <summary>
+    /// Whether the backward pass that runs on this thread lets go of what was saved for it (no <c>retain_graph</c>). libtorch's own nodes free it one by
+    /// one as the pass goes on, so that gradients take the activations' place; TorchSharp's custom nodes are not asked to.
+    /// </summary>
+    public static bool FreesGraph => KeepsGraph != null && ForgetSaved != null && KeepsGraph() == 0;
+
     /// <summary>The text of the last error of a call on this thread, or 0; forgets it.</summary>
     public static readonly delegate* unmanaged<nint> TakeError = (delegate* unmanaged<nint>)LibTorch.Export("THSTorch_get_and_reset_last_err");
 

@@ -95,6 +95,7 @@ internal sealed unsafe class PooledNode
             if (_saved.Weight != 0) saved.Weight = Unpack(_saved.Weight);
             if (_saved.Bias != 0) saved.Bias = Unpack(_saved.Bias);
             BackwardPass.Run(State, outputGradient, saved, ref gradients);
+            if (AutogradLibrary.FreesGraph) AutogradLibrary.ForgetSaved(_saved.Input);
         }
         finally
         {
