@@ -15,6 +15,7 @@ internal sealed class MpiCollective : ICollective
     private readonly TimeSpan _timeout;
     private readonly int? _onlyThread;
     private volatile string _waitingIn = "";
+    private long _since; // by Environment.TickCount64; 0 outside a call
 
     public MpiCollective(TimeSpan timeout)
     {
@@ -23,8 +24,9 @@ internal sealed class MpiCollective : ICollective
         _timeout = timeout;
         _onlyThread = MpiMessages.IsStarted() || MpiMessages.Start() ? null : Environment.CurrentManagedThreadId;
         (Rank, WorldSize) = MpiMessages.Place();
-        _watchdog = new Timer(_ => End($"waited {_timeout.TotalSeconds:0} s in {_waitingIn} for the other ranks: one of them hangs or is far behind. " +
-            "init_process_group(timeout) sets how long is too long."));
+        // It looks now and then: set for each call, it would wake a thread beside each.
+        var period = TimeSpan.FromMilliseconds(Math.Clamp(timeout.TotalMilliseconds / 4, 1, 1000));
+        _watchdog = new Timer(_ => Watch(), null, period, period);
         AppDomain.CurrentDomain.UnhandledException += AbortOnException;
     }
 
@@ -63,16 +65,22 @@ internal sealed class MpiCollective : ICollective
         lock (_gate)
         {
             _waitingIn = name;
-            _watchdog.Change(_timeout, Timeout.InfiniteTimeSpan);
+            Volatile.Write(ref _since, Environment.TickCount64);
             try
             {
                 call();
             }
             finally
             {
-                _watchdog.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+                Volatile.Write(ref _since, 0);
             }
         }
+    }
+
+    private void Watch()
+    {
+        if (Volatile.Read(ref _since) is not 0 and long since && Environment.TickCount64 - since > _timeout.TotalMilliseconds)
+            End($"waited {_timeout.TotalSeconds:0} s in {_waitingIn} for the other ranks: one of them hangs or is far behind. init_process_group(timeout) sets how long is too long.");
     }
 
     private void AbortOnException(object sender, UnhandledExceptionEventArgs e) => Abort($"{e.ExceptionObject}");
