@@ -94,6 +94,34 @@ public class LsuvTests
     }
 
     [Fact]
+    public void A_linear_layer_takes_one_division_and_the_report_has_the_biased_variance()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(5);
+        using var model = Linear(6, 4, dtype: ScalarType.Float64);
+        var batch = randn(8, 6, ScalarType.Float64) * 3;
+        var entry = stab.nn.init.lsuv_(model, batch, tol: 1e-9, max_iterations: 1).Entries.Single();
+        Assert.Equal(("Linear", 1, true), (entry.Layer, entry.Iterations, entry.Converged));
+        Assert.Equal(1, entry.VarianceAfter, Tolerance.Float64);
+        Assert.Equal(1, Variance(model.call(batch)), Tolerance.Float64);
+        var again = stab.nn.init.lsuv_(model, batch, tol: 1e3).Entries.Single();
+        Assert.Equal((0, true), (again.Iterations, again.Converged));
+        Assert.Equal(Variance(model.call(batch)), again.VarianceBefore, Tolerance.Float64);
+        Assert.Equal(1, stab.nn.init.lsuv_(model, batch, tol: 1e-9).Entries.Single().Iterations);
+    }
+
+    [Fact]
+    public void Nothing_may_be_missing()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Linear(3, 3);
+        Assert.Equal("model", Assert.Throws<ArgumentNullException>(() => stab.nn.init.lsuv_(null!, ones(3, 3))).ParamName);
+        Assert.Equal("batch", Assert.Throws<ArgumentNullException>(() => stab.nn.init.lsuv_(model, (Tensor)null!)).ParamName);
+        Assert.Equal("model", Assert.Throws<ArgumentNullException>(() => stab.nn.init.lsuv_(null!, () => { })).ParamName);
+        Assert.Equal("run", Assert.Throws<ArgumentNullException>(() => stab.nn.init.lsuv_(model, (Action)null!)).ParamName);
+    }
+
+    [Fact]
     public void An_error_in_the_model_leaves_no_hook_and_the_modes()
     {
         using var model = NewModel();
@@ -128,6 +156,9 @@ public class LsuvTests
         using var batch = randn(8, 3, 8, 8);
         LiveTensors.AssertNoneLeft(() => stab.nn.init.lsuv_(model, batch), times: 5);
     }
+
+    // By the formula: TorchSharp's var() without dimensions takes n − 1 whatever unbiased says.
+    private static double Variance(Tensor x) => (x - x.mean()).square().mean().item<double>();
 
     private sealed class Custom : Module<Tensor, Tensor>
     {

@@ -28,7 +28,10 @@ internal sealed class PercentileClip(double percentile, int window) : GradientCl
     {
         var (next, seen) = (reader.ReadInt32(), ClipMemory.Read(reader));
         if (next < 0) throw new InvalidDataException($"expected a place in the window, got {next}: not the memory of a clipping rule");
-        (_next, _seen) = (next % window, seen); // the window may be another than the one that was saved
+        // The window may be another than the one that was saved: its latest norms, oldest first.
+        int oldest = seen.Count == 0 ? 0 : next % seen.Count;
+        _seen = [.. seen.Skip(oldest).Concat(seen.Take(oldest)).TakeLast(window)];
+        _next = _seen.Count % window;
     }
 
     // Linear between neighbours, as numpy.percentile.

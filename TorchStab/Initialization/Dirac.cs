@@ -7,6 +7,7 @@ internal static class Dirac
     public static Tensor Fill(Tensor tensor, long groups)
     {
         var shape = Check(tensor, groups);
+        if (tensor.NumberOfElements == 0) return tensor;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         long perGroup = shape[0] / groups, kept = Math.Min(perGroup, shape[1]);

@@ -105,6 +105,6 @@ internal sealed class Lsuv
     private static double Variance(Tensor output)
     {
         using var scope = NewDisposeScope();
-        return output.to(ScalarType.Float64).var(unbiased: false).item<double>();
+        return output.to(ScalarType.Float64).flatten().var([0], unbiased: false).item<double>(); // var() without dimensions has no ear for unbiased
     }
 }

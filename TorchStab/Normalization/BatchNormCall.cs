@@ -28,7 +28,7 @@ internal record struct BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
     /// <summary>torch.nn.functional.batch_norm, with what the properties add.</summary>
     public Tensor Run(bool training, double momentum)
     {
-        ArgumentNullException.ThrowIfNull(Input);
+        ArgumentNullException.ThrowIfNull(Input, "input");
         bool mayFallBack = SingleValue == SingleValuePolicy.UseRunningStatistics && HasRunning;
         if (training && !mayFallBack) BatchNormCheck.MoreThanOneValue(Input);
         BatchNormCheck.Arguments(Input, RunningMean, RunningVar, Weight, Bias, training, Eps);

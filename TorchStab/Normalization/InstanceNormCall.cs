@@ -11,7 +11,7 @@ internal sealed record InstanceNormCall(Tensor Input, Tensor? RunningMean, Tenso
     /// <summary>torch.nn.functional.instance_norm.</summary>
     public Tensor Run(bool useInputStats, double momentum)
     {
-        ArgumentNullException.ThrowIfNull(Input);
+        ArgumentNullException.ThrowIfNull(Input, "input");
         InstanceNormCheck.Arguments(Input, RunningMean, RunningVar, Weight, Bias, useInputStats, Eps);
         if (Input.numel() == 0) return BatchNormFunctional.Empty(Input, Weight, Bias);
         if (!useInputStats) return InstanceNormFunctional.Evaluate(Input, RunningMean!, RunningVar!, Weight, Bias, Eps);

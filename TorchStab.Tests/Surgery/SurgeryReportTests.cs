@@ -1,0 +1,95 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchStab.Tests.Surgery;
+
+/// <summary>What a report prints, and the line of source that it asks to change.</summary>
+public class SurgeryReportTests
+{
+    private sealed class Primary(BatchNorm2d norm) : nn.Module<Tensor, Tensor>(nameof(Primary))
+    {
+        public override Tensor forward(Tensor x) => norm.call(x);
+
+        public Primary Registered()
+        {
+            register_module("norm", norm);
+            return this;
+        }
+    }
+
+    private class Typed : nn.Module<Tensor, Tensor>
+    {
+        protected readonly BatchNorm2d[] many = [nn.BatchNorm2d(3)];
+        internal (BatchNorm2d, int) pair = (nn.BatchNorm2d(3), 1);
+        public Dictionary<string, List<BatchNorm2d>> table = new() { ["x"] = [nn.BatchNorm2d(3)] };
+        private BatchNorm2d plain = nn.BatchNorm2d(3);
+        private readonly Func<Tensor, Tensor> closure;
+
+        public Typed() : base(nameof(Typed))
+        {
+            var captured = nn.BatchNorm2d(3);
+            closure = x => captured.call(x);
+            foreach (var (name, norm) in new (string, nn.Module)[]
+            {
+                ("many0", many[0]), ("pair", pair.Item1), ("table", table["x"][0]), ("plain", plain), ("captured", captured),
+                ("init", Init), ("own", Own), ("kin", Kin), ("near", Near),
+            }) register_module(name, norm);
+        }
+
+        public BatchNorm2d Init { get; init; } = nn.BatchNorm2d(3);
+
+        private BatchNorm2d Own { get; set; } = nn.BatchNorm2d(3);
+
+        protected BatchNorm2d Kin { get; } = nn.BatchNorm2d(3);
+
+        internal BatchNorm2d Near { get; set; } = nn.BatchNorm2d(3);
+
+        public override Tensor forward(Tensor x) => closure(plain.call(x));
+    }
+
+    [Theory]
+    [InlineData("many0", "field 'many' of Typed can only hold a BatchNorm2d", "protected readonly BatchNorm2d[] many;", "protected readonly Module<Tensor, Tensor>[] many;")]
+    [InlineData("pair", "field 'pair' of Typed can only hold a BatchNorm2d", "internal (BatchNorm2d, int) pair;", "internal (Module<Tensor, Tensor>, int) pair;")]
+    [InlineData("table", "field 'table' of Typed can only hold a BatchNorm2d", "public Dictionary<string, List<BatchNorm2d>> table;", "public Dictionary<string, List<Module<Tensor, Tensor>>> table;")]
+    [InlineData("plain", "field 'plain' of Typed can only hold a BatchNorm2d", "private BatchNorm2d plain;", "private Module<Tensor, Tensor> plain;")]
+    [InlineData("captured", "captured variable 'captured' of Typed can only hold a BatchNorm2d", "BatchNorm2d captured", "Module<Tensor, Tensor> captured")]
+    [InlineData("init", "property 'Init' of Typed can only hold a BatchNorm2d", "public BatchNorm2d Init { get; init; }", "public Module<Tensor, Tensor> Init { get; init; }")]
+    [InlineData("own", "property 'Own' of Typed can only hold a BatchNorm2d", "private BatchNorm2d Own { get; set; }", "private Module<Tensor, Tensor> Own { get; set; }")]
+    [InlineData("kin", "property 'Kin' of Typed can only hold a BatchNorm2d", "protected BatchNorm2d Kin { get; }", "protected Module<Tensor, Tensor> Kin { get; }")]
+    [InlineData("near", "property 'Near' of Typed can only hold a BatchNorm2d", "internal BatchNorm2d Near { get; set; }", "internal Module<Tensor, Tensor> Near { get; set; }")]
+    public void The_line_to_change_is_the_one_in_the_source(string path, string reason, string line, string replacement)
+    {
+        using var model = new Typed();
+        var refusal = stab.nn.utils.swap_norms_(model).Refusals.Single(r => r.Path == path);
+        Assert.Equal(("torch.nn.BatchNorm2d", reason, line, replacement), (refusal.Module, refusal.Reason, refusal.Line, refusal.Replacement));
+    }
+
+    [Fact]
+    public void A_primary_constructors_parameter_is_called_one()
+    {
+        using var model = new Primary(nn.BatchNorm2d(3)).Registered();
+        var refusal = stab.nn.utils.swap_norms_(model).Refusals.Single();
+        Assert.Equal(("primary-constructor parameter 'norm' of Primary can only hold a BatchNorm2d", "BatchNorm2d norm", "Module<Tensor, Tensor> norm"),
+            (refusal.Reason, refusal.Line, refusal.Replacement));
+    }
+
+    [Fact]
+    public void A_report_prints_changes_in_columns_and_then_what_was_left()
+    {
+        var report = new SurgeryReport([new("features.1", "torch.nn.BatchNorm2d", "stab.nn.BatchNorm2d"), new("n", "torch.nn.LayerNorm", "stab.nn.LayerNorm")],
+            [new("a.b", "torch.nn.BatchNorm2d", "it is so", "BatchNorm2d x;", "Module x;"), new("c", "Odd", "because")]);
+        Assert.Equal(
+            """
+            path        from                  to
+            features.1  torch.nn.BatchNorm2d  stab.nn.BatchNorm2d
+            n           torch.nn.LayerNorm    stab.nn.LayerNorm
+            2 changed, 2 left
+            a.b  torch.nn.BatchNorm2d: it is so
+                change  BatchNorm2d x;
+                to      Module x;
+            c  Odd: because
+            """, report.ToString());
+        Assert.Equal("0 changed, 0 left", new SurgeryReport([], []).ToString());
+        Assert.StartsWith("path  from  to\nx     y     z\n", new SurgeryReport([new("x", "y", "z")], []).ToString(), StringComparison.Ordinal);
+    }
+}
