@@ -11,4 +11,11 @@ public class SparseTests
         var w = stab.nn.init.sparse_(empty(10, 30), sparsity, 1);
         Assert.True(w.eq(0).sum(dim: 0).eq(zeros).all().item<bool>());
     }
+
+    [Fact]
+    public void A_tensor_without_memory_stays_as_it_is()
+    {
+        using var w = empty(10, 30, device: META);
+        Assert.Same(w, stab.nn.init.sparse_(w, 0.1));
+    }
 }

@@ -14,14 +14,14 @@ internal static class AnyCalls
     private const string DisposedTensor = "Tensor invalid -- empty handle."; // TorchSharp's own words
 
     /// <summary>Runs the body for every member, each with arguments of its own from the seed, and lists all that went wrong.</summary>
-    public static void ForEach<T>(IReadOnlyList<T> members, int seed, Action<T, AnyArguments, Func<object?>> body) where T : MethodBase
+    public static void ForEach<T>(IReadOnlyList<T> members, int seed, Action<T, AnyArguments, Func<object?>> body, bool anyDevice = false) where T : MethodBase
     {
         Assert.NotEmpty(members);
         var failures = new List<string>();
         foreach (var (i, member) in members.Index())
         {
             using var scope = NewDisposeScope();
-            var arguments = new AnyArguments(new Random(unchecked(seed * 31 + i)));
+            var arguments = new AnyArguments(new Random(unchecked(seed * 31 + i)), anyDevice);
             manual_seed(seed);
             object?[] values = [.. member.GetParameters().Select(arguments.Draw)];
             try
