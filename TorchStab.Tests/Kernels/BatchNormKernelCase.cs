@@ -43,8 +43,8 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
         var job = Job(eps, given);
         int bits = (int)width;
         if (given) for (int c = 0; c < _shape.Channels; c++) BatchNormTerms<double, double>.Set(&job, c, 0.1, 2);
-        if (_form == ChannelForm.Planes)
-            KernelTable<BatchNormKernel.Forward<Relu>>.Get(_element, bits)(&job, 0, given ? _shape.Samples * _shape.Channels : _shape.Channels);
+        if (given && _form != ChannelForm.Rows) ForwardGiven(job, bits);
+        else if (_form == ChannelForm.Planes) KernelTable<BatchNormKernel.Forward<Relu>>.Get(_element, bits)(&job, 0, _shape.Channels);
         else if (_form == ChannelForm.Tiles) KernelTable<BatchNormKernel.ForwardTiles<Relu>>.Get(_element, bits)(&job, 0, ChannelNorm.Tiles(job));
         else
         {
@@ -53,6 +53,14 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
             KernelTable<BatchNormRowsKernel.Normalize<Relu>>.Get(_element, bits)(&job, 0, _blocks);
         }
         AssertBorders();
+    }
+
+    // In two parts each, as two threads would.
+    private void ForwardGiven(ChannelNormJob job, int bits)
+    {
+        KernelTable<BatchNormRowsKernel.Merge>.Get(_element, bits)(&job, 0, Groups);
+        KernelTable<BatchNormGivenKernel.Planes<Relu>>.Get(_element, bits)(&job, 0, 1);
+        KernelTable<BatchNormGivenKernel.Planes<Relu>>.Get(_element, bits)(&job, 1, job.Samples * job.Channels);
     }
 
     public void Backward(VectorWidth width, bool given)

@@ -66,23 +66,28 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         var element = TensorMemory.ElementOf(input.Handle);
         nint output = NewTensor.Like(input.Handle);
         job.Output = TensorMemory.At(output);
-        job.Stream = ChannelNorm.IsLarge(job, element);
-        switch (ChannelNorm.FormOf(job, ChannelNorm.LayoutOf(input)))
-        {
-            case ChannelForm.Rows:
-                ForwardRows(job, element);
-                break;
-            case ChannelForm.Tiles:
-                ChannelNorm.Run<BatchNormKernel.ForwardTiles<Relu>>(job, element, ChannelNorm.Tiles(job));
-                break;
-            default:
-                ChannelNorm.Run<BatchNormKernel.Forward<Relu>>(job, element, job.Given ? job.Samples * job.Channels : job.Channels);
-                break;
-        }
+        job.Stream = ChannelNorm.IsLarge(job, element, readOnce: job.Given);
+        Forward(job, element, ChannelNorm.FormOf(job, ChannelNorm.LayoutOf(input)));
         GC.KeepAlive(input);
         GC.KeepAlive(weight);
         GC.KeepAlive(bias);
         return output;
+    }
+
+    private static void Forward(in ChannelNormJob job, Element element, ChannelForm form)
+    {
+        if (form == ChannelForm.Rows) ForwardRows(job, element);
+        else if (job.Given) ForwardGiven(job, element);
+        else if (form == ChannelForm.Tiles) ChannelNorm.Run<BatchNormKernel.ForwardTiles<Relu>>(job, element, ChannelNorm.Tiles(job));
+        else ChannelNorm.Run<BatchNormKernel.Forward<Relu>>(job, element, job.Channels);
+    }
+
+    private static void ForwardGiven(ChannelNormJob job, Element element)
+    {
+        void* tables = job.Tables = Scratch.Rent(3L * job.Channels * sizeof(double));
+        ChannelNorm.Merge<BatchNormRowsKernel.Merge>(job, element);
+        ChannelNorm.Run<BatchNormGivenKernel.Planes<Relu>>(job, element, job.Samples * job.Channels);
+        Scratch.Return(tables);
     }
 
     private static void ForwardRows(ChannelNormJob job, Element element)

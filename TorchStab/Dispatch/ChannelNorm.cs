@@ -17,8 +17,11 @@ internal static unsafe class ChannelNorm
     /// <summary>Planes of at most so many positions are taken together with their neighbours', given so many samples to sum over.</summary>
     private const int SmallPlane = 64, ManySamples = 8;
 
-    /// <summary>Outputs from this many bytes on are stored past the caches: x stays there for the second pass.</summary>
-    private const long StreamBytes = 2L << 20;
+    /// <summary>
+    /// Outputs from this many bytes on are stored past the caches: where x is read twice, so that it stays for the second pass; where it is read once
+    /// (given statistics), only what would not stay in the caches itself.
+    /// </summary>
+    private const long StreamBytes = 2L << 20, GivenStreamBytes = 16L << 20;
 
     /// <summary>channels_last: elements of a block of rows, the most blocks, and the fewest rows that make up for a block's sums.</summary>
     private const long BlockElements = 16 * 1024;
@@ -37,7 +40,8 @@ internal static unsafe class ChannelNorm
         return (job.Channels + channels - 1) / channels;
     }
 
-    public static bool IsLarge(in ChannelNormJob job, Element element) => job.Rows * job.Channels * TensorMemory.SizeOf(element) >= StreamBytes;
+    public static bool IsLarge(in ChannelNormJob job, Element element, bool readOnce = false) =>
+        job.Rows * job.Channels * TensorMemory.SizeOf(element) >= (readOnce ? GivenStreamBytes : StreamBytes);
 
     /// <summary>A forward pass on tensors.</summary>
     public static ChannelNormJob Describe(Tensor input, Tensor? weight, Tensor? bias, double* statistics)

@@ -6,7 +6,8 @@ namespace TorchStab.Kernels;
 /// <summary>
 /// Batch normalization of channels_last tensors, and of (N, C): rows of channels, cut into blocks by the sizes alone. Each block's column
 /// sums about one shift (the mean of rows from all over the tensor) are kept apart and added in order, so any number of threads gives the
-/// same bits; then every row is written with a table of coefficients, the last block first, because it is the one the caches still hold.
+/// same bits (<see cref="Stripes{V, T, E}"/>); then every row is written with a table of coefficients, row by row as they lie, the last block
+/// first, because it is the one the caches still hold.
 /// Memory is read twice and written once, past the caches from 2 MB on: a whole channel does not lie together.
 /// </summary>
 internal static unsafe class BatchNormRows<V, T, E>
@@ -27,7 +28,7 @@ internal static unsafe class BatchNormRows<V, T, E>
     /// <summary>Blocks [first, last): Σ(x − shift), Σ(x − shift)² of each channel into the block's two rows of sums.</summary>
     public static void Measure(ChannelNormJob* job, int first, int last)
     {
-        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfSums(channels);
+        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfRun(channels);
         for (int block = first; block < last; block++)
         {
             E* x = (E*)job->Input + ((long)block * job->BlockRows * channels);
@@ -68,7 +69,7 @@ internal static unsafe class BatchNormRows<V, T, E>
     /// <summary>Blocks [first, last): Σd and Σd·(x − high) of each channel into the block's two rows of sums.</summary>
     public static void Sum<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
-        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfSums(channels);
+        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfRun(channels);
         var tables = TablesOf(job);
         for (int block = first; block < last; block++)
         {
@@ -109,13 +110,11 @@ internal static unsafe class BatchNormRows<V, T, E>
         where Relu : struct, IFlag
         where S : struct, IFlag
     {
-        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfRun(channels);
-        var tables = TablesOf(job);
+        int channels = job->Channels;
         for (int block = last - 1; block >= first; block--)
         {
             long at = (long)block * job->BlockRows * channels;
-            for (int rows = RowsOf(job, block); rows > 0; rows -= run, at += (long)run * channels)
-                Stripes<V, T, E>.Normalize<Relu, S>((E*)job->Input + at, (E*)job->Output + at, channels, Math.Min(run, rows), channels, tables);
+            Columns<V, T, E>.Normalize<Relu, S>((E*)job->Input + at, (E*)job->Output + at, channels, RowsOf(job, block), channels, TablesOf(job));
         }
     }
 
@@ -123,19 +122,12 @@ internal static unsafe class BatchNormRows<V, T, E>
         where Relu : struct, IFlag
         where S : struct, IFlag
     {
-        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfRun(channels);
-        var tables = TablesOf(job);
+        int channels = job->Channels;
         for (int block = last - 1; block >= first; block--)
         {
             long at = (long)block * job->BlockRows * channels;
-            E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
-            for (int rows = RowsOf(job, block); rows > 0; rows -= run)
-            {
-                Stripes<V, T, E>.Differentiate<Relu, S>(x, dy, dx, channels, Math.Min(run, rows), channels, tables);
-                x += (long)run * channels;
-                dy += (long)run * channels;
-                dx += (long)run * channels;
-            }
+            Columns<V, T, E>.Differentiate<Relu, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, channels,
+                RowsOf(job, block), channels, TablesOf(job));
         }
     }
 

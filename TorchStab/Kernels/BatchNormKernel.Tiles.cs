@@ -18,45 +18,52 @@ internal static unsafe class BatchNormTiles<V, T, E>
 
     public static void Forward<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
-        T* tables = stackalloc T[3 * BatchNormTile.Columns];
-        T* high = tables, scale = tables + BatchNormTile.Columns, offset = scale + BatchNormTile.Columns;
+        T* memory = stackalloc T[3 * BatchNormTile.Columns];
+        ColumnTables<T> tables = new(memory, BatchNormTile.Columns);
         int n = job->Positions, most = Width(n);
-        long stride = (long)job->Channels * n;
         for (int tile = first; tile < last; tile++)
         {
             int begin = tile * most, channels = Math.Min(most, job->Channels - begin);
-            if (!job->Given) Measure(job, begin, channels, high, scale, offset);
-            for (int k = 0; k < channels; k++) Expand(BatchNormTerms<T, E>.Forward(job, begin + k), n, high + (k * n), scale + (k * n), offset + (k * n));
-            E* x = (E*)job->Input + ((long)begin * n), y = (E*)job->Output + ((long)begin * n);
-            for (int sample = 0; sample < job->Samples; sample++, x += stride, y += stride)
-                Columns<V, T, E>.Normalize<Relu>(x, y, channels * n, high, scale, offset);
+            Measure(job, begin, channels, tables.High, tables.Scale, tables.Offset);
+            Expand(job, begin, channels, tables);
+            long at = (long)begin * n;
+            Columns<V, T, E>.Normalize<Relu, No>((E*)job->Input + at, (E*)job->Output + at, (long)job->Channels * n, job->Samples, channels * n, tables);
         }
     }
 
     public static void Backward<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
-        const int Step = BatchNormTile.Columns;
-        T* tables = stackalloc T[6 * Step];
-        T* high = tables, scale = high + Step, offset = scale + Step, a = offset + Step, b = a + Step, c = b + Step;
-        double* sums = stackalloc double[2 * Step];
+        T* memory = stackalloc T[6 * BatchNormTile.Columns];
+        ColumnTables<T> tables = new(memory, BatchNormTile.Columns);
+        double* sums = stackalloc double[2 * BatchNormTile.Columns];
         int n = job->Positions, most = Width(n);
         long stride = (long)job->Channels * n;
         for (int tile = first; tile < last; tile++)
         {
             int begin = tile * most, channels = Math.Min(most, job->Channels - begin);
-            for (int k = 0; k < channels; k++) Expand(BatchNormTerms<T, E>.Forward(job, begin + k), n, high + (k * n), scale + (k * n), offset + (k * n));
-            Sum<Relu>(job, begin, channels, high, scale, offset, a, b, sums);
+            Expand(job, begin, channels, tables);
+            Sum<Relu>(job, begin, channels, tables, sums);
             for (int k = 0; k < channels; k++)
             {
-                double lack = job->Mean[begin + k] - double.CreateTruncating(high[k * n]);
+                double lack = job->Mean[begin + k] - double.CreateTruncating(tables.High[k * n]);
                 var slope = BatchNormTerms<T, E>.Backward(job, begin + k, sums[k], sums[channels + k] - (sums[k] * lack));
-                Expand(new(slope.Scale, slope.Rate, slope.Constant), n, a + (k * n), b + (k * n), c + (k * n));
+                Fill(slope.Scale, slope.Rate, slope.Constant, n, tables.A + (k * n), tables.B + (k * n), tables.C + (k * n));
             }
             if (job->InputGradient == null) continue;
             long at = (long)begin * n;
-            E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
-            for (int sample = 0; sample < job->Samples; sample++, x += stride, dy += stride, dx += stride)
-                Columns<V, T, E>.Differentiate<Relu>(x, dy, dx, channels * n, high, scale, offset, a, b, c);
+            Columns<V, T, E>.Differentiate<Relu, No>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, stride, job->Samples,
+                channels * n, tables);
+        }
+    }
+
+    // Each channel's coefficients, once for each of its positions.
+    private static void Expand(ChannelNormJob* job, int begin, int channels, ColumnTables<T> tables)
+    {
+        int n = job->Positions;
+        for (int k = 0; k < channels; k++)
+        {
+            var terms = BatchNormTerms<T, E>.Forward(job, begin + k);
+            Fill(terms.High, terms.Scale, terms.Offset, n, tables.High + (k * n), tables.Scale + (k * n), tables.Offset + (k * n));
         }
     }
 
@@ -101,7 +108,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
 
     // Adds the columns of each channel to its total; four sums, because one would wait for itself.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddPositions(T* columns, int n, int channels, double* totals)
+    private static void AddPositions<U>(U* columns, int n, int channels, double* totals) where U : unmanaged, IBinaryFloatingPointIeee754<U>
     {
         for (int k = 0; k < channels; k++, columns += n)
         {
@@ -119,30 +126,34 @@ internal static unsafe class BatchNormTiles<V, T, E>
         }
     }
 
-    private static void Sum<Relu>(ChannelNormJob* job, int begin, int channels, T* high, T* scale, T* offset, T* sum, T* dot, double* sums)
-        where Relu : struct, IFlag
+    private static void Sum<Relu>(ChannelNormJob* job, int begin, int channels, ColumnTables<T> tables, double* sums) where Relu : struct, IFlag
     {
         int n = job->Positions, width = channels * n;
         long stride = (long)job->Channels * n;
+        T* sum = tables.A, dot = tables.B; // not filled yet
+        double* totals = stackalloc double[2 * width], dots = totals + width;
         new Span<double>(sums, 2 * channels).Clear();
         if (job->Given && job->WeightGradient == null && job->BiasGradient == null) return;
-        for (int sample = 0; sample < job->Samples; sample += Columns<V, T, E>.MostRows)
+        new Span<T>(sum, width).Clear();
+        new Span<T>(dot, width).Clear();
+        new Span<double>(totals, 2 * width).Clear();
+        for (int sample = 0; sample < job->Samples; sample += Columns<V, T, E>.MostGradientRows)
         {
-            int rows = Math.Min(Columns<V, T, E>.MostRows, job->Samples - sample);
+            int rows = Math.Min(Columns<V, T, E>.MostGradientRows, job->Samples - sample);
             long at = (sample * stride) + ((long)begin * n);
-            new Span<T>(sum, width).Clear();
-            new Span<T>(dot, width).Clear();
-            Columns<V, T, E>.AddSums<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, stride, rows, width, high, scale, offset, sum, dot);
-            AddPositions(sum, n, channels, sums);
-            AddPositions(dot, n, channels, sums + channels);
+            Columns<V, T, E>.AddSums<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, stride, rows, width, tables, sum, dot);
+            Columns<V, T, E>.Flush(sum, totals, width);
+            Columns<V, T, E>.Flush(dot, dots, width);
         }
+        AddPositions(totals, n, channels, sums);
+        AddPositions(dots, n, channels, sums + channels);
     }
 
-    private static void Expand(Affine<T> terms, int n, T* high, T* scale, T* offset)
+    private static void Fill(T a, T b, T c, int n, T* first, T* second, T* third)
     {
-        new Span<T>(high, n).Fill(terms.High);
-        new Span<T>(scale, n).Fill(terms.Scale);
-        new Span<T>(offset, n).Fill(terms.Offset);
+        new Span<T>(first, n).Fill(a);
+        new Span<T>(second, n).Fill(b);
+        new Span<T>(third, n).Fill(c);
     }
 }
 

@@ -10,11 +10,12 @@ namespace TorchStab.Kernels;
 /// from 2 MB on, which keeps x there. The next plane's beginning is fetched early: planes of a channel lie apart.</para>
 /// <para>Backward: a pass over x and dy for Σd and Σd·(x − mean), a pass for dx = d·a + (x − mean)·b + c. The relu's mask is computed
 /// again from x: nothing is saved but x and the statistics.</para>
-/// Planes of a few positions: <see cref="BatchNormTiles{V, T, E}"/>. Channels last: <see cref="BatchNormRows{V, T, E}"/>.
+/// Planes of a few positions: <see cref="BatchNormTiles{V, T, E}"/>. Channels last: <see cref="BatchNormRows{V, T, E}"/>. Forward with given
+/// statistics: <see cref="BatchNormGivenKernel"/>.
 /// </summary>
 internal static unsafe class BatchNormKernel
 {
-    /// <summary>Items: channels; with given statistics, planes in the order of memory.</summary>
+    /// <summary>Items: channels.</summary>
     public readonly struct Forward<Relu> : IKernel where Relu : struct, IFlag
     {
         public static void Run<V, T, E>(void* job, int first, int last)
@@ -60,14 +61,11 @@ internal static unsafe class BatchNormPlanes<V, T, E>
     public static void Forward<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
         bool stream = job->Stream && Lane.CanStream<E>(job->Output, job->Positions);
-        for (int item = first; item < last; item++)
+        for (int channel = first; channel < last; channel++)
         {
-            if (job->Given) Normalize<Relu>(job, item % job->Channels, item / job->Channels, 1, stream);
-            else
-            {
-                Measure(job, item);
-                Normalize<Relu>(job, item, 0, job->Samples, stream);
-            }
+            Measure(job, channel);
+            if (stream) Normalize<Relu, Yes>(job, channel);
+            else Normalize<Relu, No>(job, channel);
         }
         if (stream) Memory.Fence();
     }
@@ -118,17 +116,17 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         return (mean + offset, Math.Max(0, (square / count) - (offset * offset)));
     }
 
-    private static void Normalize<Relu>(ChannelNormJob* job, int channel, int sample, int samples, bool stream) where Relu : struct, IFlag
+    private static void Normalize<Relu, S>(ChannelNormJob* job, int channel)
+        where Relu : struct, IFlag
+        where S : struct, IFlag
     {
         int n = job->Positions;
         var terms = BatchNormTerms<T, E>.Forward(job, channel);
-        for (int k = sample; k < sample + samples; k++)
+        for (int sample = 0; sample < job->Samples; sample++)
         {
-            long at = (((long)k * job->Channels) + channel) * n;
-            E* x = (E*)job->Input + at, y = (E*)job->Output + at;
-            if (samples > 1) Plane<V, T, E>.Prefetch(x + ((long)job->Channels * n), n);
-            if (stream) Plane<V, T, E>.Normalize<Relu, Yes>(x, y, n, terms);
-            else Plane<V, T, E>.Normalize<Relu, No>(x, y, n, terms);
+            long at = (((long)sample * job->Channels) + channel) * n;
+            Plane<V, T, E>.Prefetch((E*)job->Input + at + ((long)job->Channels * n), n);
+            Plane<V, T, E>.Normalize<Relu, S>((E*)job->Input + at, (E*)job->Output + at, n, terms);
         }
     }
 

@@ -5,15 +5,16 @@ namespace TorchStab.Kernels;
 
 /// <summary>
 /// Passes over a stretch of rows of channels, where neighbouring elements belong to different channels (or positions): every coefficient and
-/// every sum is a table with an entry for each column.
+/// every sum is a table with an entry for each column. Rows are taken one after the other, as they lie: what reads and writes large memory must
+/// go through it in one stream for each tensor.
 /// </summary>
 internal static unsafe class Columns<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    /// <summary>Rows summed in T before the sums have to be taken over into double.</summary>
-    public const int MostRows = 128;
+    /// <summary>Rows summed in T before the sums have to be taken over into double: of x and its squares, and of gradients, which cancel.</summary>
+    public const int MostRows = 128, MostGradientRows = 8;
 
     /// <summary>shift = the mean of some rows, scaled before it is summed.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -48,21 +49,30 @@ internal static unsafe class Columns<V, T, E>
         }
     }
 
-    /// <summary>y = (x − high)·scale + offset in one row, behind a relu where asked for.</summary>
+    /// <summary>y = (x − high)·scale + offset, behind a relu where asked for. Columns behind the last whole vector are done by one that overlaps it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Normalize<Relu>(E* x, E* y, int width, T* high, T* scale, T* offset) where Relu : struct, IFlag
+    public static void Normalize<Relu, S>(E* x, E* y, long stride, int rows, int width, ColumnTables<T> tables)
+        where Relu : struct, IFlag
+        where S : struct, IFlag
     {
-        int j = 0;
-        for (; j <= width - V.Count; j += V.Count) NormalizeOne<V, Relu>(x + j, y + j, high + j, scale + j, offset + j);
-        for (; j < width; j++) NormalizeOne<V1<T>, Relu>(x + j, y + j, high + j, scale + j, offset + j);
+        int last = width - V.Count;
+        T* high = tables.High, scale = tables.Scale, offset = tables.Offset;
+        for (; rows > 0; rows--, x += stride, y += stride)
+        {
+            int j = 0;
+            for (; j <= last; j += V.Count) NormalizeOne<V, Relu, S>(x + j, y + j, high + j, scale + j, offset + j);
+            if (j < width && last >= 0) NormalizeOne<V, Relu, No>(x + last, y + last, high + last, scale + last, offset + last);
+            else for (; j < width; j++) NormalizeOne<V1<T>, Relu, No>(x + j, y + j, high + j, scale + j, offset + j);
+        }
     }
 
-    /// <summary>Adds Σ d and Σ d·(x − high) over at most <see cref="MostRows"/> rows, d the gradient behind the activation.</summary>
+    /// <summary>Adds Σ d and Σ d·(x − high) over at most <see cref="MostGradientRows"/> rows, d the gradient behind the activation.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void AddSums<Relu>(E* x, E* dy, long stride, int rows, int width, T* high, T* scale, T* offset, T* sum, T* dot)
+    public static void AddSums<Relu>(E* x, E* dy, long stride, int rows, int width, ColumnTables<T> tables, T* sum, T* dot)
         where Relu : struct, IFlag
     {
         int row = 0;
+        T* high = tables.High, scale = tables.Scale, offset = tables.Offset;
         for (; row <= rows - 4; row += 4, x += 4 * stride, dy += 4 * stride)
         {
             int j = 0;
@@ -77,13 +87,31 @@ internal static unsafe class Columns<V, T, E>
         }
     }
 
-    /// <summary>dx = d·a + (x − high)·b + c in one row.</summary>
+    /// <summary>dx = d·a + (x − high)·b + c, d the gradient behind the activation.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Differentiate<Relu>(E* x, E* dy, E* dx, int width, T* high, T* scale, T* offset, T* a, T* b, T* c) where Relu : struct, IFlag
+    public static void Differentiate<Relu, S>(E* x, E* dy, E* dx, long stride, int rows, int width, ColumnTables<T> tables)
+        where Relu : struct, IFlag
+        where S : struct, IFlag
+    {
+        int last = width - V.Count;
+        T* high = tables.High, scale = tables.Scale, offset = tables.Offset, a = tables.A, b = tables.B, c = tables.C;
+        for (; rows > 0; rows--, x += stride, dy += stride, dx += stride)
+        {
+            int j = 0;
+            for (; j <= last; j += V.Count) DifferentiateOne<V, Relu, S>(x + j, dy + j, dx + j, high + j, scale + j, offset + j, a + j, b + j, c + j);
+            if (j < width && last >= 0) DifferentiateOne<V, Relu, No>(x + last, dy + last, dx + last, high + last, scale + last, offset + last, a + last, b + last, c + last);
+            else for (; j < width; j++) DifferentiateOne<V1<T>, Relu, No>(x + j, dy + j, dx + j, high + j, scale + j, offset + j, a + j, b + j, c + j);
+        }
+    }
+
+    /// <summary>Takes sums over into double and clears them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Flush(T* sums, double* totals, int width)
     {
         int j = 0;
-        for (; j <= width - V.Count; j += V.Count) DifferentiateOne<V, Relu>(x + j, dy + j, dx + j, high + j, scale + j, offset + j, a + j, b + j, c + j);
-        for (; j < width; j++) DifferentiateOne<V1<T>, Relu>(x + j, dy + j, dx + j, high + j, scale + j, offset + j, a + j, b + j, c + j);
+        for (; j <= width - V.Count; j += V.Count) V.Load(sums + j).AddTo(totals + j);
+        for (; j < width; j++) totals[j] += double.CreateTruncating(sums[j]);
+        new Span<T>(sums, width).Clear();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -105,12 +133,13 @@ internal static unsafe class Columns<V, T, E>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void NormalizeOne<U, Relu>(E* x, E* y, T* high, T* scale, T* offset)
+    private static void NormalizeOne<U, Relu, S>(E* x, E* y, T* high, T* scale, T* offset)
         where U : unmanaged, IVector<U, T>
         where Relu : struct, IFlag
+        where S : struct, IFlag
     {
         var normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - U.Load(high), U.Load(scale), U.Load(offset));
-        Lane.Store<U, T, E>(Relu.IsSet ? Lane.Relu<U, T>(normalized) : normalized, y);
+        Lane.Store<U, T, E, S>(Relu.IsSet ? Lane.Relu<U, T>(normalized) : normalized, y);
     }
 
     // Four rows or one. Four are added to each other before they meet the long sum, which halves its error.
@@ -133,16 +162,40 @@ internal static unsafe class Columns<V, T, E>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void DifferentiateOne<U, Relu>(E* x, E* dy, E* dx, T* high, T* scale, T* offset, T* a, T* b, T* c)
+    private static void DifferentiateOne<U, Relu, S>(E* x, E* dy, E* dx, T* high, T* scale, T* offset, T* a, T* b, T* c)
         where U : unmanaged, IVector<U, T>
         where Relu : struct, IFlag
+        where S : struct, IFlag
     {
         U centred = Lane.Load<U, T, E>(x) - U.Load(high), d = Behind<U, Relu>(centred, Lane.Load<U, T, E>(dy), scale, offset);
-        Lane.Store<U, T, E>(U.MultiplyAdd(d, U.Load(a), U.MultiplyAdd(centred, U.Load(b), U.Load(c))), dx);
+        Lane.Store<U, T, E, S>(U.MultiplyAdd(d, U.Load(a), U.MultiplyAdd(centred, U.Load(b), U.Load(c))), dx);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static U Behind<U, Relu>(U centred, U gradient, T* scale, T* offset)
         where U : unmanaged, IVector<U, T>
         where Relu : struct, IFlag => Relu.IsSet ? Lane.WherePositive<U, T>(U.MultiplyAdd(centred, U.Load(scale), U.Load(offset)), gradient) : gradient;
+}
+
+/// <summary>A row of coefficients for each: y = (x − High)·Scale + Offset, dx = d·A + (x − High)·B + C.</summary>
+internal readonly unsafe struct ColumnTables<T>(T* first, long width) where T : unmanaged
+{
+    public T* High => first;
+
+    public T* Scale => first + width;
+
+    public T* Offset => first + (2 * width);
+
+    public T* A => first + (3 * width);
+
+    public T* B => first + (4 * width);
+
+    public T* C => first + (5 * width);
+
+    /// <summary>The same from a column on.</summary>
+    public static ColumnTables<T> operator +(ColumnTables<T> tables, int column) => new(tables.First + column, tables.Width);
+
+    private T* First => first;
+
+    private long Width => width;
 }

@@ -57,6 +57,16 @@ internal static unsafe class Lane
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T> => V.Select(V.FirstLanes(V.Count - count), V.Zero, value);
 
+    /// <summary>sum += value, square += value².</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddMoments<V, T>(V value, ref V sum, ref V square)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        sum += value;
+        square = V.MultiplyAdd(value, value, square);
+    }
+
     /// <summary>max(value, 0), NaN kept, as relu does.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Relu<V, T>(V value)

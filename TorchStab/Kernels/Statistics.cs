@@ -96,26 +96,20 @@ internal static unsafe class Statistics<V, T, E>
         {
             V a0 = Lane.Load<V, T, E>(x + i) - c, a1 = Lane.Load<V, T, E>(x + i + w) - c;
             V a2 = Lane.Load<V, T, E>(x + i + (2 * w)) - c, a3 = Lane.Load<V, T, E>(x + i + (3 * w)) - c;
-            s0 += a0;
-            s1 += a1;
-            s2 += a2;
-            s3 += a3;
-            q0 = V.MultiplyAdd(a0, a0, q0);
-            q1 = V.MultiplyAdd(a1, a1, q1);
-            q2 = V.MultiplyAdd(a2, a2, q2);
-            q3 = V.MultiplyAdd(a3, a3, q3);
+            Lane.AddMoments<V, T>(a0, ref s0, ref q0);
+            Lane.AddMoments<V, T>(a1, ref s1, ref q1);
+            Lane.AddMoments<V, T>(a2, ref s2, ref q2);
+            Lane.AddMoments<V, T>(a3, ref s3, ref q3);
         }
         for (; i <= n - w; i += w)
         {
             V a = Lane.Load<V, T, E>(x + i) - c;
-            s0 += a;
-            q0 = V.MultiplyAdd(a, a, q0);
+            Lane.AddMoments<V, T>(a, ref s0, ref q0);
         }
         if (i < n && n >= w)
         {
             V a = Lane.KeepLast<V, T>(Lane.Load<V, T, E>(x + n - w) - c, n - i);
-            s1 += a;
-            q1 = V.MultiplyAdd(a, a, q1);
+            Lane.AddMoments<V, T>(a, ref s1, ref q1);
             i = n;
         }
         sum += double.CreateTruncating(V.Sum(s0 + s1 + (s2 + s3)));

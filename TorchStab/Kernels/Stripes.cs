@@ -4,21 +4,19 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Passes over a run of rows of channels in stripes of four vectors, whose coefficients and sums stay in registers from the first row to the
-/// last; sums are taken over into double at its end. A row's next line lies a row away, which the machine does not foresee, so each
+/// Sums over a run of rows of channels in stripes of four vectors, which stay in registers from the first row to the last and are taken over
+/// into double at its end. A row's next line lies a row away, which the machine does not foresee, so each
 /// line fetches the one in its place in the run that follows. Columns behind the last whole vector are done by one that overlaps it.
 /// </summary>
-internal static unsafe partial class Stripes<V, T, E>
+internal static unsafe class Stripes<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
     /// <summary>Rows of a run: its bytes stay in the first cache, but sums have to be worth taking over, and are good for so many terms.</summary>
-    private const int RunBytes = 16 * 1024, LeastRows = 4, LeastSummed = 32, MostRows = 128;
+    private const int RunBytes = 16 * 1024, LeastRows = 32, MostRows = 128;
 
     public static int RowsOfRun(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastRows, MostRows);
-
-    public static int RowsOfSums(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastSummed, MostRows);
 
     /// <summary>Adds Σ(x − shift) and Σ(x − shift)² of each column.</summary>
     public static void AddMoments(E* x, long stride, int rows, int width, T* shift, double* sum, double* square)
@@ -57,14 +55,10 @@ internal static unsafe partial class Stripes<V, T, E>
             Prefetch(x + ahead);
             V a0 = Lane.Load<V, T, E>(x) - h0, a1 = Lane.Load<V, T, E>(x + w) - h1;
             V a2 = Lane.Load<V, T, E>(x + (2 * w)) - h2, a3 = Lane.Load<V, T, E>(x + (3 * w)) - h3;
-            s0 += a0;
-            s1 += a1;
-            s2 += a2;
-            s3 += a3;
-            q0 = V.MultiplyAdd(a0, a0, q0);
-            q1 = V.MultiplyAdd(a1, a1, q1);
-            q2 = V.MultiplyAdd(a2, a2, q2);
-            q3 = V.MultiplyAdd(a3, a3, q3);
+            Lane.AddMoments<V, T>(a0, ref s0, ref q0);
+            Lane.AddMoments<V, T>(a1, ref s1, ref q1);
+            Lane.AddMoments<V, T>(a2, ref s2, ref q2);
+            Lane.AddMoments<V, T>(a3, ref s3, ref q3);
         }
         AddTo(sum, s0, s1, s2, s3);
         AddTo(square, q0, q1, q2, q3);
@@ -77,8 +71,7 @@ internal static unsafe partial class Stripes<V, T, E>
         for (; rows > 0; rows--, x += stride)
         {
             U a = Lane.Load<U, T, E>(x) - h;
-            s += a;
-            q = U.MultiplyAdd(a, a, q);
+            Lane.AddMoments<U, T>(a, ref s, ref q);
         }
         Lane.KeepLast<U, T>(s, kept).AddTo(sum);
         Lane.KeepLast<U, T>(q, kept).AddTo(square);
