@@ -102,33 +102,39 @@ internal static unsafe class Groups<V, T, E>
     private static (double Sum, double Dot) Sum(ChannelNormJob* job, int item)
     {
         int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
-        double total = 0, totalDot = 0;
-        for (int k = 0; k < channels; k++)
+        double total = 0, totalDot = 0, r = job->InverseDeviation[item];
+        var centre = Centre(job, item);
+        double lack = job->Mean[item] - double.CreateTruncating(centre.High);
+        double* sums = job->Sums + (2L * item * channels);
+        E* x = (E*)job->Input + ((long)item * channels * n), dy = (E*)job->OutputGradient + ((long)item * channels * n);
+        for (int k = 0; k < channels; k++, x += n, dy += n, sums += 2)
         {
-            long plane = ((long)item * channels) + k;
-            var terms = Terms(job, item, begin + k);
             double sum = 0, dot = 0, weight = Parameter<T, E>.Read(job->Weight, begin + k, 1);
-            Plane<V, T, E>.AddSums<No>((E*)job->Input + (plane * n), (E*)job->OutputGradient + (plane * n), n, terms, ref sum, ref dot);
-            dot = (dot - (sum * (job->Mean[item] - double.CreateTruncating(terms.High)))) * job->InverseDeviation[item];
-            (job->Sums[2 * plane], job->Sums[(2 * plane) + 1]) = (sum, dot);
+            Plane<V, T, E>.AddSums<No>(x, dy, n, centre, ref sum, ref dot);
+            dot = (dot - (sum * lack)) * r;
+            (sums[0], sums[1]) = (sum, dot);
             total += weight * sum;
             totalDot += weight * dot;
         }
         return (total, totalDot);
     }
 
-    // dx = r·(weight·dy − Σ/n − x̂·Σdot/n), n values in the group
+    // dx = r·(weight·dy − Σ/n − x̂·Σdot/n), n values in the group; only the first coefficient differs between channels.
     private static void Differentiate<S>(ChannelNormJob* job, int item, double sum, double dot) where S : struct, IFlag
     {
         int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
-        double r = job->InverseDeviation[item], count = (double)channels * n, rate = -r * r * dot / count, constant = -r * sum / count, mean = job->Mean[item];
-        for (int k = 0; k < channels; k++)
+        double r = job->InverseDeviation[item], count = (double)channels * n;
+        var slope = Slope<T>.Of(r, -r * r * dot / count, -r * sum / count, job->Mean[item]);
+        var centre = Centre(job, item);
+        long at = (long)item * channels * n;
+        for (int k = 0; k < channels; k++, at += n)
         {
-            long at = (((long)item * channels) + k) * n;
-            double weight = Parameter<T, E>.Read(job->Weight, begin + k, 1);
-            var slope = Slope<T>.Of(weight * r, rate, constant, mean);
-            Plane<V, T, E>.Differentiate<No, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, n,
-                Terms(job, item, begin + k), slope);
+            T scale = T.CreateTruncating(Parameter<T, E>.Read(job->Weight, begin + k, 1) * r);
+            Plane<V, T, E>.Differentiate<No, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, n, centre,
+                slope with { Scale = scale });
         }
     }
+
+    // What the backward passes take of the terms: the mean, which all channels of the group share.
+    private static Affine<T> Centre(ChannelNormJob* job, int item) => new(T.CreateTruncating(job->Mean[item]), T.Zero, T.Zero);
 }

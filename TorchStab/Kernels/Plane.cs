@@ -103,6 +103,7 @@ internal static unsafe class Plane<V, T, E>
         }
         sum += double.CreateTruncating(V.Sum(s0 + s1));
         dot += double.CreateTruncating(V.Sum(p0 + p1));
+        if (i == n) return;
         V1<T> rest = V1<T>.Zero, restDot = V1<T>.Zero, h1 = V1<T>.Create(terms.High), c1 = V1<T>.Create(terms.Scale), o1 = V1<T>.Create(terms.Offset);
         for (; i < n; i++) AddOne<V1<T>, Relu>(Lane.Load<V1<T>, T, E>(x + i), Lane.Load<V1<T>, T, E>(dy + i), h1, c1, o1, ref rest, ref restDot);
         sum += V1<T>.SumWide(rest);
