@@ -59,7 +59,7 @@ internal sealed unsafe class RowNormKernelCase<TForward, TBackward> : IDisposabl
             Epsilon = eps,
             Stream = stream,
         };
-        using var partial = new NativeBuffer(_element == Element.Float64 ? Element.Float64 : Element.Float32, 2 * job.Blocks * _columns);
+        using var partial = new NativeBuffer(_element == Element.Float64 ? Element.Float64 : Element.Float32, 4 * job.Blocks * _columns);
         job.Partial = partial.Pointer;
         KernelTable<TForward>.Get(_element, (int)width)(&job, 0, _rows);
         KernelTable<TBackward>.Get(_element, (int)width)(&job, 0, job.Blocks);

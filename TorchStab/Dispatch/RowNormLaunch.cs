@@ -57,7 +57,7 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
             if (state.WeightWanted) job.WeightGradient = TensorMemory.At(gradients.Weight = NewTensor.Like(saved.Weight));
             if (state.BiasWanted) job.BiasGradient = TensorMemory.At(gradients.Bias = NewTensor.Like(saved.Weight));
             Split(ref job, elements);
-            if (state.AnyAffineWanted) job.Partial = partial = Scratch.Rent(2L * job.Blocks * job.Columns * (element == Element.Float64 ? 8 : 4));
+            if (state.AnyAffineWanted) job.Partial = partial = Scratch.Rent(4L * job.Blocks * job.Columns * (element == Element.Float64 ? 8 : 4));
             Run(ref job, element, elements);
         }
         finally

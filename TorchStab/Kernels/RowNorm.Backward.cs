@@ -19,19 +19,42 @@ internal static unsafe class RowNormBackward<V, T, E>
     // are short gain from four independent chains. In between one row at a time keeps x and dy in the first cache.
     private const int ShortRow = 128, LongRow = 2048;
 
+    // The fewest rows whose columns are summed in one go. Sums of such runs are added up for the block, and those of blocks pairwise: no chain
+    // of additions is long.
+    private const int LeastRunRows = 16;
+
     /// <summary>Blocks of rows [first, last).</summary>
     public static void Run<Centre>(RowNormJob* job, int first, int last) where Centre : struct, IFlag
     {
+        int n = job->Columns, run = RowsOfRun(job);
         for (int block = first; block < last; block++)
         {
-            int begin = block * job->BlockRows, end = Math.Min(begin + job->BlockRows, job->Rows), n = job->Columns;
-            T* weightSum = (T*)job->Partial + (2L * block * n);
-            if (job->Partial != null) new Span<T>(weightSum, 2 * n).Clear();
-            bool quads = (n < ShortRow || n >= LongRow) && job->Partial != null;
-            int row = begin;
-            if (quads) for (; row <= end - Quad; row += Quad) FourRows<Centre>(job, row, weightSum);
-            for (; row < end; row++) OneRow<Centre>(job, row, weightSum);
+            int begin = block * job->BlockRows, end = Math.Min(begin + job->BlockRows, job->Rows);
+            T* sums = (T*)job->Partial + (2L * block * n), runSums = (T*)job->Partial + (2L * (job->Blocks + block) * n);
+            bool oneRun = job->Partial == null || end - begin <= run;
+            if (job->Partial != null) new Span<T>(sums, 2 * n).Clear();
+            for (int row = begin; row < end; row += run)
+            {
+                if (!oneRun) new Span<T>(runSums, 2 * n).Clear();
+                Rows<Centre>(job, row, Math.Min(row + run, end), oneRun ? sums : runSums);
+                if (!oneRun) RowNormMerge.Add<V, T>(sums, runSums, 2 * n);
+            }
         }
+    }
+
+    private static void Rows<Centre>(RowNormJob* job, int row, int end, T* weightSum) where Centre : struct, IFlag
+    {
+        if (TakesQuads(job)) for (; row <= end - Quad; row += Quad) FourRows<Centre>(job, row, weightSum);
+        for (; row < end; row++) OneRow<Centre>(job, row, weightSum);
+    }
+
+    private static bool TakesQuads(RowNormJob* job) => job->Columns is < ShortRow or >= LongRow && job->Partial != null;
+
+    // As many additions within a run as between runs; four rows are one addition.
+    private static int RowsOfRun(RowNormJob* job)
+    {
+        int root = (int)Math.Sqrt(job->BlockRows), rows = TakesQuads(job) ? 2 * root : root;
+        return Math.Max(LeastRunRows, rows / Quad * Quad);
     }
 
     private static void OneRow<Centre>(RowNormJob* job, int row, T* weightSum) where Centre : struct, IFlag
@@ -40,8 +63,8 @@ internal static unsafe class RowNormBackward<V, T, E>
         E* x = (E*)job->Input + ((long)row * n), dy = (E*)job->OutputGradient + ((long)row * n);
         var (high, scale, offset) = RowNorm<V, T, E>.Split(Centre.IsSet ? job->Mean[row] : 0, job->InverseDeviation[row]);
         double sum = 0, dot = 0;
-        if (job->Partial != null) Sums<Yes>(x, dy, (E*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
-        else Sums<No>(x, dy, (E*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
+        if (job->Partial != null) Sums<Centre, Yes>(x, dy, (E*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
+        else Sums<Centre, No>(x, dy, (E*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
         if (job->InputGradient != null) WriteRow<Centre>(job, row, sum, dot);
     }
 
@@ -66,28 +89,30 @@ internal static unsafe class RowNormBackward<V, T, E>
 
     // Σ d and Σ d·x̂ of the row; adds dy·x̂ and dy to the columns' sums.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Sums<Affine>(E* x, E* dy, E* weight, T* weightSum, int n, T high, T scale, T offset, ref double sum, ref double dot)
+    private static void Sums<Centre, Affine>(E* x, E* dy, E* weight, T* weightSum, int n, T high, T scale, T offset, ref double sum, ref double dot)
+        where Centre : struct, IFlag
         where Affine : struct, IFlag
     {
         int w = V.Count, i = 0;
         V h = V.Create(high), r = V.Create(scale), o = V.Create(offset), s0 = V.Zero, s1 = V.Zero, p0 = V.Zero, p1 = V.Zero;
         for (; i <= n - (2 * w); i += 2 * w)
         {
-            Step<V, Affine>(Lane.Load<V, T, E>(x + i), Lane.Load<V, T, E>(dy + i), weight + i, weightSum + i, n, h, r, o, ref s0, ref p0);
-            Step<V, Affine>(Lane.Load<V, T, E>(x + i + w), Lane.Load<V, T, E>(dy + i + w), weight + i + w, weightSum + i + w, n, h, r, o, ref s1, ref p1);
+            Step<V, Centre, Affine>(Lane.Load<V, T, E>(x + i), Lane.Load<V, T, E>(dy + i), weight + i, weightSum + i, n, h, r, o, ref s0, ref p0);
+            Step<V, Centre, Affine>(Lane.Load<V, T, E>(x + i + w), Lane.Load<V, T, E>(dy + i + w), weight + i + w, weightSum + i + w, n, h, r, o, ref s1, ref p1);
         }
         for (; i <= n - w; i += w)
-            Step<V, Affine>(Lane.Load<V, T, E>(x + i), Lane.Load<V, T, E>(dy + i), weight + i, weightSum + i, n, h, r, o, ref s0, ref p0);
+            Step<V, Centre, Affine>(Lane.Load<V, T, E>(x + i), Lane.Load<V, T, E>(dy + i), weight + i, weightSum + i, n, h, r, o, ref s0, ref p0);
         V1<T> s = V1<T>.Zero, p = V1<T>.Zero, h1 = V1<T>.Create(high), r1 = V1<T>.Create(scale), o1 = V1<T>.Create(offset);
         for (; i < n; i++)
-            Step<V1<T>, Affine>(Lane.Load<V1<T>, T, E>(x + i), Lane.Load<V1<T>, T, E>(dy + i), weight + i, weightSum + i, n, h1, r1, o1, ref s, ref p);
+            Step<V1<T>, Centre, Affine>(Lane.Load<V1<T>, T, E>(x + i), Lane.Load<V1<T>, T, E>(dy + i), weight + i, weightSum + i, n, h1, r1, o1, ref s, ref p);
         sum = double.CreateTruncating(V.Sum(s0 + s1)) + V1<T>.SumWide(s);
         dot = double.CreateTruncating(V.Sum(p0 + p1)) + V1<T>.SumWide(p);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step<U, Affine>(U x, U dy, E* weight, T* weightSum, int n, U h, U r, U o, ref U sum, ref U dot)
+    private static void Step<U, Centre, Affine>(U x, U dy, E* weight, T* weightSum, int n, U h, U r, U o, ref U sum, ref U dot)
         where U : unmanaged, IVector<U, T>
+        where Centre : struct, IFlag
         where Affine : struct, IFlag
     {
         U normalized = U.MultiplyAdd(x - h, r, o), d = dy * Lane.Load<U, T, E>(weight);
@@ -95,7 +120,7 @@ internal static unsafe class RowNormBackward<V, T, E>
         dot = U.MultiplyAdd(d, normalized, dot);
         if (!Affine.IsSet) return;
         U.MultiplyAdd(dy, normalized, U.Load(weightSum)).Store(weightSum);
-        (U.Load(weightSum + n) + dy).Store(weightSum + n);
+        if (Centre.IsSet) (U.Load(weightSum + n) + dy).Store(weightSum + n); // what is not centred has no bias
     }
 
     // dx = d·scale + x̂·slope + constant

@@ -27,15 +27,16 @@ internal readonly unsafe struct RowNormMerge : IKernel
             {
                 T* into = sums + (2L * block * n), from = sums + (2L * (block + distance) * n);
                 Add<V, T>(into + begin, from + begin, end - begin);
-                Add<V, T>(into + n + begin, from + n + begin, end - begin);
+                if (norm->BiasGradient != null) Add<V, T>(into + n + begin, from + n + begin, end - begin);
             }
         }
         Write<T, E>(sums, (E*)norm->WeightGradient, begin, end);
         Write<T, E>(sums + n, (E*)norm->BiasGradient, begin, end);
     }
 
+    /// <summary>into += from.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Add<V, T>(T* into, T* from, int n)
+    public static void Add<V, T>(T* into, T* from, int n)
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {

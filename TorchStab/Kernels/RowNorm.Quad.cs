@@ -27,10 +27,10 @@ internal static unsafe class RowNormQuad<V, T, E>
         E* x = (E*)job->Input + ((long)row * n), dy = (E*)job->OutputGradient + ((long)row * n), weight = (E*)job->Weight;
         var rows = Read<V, Centre>(job, row);
         Totals<V> totals = default;
-        for (; i <= n - V.Count; i += V.Count) Step(x + i, dy + i, weight + i, weightSum + i, n, rows, ref totals);
+        for (; i <= n - V.Count; i += V.Count) Step<V, Centre>(x + i, dy + i, weight + i, weightSum + i, n, rows, ref totals);
         var rest = Read<V1<T>, Centre>(job, row);
         Totals<V1<T>> few = default;
-        for (; i < n; i++) Step(x + i, dy + i, weight + i, weightSum + i, n, rest, ref few);
+        for (; i < n; i++) Step<V1<T>, Centre>(x + i, dy + i, weight + i, weightSum + i, n, rest, ref few);
         sums[0] = Finish(totals.Sum0, few.Sum0);
         sums[1] = Finish(totals.Sum1, few.Sum1);
         sums[2] = Finish(totals.Sum2, few.Sum2);
@@ -64,25 +64,27 @@ internal static unsafe class RowNormQuad<V, T, E>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step<U>(E* x, E* dy, E* weight, T* weightSum, int n, in Rows<U> rows, ref Totals<U> totals) where U : unmanaged, IVector<U, T>
+    private static void Step<U, Centre>(E* x, E* dy, E* weight, T* weightSum, int n, in Rows<U> rows, ref Totals<U> totals)
+        where U : unmanaged, IVector<U, T>
+        where Centre : struct, IFlag
     {
-        U g = Lane.Load<U, T, E>(weight), products = U.Load(weightSum), gradients = U.Load(weightSum + n);
-        Row(x, dy, rows.High0, rows.Scale0, rows.Offset0, g, ref totals.Sum0, ref totals.Dot0, ref products, ref gradients);
-        Row(x + n, dy + n, rows.High1, rows.Scale1, rows.Offset1, g, ref totals.Sum1, ref totals.Dot1, ref products, ref gradients);
-        Row(x + (2L * n), dy + (2L * n), rows.High2, rows.Scale2, rows.Offset2, g, ref totals.Sum2, ref totals.Dot2, ref products, ref gradients);
-        Row(x + (3L * n), dy + (3L * n), rows.High3, rows.Scale3, rows.Offset3, g, ref totals.Sum3, ref totals.Dot3, ref products, ref gradients);
-        products.Store(weightSum);
-        gradients.Store(weightSum + n);
+        U g = Lane.Load<U, T, E>(weight);
+        var (p0, d0) = Row(x, dy, rows.High0, rows.Scale0, rows.Offset0, g, ref totals.Sum0, ref totals.Dot0);
+        var (p1, d1) = Row(x + n, dy + n, rows.High1, rows.Scale1, rows.Offset1, g, ref totals.Sum1, ref totals.Dot1);
+        var (p2, d2) = Row(x + (2L * n), dy + (2L * n), rows.High2, rows.Scale2, rows.Offset2, g, ref totals.Sum2, ref totals.Dot2);
+        var (p3, d3) = Row(x + (3L * n), dy + (3L * n), rows.High3, rows.Scale3, rows.Offset3, g, ref totals.Sum3, ref totals.Dot3);
+        (U.Load(weightSum) + (p0 + p1 + (p2 + p3))).Store(weightSum);
+        if (Centre.IsSet) (U.Load(weightSum + n) + (d0 + d1 + (d2 + d3))).Store(weightSum + n); // what is not centred has no bias
     }
 
+    // dy·x̂ and dy of one row.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Row<U>(E* x, E* dy, U high, U scale, U offset, U weight, ref U sum, ref U dot, ref U products, ref U gradients)
+    private static (U Product, U Gradient) Row<U>(E* x, E* dy, U high, U scale, U offset, U weight, ref U sum, ref U dot)
         where U : unmanaged, IVector<U, T>
     {
         U normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - high, scale, offset), gradient = Lane.Load<U, T, E>(dy), d = gradient * weight;
         sum += d;
         dot = U.MultiplyAdd(d, normalized, dot);
-        products = U.MultiplyAdd(gradient, normalized, products);
-        gradients += gradient;
+        return (gradient * normalized, gradient);
     }
 }

@@ -15,7 +15,10 @@ internal unsafe struct RowNormJob
     /// <summary>Per row; null where nobody will need them.</summary>
     public double* Mean, InverseDeviation;
 
-    /// <summary>Per block of rows 2 × <see cref="Columns"/> sums: the weight's gradient, then the bias'. Null where neither is wanted.</summary>
+    /// <summary>
+    /// Per block of rows 2 × <see cref="Columns"/> sums: the weight's gradient, then the bias'; behind them as many again for the runs within the
+    /// blocks. Null where neither is wanted.
+    /// </summary>
     public void* Partial;
 
     public int Rows, Columns, BlockRows, Blocks;
@@ -44,8 +47,8 @@ internal static unsafe class RowNorm<V, T, E>
             if (job->InverseDeviation != null) job->InverseDeviation[row] = r;
             if (Centre.IsSet && job->Mean != null) job->Mean[row] = mean;
             var (high, scale, offset) = Split(mean, r);
-            if (stream) Scale<Yes>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
-            else Scale<No>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
+            if (stream) Scale<Centre, Yes>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
+            else Scale<Centre, No>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
         }
         if (stream) Memory.Fence();
     }
@@ -59,35 +62,38 @@ internal static unsafe class RowNorm<V, T, E>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scale<S>(E* x, E* y, E* weight, E* bias, int n, T high, T scale, T offset) where S : struct, IFlag
+    private static void Scale<Centre, S>(E* x, E* y, E* weight, E* bias, int n, T high, T scale, T offset)
+        where Centre : struct, IFlag
+        where S : struct, IFlag
     {
         int w = V.Count, i = 0;
         V h = V.Create(high), r = V.Create(scale), o = V.Create(offset);
         for (; i <= n - (2 * w); i += 2 * w)
         {
-            V a = V.MultiplyAdd(Lane.Load<V, T, E>(x + i) - h, r, o), b = V.MultiplyAdd(Lane.Load<V, T, E>(x + i + w) - h, r, o);
             Memory.Prefetch(x + n + i); // the next row
             Memory.Prefetch(x + n + i + w);
-            a = V.MultiplyAdd(a, Lane.Load<V, T, E>(weight + i), Lane.Load<V, T, E>(bias + i));
-            b = V.MultiplyAdd(b, Lane.Load<V, T, E>(weight + i + w), Lane.Load<V, T, E>(bias + i + w));
-            Lane.Store<V, T, E, S>(a, y + i);
-            Lane.Store<V, T, E, S>(b, y + i + w);
+            ScaleOne<V, Centre, S>(x + i, y + i, weight + i, bias + i, h, r, o);
+            ScaleOne<V, Centre, S>(x + i + w, y + i + w, weight + i + w, bias + i + w, h, r, o);
         }
-        for (; i <= n - w; i += w) ScaleOne<V, S>(x + i, y + i, weight + i, bias + i, h, r, o);
-        if (i < n && n >= w) ScaleOne<V, No>(x + n - w, y + n - w, weight + n - w, bias + n - w, h, r, o);
+        for (; i <= n - w; i += w) ScaleOne<V, Centre, S>(x + i, y + i, weight + i, bias + i, h, r, o);
+        if (i < n && n >= w) ScaleOne<V, Centre, No>(x + n - w, y + n - w, weight + n - w, bias + n - w, h, r, o);
         else
         {
             V1<T> h1 = V1<T>.Create(high), r1 = V1<T>.Create(scale), o1 = V1<T>.Create(offset);
-            for (; i < n; i++) ScaleOne<V1<T>, No>(x + i, y + i, weight + i, bias + i, h1, r1, o1);
+            for (; i < n; i++) ScaleOne<V1<T>, Centre, No>(x + i, y + i, weight + i, bias + i, h1, r1, o1);
         }
     }
 
+    // What is not centred has no bias either: its zeros are not read.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ScaleOne<U, S>(E* x, E* y, E* weight, E* bias, U h, U r, U o)
+    private static void ScaleOne<U, Centre, S>(E* x, E* y, E* weight, E* bias, U h, U r, U o)
         where U : unmanaged, IVector<U, T>
+        where Centre : struct, IFlag
         where S : struct, IFlag
     {
-        var normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - h, r, o);
-        Lane.Store<U, T, E, S>(U.MultiplyAdd(normalized, Lane.Load<U, T, E>(weight), Lane.Load<U, T, E>(bias)), y);
+        U value = Lane.Load<U, T, E>(x), scale = Lane.Load<U, T, E>(weight);
+        if (Centre.IsSet) value = U.MultiplyAdd(U.MultiplyAdd(value - h, r, o), scale, Lane.Load<U, T, E>(bias));
+        else value = value * r * scale;
+        Lane.Store<U, T, E, S>(value, y);
     }
 }
