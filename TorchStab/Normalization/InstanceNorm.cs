@@ -49,8 +49,8 @@ public abstract class InstanceNorm : NormBase
     // Without weights any number of channels can be normalized: PyTorch only warns there.
     private void CheckChannels(Tensor input)
     {
-        long dim = input.dim() - BatchedRank + 1;
-        if (affine && input.shape[dim] != num_features)
-            throw new ArgumentException($"expected input's size at dim={dim} to match num_features ({num_features}), but got: {input.shape[dim]}.", nameof(input));
+        int dim = (int)input.dim() - BatchedRank + 1;
+        if (affine && input.size(dim) != num_features)
+            throw new ArgumentException($"expected input's size at dim={dim} to match num_features ({num_features}), but got: {input.size(dim)}.", nameof(input));
     }
 }

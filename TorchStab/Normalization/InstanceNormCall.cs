@@ -6,7 +6,7 @@ namespace TorchStab.Normalization;
 /// One call of instance_norm on its state: checks, then the maths of <see cref="InstanceNormFunctional"/>, then one write of the
 /// running statistics. A call that fails leaves them as they were.
 /// </summary>
-internal sealed record InstanceNormCall(Tensor Input, Tensor? RunningMean, Tensor? RunningVar, Tensor? Weight, Tensor? Bias, double Eps)
+internal readonly record struct InstanceNormCall(Tensor Input, Tensor? RunningMean, Tensor? RunningVar, Tensor? Weight, Tensor? Bias, double Eps)
 {
     /// <summary>torch.nn.functional.instance_norm.</summary>
     public Tensor Run(bool useInputStats, double momentum)
@@ -15,12 +15,12 @@ internal sealed record InstanceNormCall(Tensor Input, Tensor? RunningMean, Tenso
         InstanceNormCheck.Arguments(Input, RunningMean, RunningVar, Weight, Bias, useInputStats, Eps);
         if (Input.numel() == 0) return BatchNormFunctional.Empty(Input, Weight, Bias);
         if (!useInputStats) return InstanceNormFunctional.Evaluate(Input, RunningMean!, RunningVar!, Weight, Bias, Eps);
+        if (RunningMean is null && RunningVar is null) return InstanceNormFunctional.Normalize(Input, Weight, Bias, Eps, statistics: false).Output;
 
         using var scope = NewDisposeScope();
-        var (output, mean, variance) = InstanceNormFunctional.Normalize(Input, Weight, Bias, Eps);
+        var (output, mean, variance) = InstanceNormFunctional.Normalize(Input, Weight, Bias, Eps, statistics: true);
         // The running statistics take in the mean over the batch of what each sample has.
-        if (RunningMean is not null || RunningVar is not null)
-            RunningStatistics.Update(RunningMean, RunningVar, mean.mean([0]), variance.mean([0]), ShapeCheck.Positions(Input), momentum);
+        RunningStatistics.Update(RunningMean, RunningVar, mean!.mean([0]), variance!.mean([0]), ShapeCheck.Positions(Input), momentum);
         return output.MoveToOuterDisposeScope();
     }
 }

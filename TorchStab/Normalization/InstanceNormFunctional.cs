@@ -16,10 +16,11 @@ internal static class InstanceNormFunctional
 {
     /// <summary>
     /// Normalizes with the statistics of each (n, c). Returns the contiguous output and, of shape (N, C) in the accumulation type and
-    /// without gradient, the means and the biased variances.
+    /// without gradient, the means and the biased variances; a kernel leaves these out unless they are asked for.
     /// </summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps) =>
-        KernelSelection.TakesGroups(input, weight, bias, input.size(1)) ? InstanceNormNode.Apply(input, weight, bias, eps) : NormalizeInTensorOps(input, weight, bias, eps);
+    public static (Tensor Output, Tensor? Mean, Tensor? Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool statistics) =>
+        KernelSelection.TakesGroups(input, weight, bias, input.size(1))
+            ? InstanceNormNode.Apply(input, weight, bias, eps, statistics) : NormalizeInTensorOps(input, weight, bias, eps);
 
     /// <summary>The equation in tensor operations.</summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps)

@@ -9,21 +9,26 @@ internal sealed class InstanceNormNode : NormOp
 {
     private static readonly InstanceNormNode Op = new();
 
-    /// <summary>The output with mean and biased variance of each (n, c); the arguments have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) Apply(Tensor input, Tensor? weight, Tensor? bias, double eps)
+    /// <summary>
+    /// The output and, if asked for, mean and biased variance of each (n, c); the arguments have passed <see cref="KernelSelection.TakesGroups"/>.
+    /// </summary>
+    public static (Tensor Output, Tensor? Mean, Tensor? Variance) Apply(Tensor input, Tensor? weight, Tensor? bias, double eps, bool statistics)
     {
         var plug = AutogradPlug.Current;
         var state = plug.Rent();
         nint output;
-        Tensor mean, variance;
+        Tensor? mean = null, variance = null;
         try
         {
             state.Begin(Op, input, weight, bias);
             state.Sizes(input);
             (state.Groups, state.Epsilon) = (state.Middle, eps);
             output = Launch.Forward(input, weight, bias, state);
-            mean = ChannelStatistics.Mean(state, [state.Outer, state.Middle], input);
-            variance = ChannelStatistics.Variance(state, [state.Outer, state.Middle], input);
+            if (statistics)
+            {
+                mean = ChannelStatistics.Mean(state, [state.Outer, state.Middle], input);
+                variance = ChannelStatistics.Variance(state, [state.Outer, state.Middle], input);
+            }
         }
         catch
         {
