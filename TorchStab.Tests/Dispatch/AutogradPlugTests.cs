@@ -54,7 +54,7 @@ public class AutogradPlugTests
     [Fact]
     public void The_pooled_node_allocates_nothing_but_the_returned_wrapper()
     {
-        using var form = KernelForm.Kernel();
+        using var form = KernelForm.Kernel(AutogradKind.Pooled);
         using var x = randn(32, Columns, requires_grad: true);
         using var weight = ones(Columns, requires_grad: true);
         using var bias = zeros(Columns, requires_grad: true);

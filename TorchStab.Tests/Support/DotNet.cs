@@ -5,7 +5,7 @@ namespace TorchStab.Tests.Support;
 /// <summary>Runs the dotnet command in a child process.</summary>
 internal static class DotNet
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(15);
 
     /// <summary>Runs to the end. Build servers are off: one would outlive the child and hold its pipes open.</summary>
     public static (int ExitCode, string Output) Run(string folder, params string[] arguments) => Run(folder, [], arguments);

@@ -23,9 +23,11 @@ internal sealed class KernelForm : IDisposable
 
     public static KernelForm TensorOps() => new(KernelMode.Off, AutogradPlug.Kind, Widest);
 
-    public static KernelForm Kernel(AutogradKind kind = AutogradKind.Pooled, VectorWidth? width = null)
+    /// <summary>Kernels, of the widest vectors and with this process' autograd plug unless others are asked for.</summary>
+    public static KernelForm Kernel(AutogradKind? kind = null, VectorWidth? width = null)
     {
-        var form = new KernelForm(KernelMode.Auto, kind, width is { } w && w < Widest ? w : Widest);
+        kind ??= AutogradPlug.Kind;
+        var form = new KernelForm(KernelMode.Auto, kind.Value, width is { } w && w < Widest ? w : Widest);
         Assert.Equal(kind, AutogradPlug.Kind);
         return form;
     }
