@@ -103,10 +103,15 @@ internal static unsafe class Stripes<V, T, E>
         where U : unmanaged, IVector<U, T>
         where Relu : struct, IFlag
     {
-        U h = U.Load(tables.High), s = U.Zero, p = U.Zero;
-        for (; rows > 0; rows--, x += stride, dy += stride) AddOne<U, Relu>(x, dy, h, tables.Scale, tables.Offset, ref s, ref p);
-        Lane.KeepLast<U, T>(s, kept).AddTo(sum);
-        Lane.KeepLast<U, T>(p, kept).AddTo(dot);
+        U h = U.Load(tables.High);
+        for (int left = rows; left > 0; left -= Columns<V, T, E>.MostGradientRows)
+        {
+            U s = U.Zero, p = U.Zero;
+            int run = Math.Min(left, Columns<V, T, E>.MostGradientRows);
+            for (; run > 0; run--, x += stride, dy += stride) AddOne<U, Relu>(x, dy, h, tables.Scale, tables.Offset, ref s, ref p);
+            Lane.KeepLast<U, T>(s, kept).AddTo(sum);
+            Lane.KeepLast<U, T>(p, kept).AddTo(dot);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
