@@ -4,19 +4,21 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Sums over a run of rows of channels in stripes of four vectors, which stay in registers from the first row to the last and are taken over
-/// into double at its end. A row's next line lies a row away, which the machine does not foresee, so each
+/// Passes over a run of rows of channels in stripes of four vectors, whose coefficients and sums stay in registers from the first row to the
+/// last; sums are taken over into double at its end. A row's next line lies a row away, which the machine does not foresee, so each
 /// line fetches the one in its place in the run that follows. Columns behind the last whole vector are done by one that overlaps it.
 /// </summary>
-internal static unsafe class Stripes<V, T, E>
+internal static unsafe partial class Stripes<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
     /// <summary>Rows of a run: its bytes stay in the first cache, but sums have to be worth taking over, and are good for so many terms.</summary>
-    private const int RunBytes = 16 * 1024, LeastRows = 32, MostRows = 128;
+    private const int RunBytes = 16 * 1024, LeastRows = 4, LeastSummed = 32, MostRows = 128;
 
     public static int RowsOfRun(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastRows, MostRows);
+
+    public static int RowsOfSums(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastSummed, MostRows);
 
     /// <summary>Adds Σ(x − shift) and Σ(x − shift)² of each column.</summary>
     public static void AddMoments(E* x, long stride, int rows, int width, T* shift, double* sum, double* square)
