@@ -79,6 +79,9 @@ internal static class AnyCalls
     private static bool IsDocumented(MethodBase member, Exception e) => XmlDocs.Of(member is MethodInfo { IsGenericMethod: true } m ? m.GetGenericMethodDefinition() : member)
         .Elements("exception").Select(x => Type.GetType(x.Attribute("cref")!.Value[2..])).Any(type => type?.IsInstanceOfType(e) == true);
 
+    // libtorch appends its stack, whose addresses are others each time where code was compiled anew meanwhile.
+    private static string Words(Exception e) => e.Message.Split("\nException raised from ", 2)[0];
+
     // A refusal changed nothing, so it comes again: in the same words under a culture that writes numbers otherwise.
     private static void AssertSaidAlikeElsewhere(Func<object?> call, Exception refusal)
     {
@@ -86,7 +89,7 @@ internal static class AnyCalls
         CultureInfo.CurrentCulture = CultureInfo.GetCultureInfo(refusal.Message.Length % 2 == 0 ? "tr-TR" : "ar-SA");
         try
         {
-            Assert.Equal(refusal.Message, Assert.ThrowsAny<Exception>(() => call()).Message);
+            Assert.Equal(Words(refusal), Words(Assert.ThrowsAny<Exception>(() => call())));
         }
         finally
         {
