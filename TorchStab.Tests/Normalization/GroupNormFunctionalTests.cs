@@ -72,9 +72,24 @@ public class GroupNormFunctionalTests : InOneForm
         Refused("Expected at least 2 dimensions for input tensor but received 1", "input", () => stab.nn.functional.group_norm(ones(4), 2));
         Refused("Expected num groups to be greater than 0, got 0", "num_groups", () => stab.nn.functional.group_norm(ones(2, 4), 0));
         Refused("Expected num groups to be greater than 0, got -1", "num_groups", () => stab.nn.GroupNorm(-1, 4));
+        Refused("Expected num groups to be greater than 0, got 0", "num_groups", () => stab.nn.GroupNorm(0, 4));
         Refused("num_channels must be divisible by num_groups", "num_groups", () => stab.nn.GroupNorm(3, 4));
         using var one = stab.nn.functional.group_norm(ones(2, 2), 2);
         Compare.Identical(zeros(2, 2), one, "one value in each of several samples");
+    }
+
+    [Fact]
+    public void Parameters_that_are_not_one_for_each_channel_are_refused_as_PyTorch_refuses_them()
+    {
+        using var scope = NewDisposeScope();
+        var x = randn(2, 4, 3);
+        Refused("Expected weight to be a vector of size equal to the number of channels in input, but got weight of shape [3] and input of shape [2, 4, 3]", "weight",
+            () => stab.nn.functional.group_norm(x, 2, ones(3)));
+        Refused("got weight of shape [1, 4]", "weight", () => stab.nn.functional.group_norm(x, 2, ones(1, 4)));
+        Refused("but got bias of shape [4] and input of shape [2, 4, 3]; bias has shape [2]", "bias", () => stab.nn.functional.group_norm(x, 2, ones(4), zeros(2)));
+        Refused("but got bias of shape [2] and input", "bias", () => stab.nn.functional.group_norm(x, 2, null, zeros(2)));
+        Refused("expect parameter to have scalar type of Float; weight is Double", "weight", () => stab.nn.functional.group_norm(x, 2, ones(4, ScalarType.Float64)));
+        Refused("\"GroupNormKernelImpl\" not implemented for 'Long'", "input", () => stab.nn.functional.group_norm(x.to(ScalarType.Int64), 2));
     }
 
     private static void Refused(string text, string argument, Func<object> call)

@@ -87,6 +87,19 @@ public class MaskedBatchNormTests
         Compare.Close(wide.running_var!.to(ScalarType.Float32), half.running_var, "variance");
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void An_infinite_value_makes_the_mean_infinite_of_its_sign(bool masked)
+    {
+        using var scope = NewDisposeScope();
+        using var form = KernelForm.TensorOps();
+        using var m = stab.nn.BatchNorm1d(1, dtype: Double);
+        var x = tensor([1, double.PositiveInfinity, 2], Double).unsqueeze(1);
+        m.forward(x, masked ? ones(3, 1) : null);
+        Assert.Equal(double.PositiveInfinity, m.running_mean!.item<double>());
+    }
+
     [Fact]
     public void A_mask_that_leaves_one_value_or_does_not_fit_is_refused()
     {
@@ -96,7 +109,7 @@ public class MaskedBatchNormTests
         var x = randn(3, 2, 4);
         var one = zeros(3, 1, 4);
         one[0, 0, 0] = 1;
-        foreach (var (mask, words) in new[] { (one, "Expected more than 1 value per channel when training"), (zeros(1), "Expected more than 1 value"), (ones(3, 4), "mask of shape [3, 4]") })
+        foreach (var (mask, words) in new[] { (one, "got input size torch.Size([3, 2, 4]) and a mask of weight 1 or less in a channel"), (zeros(1), "Expected more than 1 value"), (ones(3, 4), "mask of shape [3, 4]") })
         {
             var e = Assert.Throws<ArgumentException>(() => m.forward(x, mask));
             Assert.Contains(words, e.Message, StringComparison.Ordinal);

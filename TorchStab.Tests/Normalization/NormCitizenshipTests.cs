@@ -59,14 +59,25 @@ public class NormCitizenshipTests
         Assert.Equal(2, m.num_batches_tracked!.item<long>());
 
         m.to(ScalarType.Float32);
-        var (weight, count) = (m.weight, m.num_batches_tracked);
+        var (weight, bias, count) = (m.weight, m.bias, m.num_batches_tracked);
         m.to(CPU).to(CPU, ScalarType.Float32);
         Assert.Same(weight, m.weight);
+        Assert.Same(bias, m.bias);
         Assert.Same(count, m.num_batches_tracked);
         using var model = nn.Sequential(m);
         model.to(ScalarType.BFloat16);
         Assert.Equal(ScalarType.BFloat16, m.running_var!.dtype);
         Assert.Equal(ScalarType.Int64, m.num_batches_tracked!.dtype);
+    }
+
+    [Fact]
+    public void Moves_to_a_device_take_everything_along()
+    {
+        using var m = stab.nn.BatchNorm1d(3);
+        m.to(CPU, ScalarType.Float64);
+        Assert.Equal(ScalarType.Float64, m.running_var!.dtype);
+        m.to(META);
+        Assert.All(m.state_dict().Values, t => Assert.Equal(DeviceType.META, t.device_type));
     }
 
     [Theory]

@@ -75,8 +75,16 @@ public class NormLimitsTests
             stab.nn.BatchNorm1d(3), stab.nn.BatchNormReLU1d(3), stab.nn.BatchRenorm1d(3), stab.nn.InstanceNorm1d(3), stab.nn.LayerNorm(3), stab.nn.RMSNorm(3), stab.nn.GroupNorm(1, 3),
         })
         {
-            using (module) Named("input", () => module.forward(null!));
+            using (module)
+            {
+                Named("input", () => module.forward(null!));
+                Named("source", () => module.load_state_dict(null!));
+                Named("reader", () => module.load((BinaryReader)null!));
+            }
         }
+        using var layer = stab.nn.LayerNorm(3);
+        Named("mask", () => layer.forward(ones(3), null!));
+        Named("input", () => layer.forward(null!, ones(3)));
         Assert.Throws<ArgumentException>("normalized_shape", () => stab.nn.functional.layer_norm(ones(3), []));
         Assert.Throws<ArgumentException>("normalized_shape", () => stab.nn.RMSNorm([]));
     }
@@ -94,6 +102,11 @@ public class NormLimitsTests
         Refused("bias", "expected scalar type Float but found Double", () => stab.nn.functional.layer_norm(x, [3], ones(3), ones(3, ScalarType.Float64)));
         Refused("bias", "expect parameter to have scalar type of Float; bias is Double", () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3), ones(3, ScalarType.Float64)));
         Refused("input", "The input is Double, the parameters are Float", () => stab.nn.functional.layer_norm(x.to(ScalarType.Float64), [3], ones(3)));
+        Refused("weight", "weight is Double", () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3, ScalarType.Float64)));
+        Refused("bias", "bias is Double", () => stab.nn.functional.layer_norm(x, [3], null, ones(3, ScalarType.Float64)));
+        using var masked = stab.nn.LayerNorm(3);
+        Refused("input", "expected input with shape [*, 3]", () => masked.forward(randn(4, 2), ones(1)));
+        Refused("input", "The input is Double, the parameters are Float", () => masked.forward(x.to(ScalarType.Float64), ones(1)));
     }
 
     [Fact]

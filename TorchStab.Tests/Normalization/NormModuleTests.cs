@@ -122,6 +122,48 @@ public class NormModuleTests
         m.call(randn(4, 2).bfloat16()).Dispose();
         Assert.Equal(257, m.num_batches_tracked!.item<long>());
         Assert.Equal(ScalarType.Int64, m.num_batches_tracked!.dtype);
+        m.num_batches_tracked = zeros([]); // as TorchSharp's of a module made in a dtype
+        m.call(randn(4, 2).bfloat16()).Dispose();
+        Assert.Equal(1, m.num_batches_tracked!.item<float>());
+    }
+
+    [Fact]
+    public void Statistics_no_longer_tracked_serve_evaluation_alone()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(12);
+        using var m = stab.nn.BatchNorm1d(3);
+        Randomize(m);
+        m.track_running_stats = false;
+        var (x, before) = (randn(4, 3), m.state_dict().ToDictionary(e => e.Key, e => e.Value.clone()));
+        Compare.Close(nn.functional.batch_norm(x, null!, null!, m.weight, m.bias!, training: true), m.call(x), "training");
+        foreach (var (key, value) in before) Compare.Identical(value, m.state_dict()[key], key);
+        m.eval();
+        Compare.Close(nn.functional.batch_norm(x, m.running_mean!, m.running_var!, m.weight, m.bias!), m.call(x), "evaluation");
+    }
+
+    [Fact]
+    public void One_statistic_without_the_other_is_none()
+    {
+        using var scope = NewDisposeScope();
+        using var m = stab.nn.BatchNorm1d(3);
+        m.running_var = null;
+        m.SingleValuePolicy = SingleValuePolicy.UseRunningStatistics;
+        Assert.Contains("Expected more than 1 value", Assert.Throws<ArgumentException>(() => m.call(randn(1, 3))).Message, StringComparison.Ordinal);
+        m.eval();
+        Assert.Contains("running_var must be defined in evaluation mode", Assert.Throws<ArgumentException>(() => m.call(randn(4, 3))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Statistics_may_lie_apart_in_memory()
+    {
+        using var scope = NewDisposeScope();
+        var (x, mean, variance, apart) = (randn(4, 3, 5), zeros(3), ones(3), ones(3, 2).select(1, 0));
+        var expected = nn.functional.batch_norm(x, mean, variance, null!, null!, training: true);
+        var ownMean = zeros(3);
+        Compare.Close(expected, stab.nn.functional.batch_norm(x, ownMean, apart, training: true), "output");
+        Compare.Close(mean, ownMean, "mean");
+        Compare.Close(variance, apart, "variance");
     }
 
     [Fact]
@@ -140,6 +182,9 @@ public class NormModuleTests
         foreach (var (key, value) in before) Compare.Identical(value, m.state_dict()[key], key);
         m.eval();
         Compare.Identical(m.call(x), y, "as in eval");
+        m.train();
+        Compare.Close(nn.functional.batch_norm(cat([x, -x]), null!, null!, m.weight, m.bias!, training: true), m.call(cat([x, -x])), "of two values those of the batch");
+        Assert.Equal(1, m.num_batches_tracked!.item<long>());
         using var untracked = stab.nn.BatchNorm1d(3, track_running_stats: false);
         untracked.SingleValuePolicy = SingleValuePolicy.UseRunningStatistics;
         Assert.Throws<ArgumentException>(() => untracked.call(x));
