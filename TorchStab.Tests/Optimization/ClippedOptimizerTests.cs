@@ -39,6 +39,7 @@ public class ClippedOptimizerTests
         int call = 0;
         optimizer.step(() => Loss(p, _ => call++ == badCall ? Poison(p) : 0)).Dispose();
         Compare.Identical(before, p, "put back");
+        Assert.Null(p.grad);
         Assert.True(optimizer.LastStep is { Skipped: true, FirstNonFinite: "weights", ConsecutiveSkips: 1 });
         optimizer.step(() => Loss(p, _ => 0)).Dispose();
         Assert.True(p.isfinite().all().item<bool>() && !p.equal(before).all().item<bool>());
@@ -54,6 +55,36 @@ public class ClippedOptimizerTests
         var error = Assert.Throws<InvalidTimeZoneException>(() => optimizer.step(() => call++ < 2 ? Loss(p, _ => 0) : throw new InvalidTimeZoneException("mine")));
         Assert.Equal("mine", error.Message);
         Compare.Identical(full(2, 3.0, ScalarType.Float64), p, "put back");
+        Assert.Null(p.grad);
+    }
+
+    [Fact]
+    public void LBFGSs_report_is_of_the_evaluation_clipped_hardest()
+    {
+        using var scope = NewDisposeScope();
+        var p = new Parameter(full(2, 3.0, ScalarType.Float64));
+        using var optimizer = stab.optim.ClippedOptimizer(optim.LBFGS([p], 0.1), GradientClip.ByGlobalNorm(0.5));
+        List<double> norms = [];
+        optimizer.step(() => Loss(p, _ =>
+        {
+            norms.Add(p.grad!.norm().item<double>());
+            return 0;
+        })).Dispose();
+        Assert.True(norms.Count > 1 && norms.Min() < norms.Max());
+        Assert.Equal(norms.Max(), optimizer.LastStep.GradNorm, Tolerance.Float64 * norms.Max());
+        Assert.Equal(0.5 / norms.Max(), optimizer.LastStep.Coefficient, 6);
+    }
+
+    [Fact]
+    public void Around_LBFGS_nothing_is_left()
+    {
+        using var p = new Parameter(full(2, 3.0, ScalarType.Float64));
+        LiveTensors.AssertNoneLeft(() =>
+        {
+            using var optimizer = stab.optim.ClippedOptimizer(optim.LBFGS([p], 0.1), GradientClip.ByGlobalNorm(0.5));
+            optimizer.step(() => Loss(p, _ => 0)).Dispose();
+            Assert.Throws<InvalidTimeZoneException>(() => optimizer.step(() => throw new InvalidTimeZoneException()));
+        });
     }
 
     [Fact]
@@ -127,11 +158,30 @@ public class ClippedOptimizerTests
         Make.Backward(network, 1);
         network.parameters().First().grad!.fill_(double.NaN);
         optimizer.step();
+        Assert.All(network.parameters(), p => Assert.True(p.isfinite().all().item<bool>()));
         Assert.True(optimizer.LastStep is { Skipped: true, FirstNonFinite: "parameter 0" });
         optimizer.NonFinite = NonFinitePolicy.Throw;
         Assert.Throws<InvalidOperationException>(() => optimizer.step());
         Assert.Throws<ArgumentNullException>(() => stab.optim.ClippedOptimizer(null!, GradientClip.ByNorm(1)));
         Assert.Throws<ArgumentNullException>(() => stab.optim.ClippedOptimizer(optimizer, null!));
+    }
+
+    [Fact]
+    public void Seen_as_any_optimizer_it_forgets_gradients_and_disposes_the_inner_one()
+    {
+        using var scope = NewDisposeScope();
+        var p = Make.Parameter(ones(2));
+        var inner = stab.optim.Adam([p]);
+        var moment = ((TorchStab.Modules.Adam.State)inner.state_dict().State[0]).exp_avg;
+        optim.Optimizer wrapped = stab.optim.ClippedOptimizer(inner, GradientClip.ByNorm(1));
+        foreach (var optimizer in new[] { wrapped, inner })
+        {
+            p.grad = ones(2);
+            optimizer.zero_grad();
+            Assert.Null(p.grad);
+        }
+        wrapped.Dispose();
+        Assert.True(moment.IsInvalid);
     }
 
     private static double Poison(Parameter p)

@@ -8,28 +8,56 @@ public class ClippingAwareOptimizerTests
 {
     public static TheoryData<int> Kinds => [.. Enumerable.Range(0, Make.Optimizers.Count())];
 
+    public static TheoryData<int, bool> KindsByUnit
+    {
+        get
+        {
+            var data = new TheoryData<int, bool>();
+            for (int kind = 0; kind < Make.Optimizers.Count(); kind++)
+                foreach (bool byUnit in new[] { false, true }) data.Add(kind, byUnit);
+            return data;
+        }
+    }
+
     [Theory]
-    [MemberData(nameof(Kinds))]
-    public void A_step_is_clip_then_step(int kind)
+    [MemberData(nameof(KindsByUnit))]
+    public void A_step_is_clip_then_step(int kind, bool byUnit)
     {
         using var scope = NewDisposeScope();
         using var a = Make.Network(1);
         using var b = Make.Network(1);
         using var clipping = Make.Optimizers.ElementAt(kind)(a.named_parameters());
         using var plain = Make.Optimizers.ElementAt(kind)(b.named_parameters());
-        clipping.Clip = GradientClip.ByGlobalNorm(0.01);
+        clipping.Clip = byUnit ? GradientClip.Adaptive(0.01) : GradientClip.ByGlobalNorm(0.01);
         for (int step = 0; step < 5; step++)
         {
             Step(clipping, a, step);
             plain.zero_grad();
             Make.Backward(b, step);
-            double norm = stab.nn.utils.clip_grad_norm_(b.parameters(), 0.01);
+            double norm = byUnit ? GradientClip.Adaptive(0.01).Apply(b.parameters()).GradNorm : stab.nn.utils.clip_grad_norm_(b.parameters(), 0.01);
             plain.step();
             Assert.Equal(norm, clipping.LastStep.GradNorm, Tolerance.Float64);
             Assert.True(clipping.LastStep is { Clipped: true, Coefficient: < 1 });
         }
         AssertSame(a, b);
         Assert.Equal(new StepCounters(5, 5, 0), clipping.Counters);
+    }
+
+    [Fact]
+    public void A_rule_may_change_between_two_steps()
+    {
+        using var scope = NewDisposeScope();
+        var p = Make.Parameter(full(1, 4f));
+        using var optimizer = stab.optim.SGD([p], 1, global_clipnorm: 1);
+        optimizer.step();
+        Compare.Close(zeros(1), p, "clipped to 1");
+        optimizer.Clip = GradientClip.ByValue(2);
+        ((TorchStab.Modules.SGD.ParamGroup)optimizer.ParamGroups.Single()).Options.global_clipnorm = null;
+        optimizer.step();
+        Compare.Close(full(1, -2f), p, "clipped to 2");
+        optimizer.Clip = null;
+        optimizer.step();
+        Compare.Close(full(1, -6f), p, "not clipped");
     }
 
     [Fact]

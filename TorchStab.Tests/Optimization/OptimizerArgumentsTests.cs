@@ -26,6 +26,7 @@ public class OptimizerArgumentsTests
         Named("state_dict", () => optimizer.load_state_dict((optim.Optimizer.StateDictionary)null!));
         Named("inner", () => stab.optim.ClippedOptimizer(null!, GradientClip.ByNorm(1)));
         Named("clip", () => stab.optim.ClippedOptimizer(optimizer, null!));
+        Named("parameters", () => stab.optim.SGD((IEnumerable<SGD.ParamGroup>)null!, 1));
         Named("named_parameters", () => _ = new SGD.ParamGroup((IEnumerable<(string, Parameter)>)null!));
     }
 
@@ -38,6 +39,7 @@ public class OptimizerArgumentsTests
         Refused("got null among them", () => optimizer.add_param_group(new SGD.ParamGroup([Make.Parameter(ones(1)), null!])));
         Refused("floating dtype, got Int64", () => optimizer.add_param_group(new SGD.ParamGroup([new Parameter(ones(1, ScalarType.Int64), false)])));
         Refused("empty parameter list", () => optimizer.add_param_group(new SGD.ParamGroup(Array.Empty<Parameter>())));
+        Refused("empty parameter list", () => optimizer.add_param_group(new SGD.ParamGroup { Parameters = null! }));
         Refused("more than one parameter group", () => optimizer.add_param_group(new SGD.ParamGroup([p])));
         Assert.Single(optimizer.ParamGroups);
         Refused("expected a floating dtype, got Int32", () => optimizer.MomentDtype = ScalarType.Int32);
@@ -45,6 +47,13 @@ public class OptimizerArgumentsTests
         optimizer.MomentDtype = null;
         Assert.Null(optimizer.MomentDtype);
         Refused("at least one backward pass", () => optimizer.accumulate(0));
+    }
+
+    [Fact]
+    public void A_constructor_that_refuses_frees_what_it_made()
+    {
+        using var p = new Parameter(ones(2));
+        LiveTensors.AssertNoneLeft(() => Assert.Throws<ArgumentException>(() => stab.optim.Adam([new TorchStab.Modules.Adam.ParamGroup([p]), new([p])])));
     }
 
     [Fact]

@@ -85,6 +85,9 @@ public class OptimizerStateTests
         using var other = stab.optim.Adam(network.parameters().Reverse(), 0.5);
         using var fewer = stab.optim.Adam(network.parameters().Take(2));
         using var sgd = stab.optim.SGD(network.parameters(), 0.5);
+        using var grouped = stab.optim.Adam(network.parameters().Select(p => new TorchStab.Modules.Adam.ParamGroup([p])));
+        Assert.Contains("different number of states: expected 4, got 2", Assert.Throws<ArgumentException>(() => optimizer.load_state_dict(fewer.state_dict())).Message, StringComparison.Ordinal);
+        Assert.Contains("parameter groups: expected 1, got 4", Assert.Throws<ArgumentException>(() => optimizer.load_state_dict(grouped.state_dict())).Message, StringComparison.Ordinal);
         foreach (var source in new TorchStab.Modules.ClippingAwareOptimizer[] { other, fewer, sgd })
         {
             Assert.ThrowsAny<SystemException>(() => optimizer.load_state_dict(source.state_dict()));
@@ -116,6 +119,13 @@ public class OptimizerStateTests
         Assert.Throws<ArgumentException>(() => optimizer.add_param_group(new TorchStab.Modules.Adam.ParamGroup([Make.Parameter(ones(1))], beta1: 2)));
         Assert.Equal(3, optimizer.ParamGroups.Count());
         ClippingAwareOptimizerTests.Step(optimizer, network, 1);
+        var late = Make.Parameter(ones(1));
+        optimizer.add_param_group(new TorchStab.Modules.Adam.ParamGroup([late]));
+        ClippingAwareOptimizerTests.Step(optimizer, network, 2);
+        Compare.Identical(ones(1), late, "without a gradient");
+        late.grad = ones(1);
+        optimizer.step();
+        Compare.Close(full(1, 0.75f), late, "a group that came after a step");
     }
 
     [Fact]

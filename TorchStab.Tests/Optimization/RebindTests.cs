@@ -38,10 +38,13 @@ public class RebindTests
         using var network = Make.Network(1);
         using var optimizer = stab.optim.SGD(network.named_parameters(), 0.1, momentum: 0.9);
         Step(optimizer, network, 1);
+        var gone = ((TorchStab.Modules.SGD.State)optimizer.state_dict().State[3]).momentum_buffer!;
         using var other = nn.Sequential(("first", nn.Linear(4, 8, dtype: ScalarType.Float64)), ("last", nn.Linear(8, 2, hasBias: false, dtype: ScalarType.Float64)));
         optimizer.rebind(other);
         var states = optimizer.state_dict().State.Cast<TorchStab.Modules.SGD.State>().ToList();
         Assert.Equal(3, states.Count);
+        Assert.True(gone.IsInvalid);
+        optimizer.to(CPU); // would meet the state that left
         Assert.NotNull(states[0].momentum_buffer);
         Assert.Null(states[2].momentum_buffer);
         other.call(randn(2, 4, ScalarType.Float64)).mul(randn(2, 2, ScalarType.Float64)).sum().backward();
@@ -61,6 +64,8 @@ public class RebindTests
         Assert.Contains("named_parameters", Assert.Throws<ArgumentException>(() => byPosition.rebind(strange)).Message);
         Assert.Contains("first.weight", Assert.Throws<ArgumentException>(() => byPosition.rebind(wider)).Message);
         Assert.Contains("first.weight", Assert.Throws<ArgumentException>(() => byName.rebind(strange)).Message);
+        var twice = Make.Parameter(ones(2));
+        Assert.Contains("more than one parameter group", Assert.Throws<ArgumentException>(() => byName.rebind([("first.weight", twice), ("last.bias", twice)])).Message);
         Step(byPosition, network, 1);
         Step(byName, network, 1);
     }

@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using TorchSharp.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
@@ -23,12 +24,49 @@ public sealed class StateFileTests : IDisposable
         byte[] before = Save(optimizer);
         for (int length = 0; length < whole.Length; length++)
         {
-            if (length == memory) continue;
+            if (length == memory) continue; // loaded below
             Assert.ThrowsAny<Exception>(() => Load(optimizer, whole.AsSpan(0, length).ToArray()));
             Assert.True(before.AsSpan().SequenceEqual(Save(optimizer)), $"{kind}: {length} of {whole.Length} bytes changed the state");
         }
         Load(optimizer, whole);
         Assert.Equal(whole, Save(optimizer));
+        Load(optimizer, whole.AsSpan(0, memory).ToArray());
+        Assert.Equal(whole, Save(optimizer));
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void A_stream_that_cannot_go_back_will_do(string kind)
+    {
+        using var scope = NewDisposeScope();
+        byte[] whole = Save(Trained(kind, seed: 1, steps: 5)), foreign = Save(Trained(kind, seed: 1, steps: 5, size: 4));
+        var optimizer = Trained(kind, seed: 2, steps: 3);
+        byte[] before = Save(optimizer);
+        Assert.ThrowsAny<SystemException>(() => Load(optimizer, Packed(foreign)));
+        Assert.Equal(before, Save(optimizer));
+        Load(optimizer, Packed(whole));
+        Assert.Equal(whole, Save(optimizer));
+
+        static GZipStream Packed(byte[] file)
+        {
+            var packed = new MemoryStream();
+            using (var writer = new GZipStream(packed, CompressionMode.Compress, leaveOpen: true)) writer.Write(file);
+            packed.Position = 0;
+            return new(packed, CompressionMode.Decompress);
+        }
+    }
+
+    [Fact]
+    public void Loading_leaves_no_tensor()
+    {
+        using var scope = NewDisposeScope();
+        var optimizer = Trained("Adam", seed: 1, steps: 2);
+        byte[] whole = Save(optimizer);
+        LiveTensors.AssertNoneLeft(() =>
+        {
+            Load(optimizer, whole);
+            ((TorchStab.Modules.Adam)optimizer).load_state_dict(((TorchStab.Modules.Adam)optimizer).state_dict());
+        });
     }
 
     [Theory]
@@ -70,6 +108,9 @@ public sealed class StateFileTests : IDisposable
         byte[] old = File.ReadAllBytes(path);
         optimizer.save_state_dict(path);
         Assert.Equal(old, File.ReadAllBytes(path));
+        var other = (TorchStab.Modules.Adam)Trained("Adam", seed: 2, steps: 1);
+        other.load_state_dict(path);
+        Assert.Equal(old, Save(other));
         ((TorchStab.Modules.Adam.State)optimizer.state_dict().State[^1]).exp_avg.Dispose();
         Assert.ThrowsAny<Exception>(() => optimizer.save_state_dict(path));
         Assert.Equal(old, File.ReadAllBytes(path));
@@ -102,10 +143,10 @@ public sealed class StateFileTests : IDisposable
         return (int)memory.Length;
     }
 
-    private static optim.Optimizer Trained(string kind, int seed, int steps)
+    private static optim.Optimizer Trained(string kind, int seed, int steps, int size = 3)
     {
         manual_seed(seed);
-        var p = new Parameter(randn(3));
+        var p = new Parameter(randn(size));
         optim.Optimizer optimizer = kind switch
         {
             "Adam" => stab.optim.Adam([p], amsgrad: true),
@@ -117,7 +158,7 @@ public sealed class StateFileTests : IDisposable
         if (optimizer is TorchStab.Modules.ClippingAwareOptimizer own) own.Clip = Rule();
         for (int i = 0; i < steps; i++)
         {
-            p.grad = randn(3);
+            p.grad = randn(size);
             optimizer.step();
         }
         return optimizer;
@@ -132,9 +173,11 @@ public sealed class StateFileTests : IDisposable
         return file.ToArray();
     }
 
-    private static void Load(optim.Optimizer optimizer, byte[] file)
+    private static void Load(optim.Optimizer optimizer, byte[] file) => Load(optimizer, new MemoryStream(file));
+
+    private static void Load(optim.Optimizer optimizer, Stream file)
     {
-        var reader = new BinaryReader(new MemoryStream(file));
+        var reader = new BinaryReader(file);
         if (optimizer is TorchStab.Modules.ClippedOptimizer wrapped) wrapped.load_state_dict(reader);
         else ((TorchStab.Modules.ClippingAwareOptimizer)optimizer).load_state_dict(reader);
     }

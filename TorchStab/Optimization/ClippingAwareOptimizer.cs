@@ -66,8 +66,10 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     /// A gradient is sparse; a gradient is not finite and <see cref="NonFinite"/> does not let it pass; a parameter was replaced by
     /// <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called. Nothing is changed then.
     /// </exception>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     public override Tensor step(Func<Tensor>? closure = null)
     {
+        ObjectDisposedException.ThrowIf(_slots.Count == 0, this);
         Tensor? loss = null;
         if (closure is not null)
             using (enable_grad()) loss = closure();

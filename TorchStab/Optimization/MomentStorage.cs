@@ -16,6 +16,6 @@ internal static class MomentStorage
     public static Tensor Copy(Tensor source, Tensor like, ScalarType? dtype)
     {
         using var _ = no_grad();
-        return source.to(dtype ?? like.dtype, like.device, copy: true).detach().DetachFromDisposeScope();
+        return source.to(dtype ?? like.dtype, like.device, copy: true).DetachFromDisposeScope();
     }
 }
