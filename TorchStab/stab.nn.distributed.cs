@@ -27,18 +27,18 @@ public static partial class stab
         /// <summary>A model that several ranks train together. <inheritdoc cref="Modules.DistributedDataParallel" path="/summary/node()"/></summary>
         /// <param name="module">The model, the same on all ranks; belongs to the new module, as "module".</param>
         /// <param name="bucket_cap_mb">
-        /// MiB of a message of gradients; default 1, where a piece stays in the cache between being looked at and being sent (PyTorch's 25 hides the exchange
-        /// behind the backward pass, which needs hooks that TorchSharp has not).
+        /// MiB of a message of gradients, where the ranks do not share memory; default 25, as PyTorch's: between hosts the number of messages costs more than
+        /// their size. Nothing is sent before the backward pass is over, which would need hooks that TorchSharp has not.
         /// </param>
         /// <param name="broadcast_buffers">Whether rank 0's buffers become all ranks' before each training forward pass; default true.</param>
         /// <param name="gradient_as_bucket_view">
-        /// Whether small gradients stay in the messages: from the first sum on their <c>.grad</c> are views, and summing them again copies nothing as long
-        /// as they are cleared by <c>zero_grad(set_to_none: false)</c>. Default false, as PyTorch's.
+        /// Whether small gradients stay in the messages, where there are any: from the first sum on their <c>.grad</c> are views, and summing them again
+        /// copies nothing as long as they are cleared by <c>zero_grad(set_to_none: false)</c>. Default false, as PyTorch's.
         /// </param>
         /// <returns>The module around the model; call it in the model's place.</returns>
         /// <exception cref="ArgumentException"><paramref name="bucket_cap_mb"/> is not above 0.</exception>
         /// <exception cref="InvalidOperationException">No process group, or another rank has another model: raised on all ranks.</exception>
-        public static DistributedDataParallel DistributedDataParallel(Module module, double bucket_cap_mb = 1, bool broadcast_buffers = true,
+        public static DistributedDataParallel DistributedDataParallel(Module module, double bucket_cap_mb = 25, bool broadcast_buffers = true,
             bool gradient_as_bucket_view = false) =>
             new(module, bucket_cap_mb, broadcast_buffers, gradient_as_bucket_view);
     }

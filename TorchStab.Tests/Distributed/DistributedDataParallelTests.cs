@@ -10,10 +10,11 @@ namespace TorchStab.Tests.Distributed;
 public class DistributedDataParallelTests
 {
     [Theory]
-    [InlineData(false, 0.001)]
-    [InlineData(true, 0.001)]
-    [InlineData(true, 1)]
-    public void Any_split_trains_as_one_process_does(bool norms, double bucket)
+    [InlineData(false, 0.001, false)]
+    [InlineData(true, 0.001, false)]
+    [InlineData(true, 1, false)]
+    [InlineData(true, 1, true)]
+    public void Any_split_trains_as_one_process_does(bool norms, double bucket, bool shared)
     {
         foreach (long[] split in Splits)
         {
@@ -38,7 +39,7 @@ public class DistributedDataParallelTests
                 Assert.Equal(Steps, ddp.steps);
                 foreach (var ((name, expected), (_, actual)) in whole.named_parameters().Zip(model.named_parameters()))
                     Compare.Close(expected, actual, $"{name} of rank {rank} of [{string.Join(", ", split)}]", Tolerance.TrainedFloat64);
-            });
+            }, shared);
         }
     }
 
@@ -86,8 +87,10 @@ public class DistributedDataParallelTests
         });
     }
 
-    [Fact]
-    public void A_parameter_that_only_one_rank_uses_gets_its_gradient_everywhere_and_an_idle_one_nowhere()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_parameter_that_only_one_rank_uses_gets_its_gradient_everywhere_and_an_idle_one_nowhere(bool shared)
     {
         OnRanks([1, 1], rank =>
         {
@@ -98,17 +101,19 @@ public class DistributedDataParallelTests
             ddp.average_gradients();
             Assert.True(used.grad!.eq(0.5).all().item<bool>());
             Assert.Null(model.parameters().Last().grad);
-        });
+        }, shared);
     }
 
     [Theory]
-    [InlineData(true, 1, false)]
-    [InlineData(true, 1e-6, false)]
-    [InlineData(false, 1, false)]
-    [InlineData(false, 1e-6, false)]
-    [InlineData(true, 1, true)]
-    [InlineData(false, 1, true)]
-    public void Gradients_of_every_dtype_and_layout_are_summed(bool kernels, double bucket, bool views)
+    [InlineData(true, 1, false, false)]
+    [InlineData(true, 1e-6, false, false)]
+    [InlineData(false, 1, false, false)]
+    [InlineData(false, 1e-6, false, false)]
+    [InlineData(true, 1, true, false)]
+    [InlineData(false, 1, true, false)]
+    [InlineData(true, 1, true, true)]
+    [InlineData(false, 1, false, true)]
+    public void Gradients_of_every_dtype_and_layout_are_summed(bool kernels, double bucket, bool views, bool shared)
     {
         using var form = kernels ? KernelForm.Kernel() : KernelForm.TensorOps();
         foreach (var dtype in new[] { ScalarType.Float32, ScalarType.Float64, ScalarType.BFloat16, ScalarType.Float16 })
@@ -126,12 +131,14 @@ public class DistributedDataParallelTests
                     foreach (var (i, p) in model.parameters().Index())
                         Compare.Identical(Increasing(p, i, dtype) + Increasing(p, i + 1, dtype) + Increasing(p, i + 2, dtype), p.grad!, $"gradient {i} of {dtype}");
                 }
-            });
+            }, shared);
         }
     }
 
-    [Fact]
-    public void One_ranks_NaN_makes_all_skip_and_the_report_names_rank_and_parameter()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void One_ranks_NaN_makes_all_skip_and_the_report_names_rank_and_parameter(bool shared)
     {
         OnRanks([2, 2, 2], rank =>
         {
@@ -148,7 +155,7 @@ public class DistributedDataParallelTests
             Loss(ddp, full(2, 4, rank == 2 ? double.PositiveInfinity : 1, ScalarType.Float64), ones(2, 3, ScalarType.Float64)).backward();
             var e = Assert.Throws<InvalidOperationException>(() => optimizer.step());
             Assert.Contains(" on rank ", e.Message);
-        });
+        }, shared);
     }
 
     [Fact]
@@ -246,7 +253,8 @@ public class DistributedDataParallelTests
     [Fact]
     public void Nothing_is_left_alive()
     {
-        foreach (int size in new[] { 1, 2 }) LiveTensors.AssertNoneLeft(() => InProcessCollective.Run(size, _ => Pass()), parameters: 4 * size);
+        foreach (bool shared in new[] { false, true })
+            foreach (int size in new[] { 1, 2 }) LiveTensors.AssertNoneLeft(() => OnRanks(new long[size], _ => Pass(), shared), parameters: 4 * size);
     }
 
     private static void Pass()

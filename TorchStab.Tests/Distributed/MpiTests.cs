@@ -65,19 +65,31 @@ public class MpiTests
     [MpiFact]
     public void A_missing_libmpi_and_one_of_another_MPI_are_clear_errors()
     {
-        var (exitCode, output) = Mpirun.Run(1, "/nowhere/libmpi.so.40", [Mpirun.Ranks, "collectives"]);
+        var (exitCode, output) = Mpirun.Run(1, ("TORCHSTAB_MPI", "/nowhere/libmpi.so.40"), [Mpirun.Ranks, "collectives"]);
         Assert.True(exitCode != 0);
         Assert.Contains("libmpi was not found (tried /nowhere/libmpi.so.40). Install Open MPI 4 or 5: apt-get install openmpi-bin", output);
-        (exitCode, output) = Mpirun.Run(1, "libc.so.6", [Mpirun.Ranks, "collectives"]);
+        (exitCode, output) = Mpirun.Run(1, ("TORCHSTAB_MPI", "libc.so.6"), [Mpirun.Ranks, "collectives"]);
         Assert.True(exitCode != 0);
         Assert.Contains("is not Open MPI", output);
+    }
+
+    [MpiFact]
+    public void Gradients_are_summed_through_shared_memory_unless_it_is_switched_off()
+    {
+        foreach (int ranks in new[] { 2, 3 })
+            foreach (string mode in new[] { "auto", "off" })
+            {
+                var (exitCode, output) = Mpirun.Run(ranks, ("TORCHSTAB_SHAREDMEMORY", mode), [Mpirun.Ranks, "sums"]);
+                Assert.True(exitCode == 0 && output.Split("done").Length == ranks + 1, output);
+                Assert.Contains(mode == "auto" ? "through shared memory" : "in messages", output);
+            }
     }
 
     [TwoHostsFact]
     public void Ranks_that_share_nothing_but_a_network_train_too()
     {
         string file = Path.Combine(Directory.CreateTempSubdirectory("torchstab").FullName, "checkpoint");
-        foreach (string[] scenario in new string[][] { ["collectives"], ["resumes", file] })
+        foreach (string[] scenario in new string[][] { ["collectives"], ["sums"], ["resumes", file] })
         {
             var (exitCode, output) = Mpirun.RunOnTwoHosts(["dotnet", Mpirun.Ranks, .. scenario]);
             Assert.True(exitCode == 0 && output.Split("done").Length == 3, output);

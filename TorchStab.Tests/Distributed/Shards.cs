@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Distributed;
 using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Distributed;
@@ -10,7 +11,17 @@ internal static class Shards
 
     public static readonly long[][] Splits = [[3, 3], [5, 1], [0, 6], [2, 3, 1]];
 
-    public static void OnRanks(long[] split, Action<int> body) => InProcessCollective.Run(split.Length, collective => body(collective.Rank));
+    /// <summary>A thread for each rank; gradients are summed in messages, or through memory that the ranks share.</summary>
+    public static void OnRanks(long[] split, Action<int> body, bool shared = false)
+    {
+        using var memory = new RanksMemory(split.Length);
+        InProcessCollective.Run(split.Length, collective =>
+        {
+            using var group = shared ? new ProcessGroup(new SharingRank(collective, memory)) : null;
+            if (group is not null) ProcessGroups.UseOnThisThread(group);
+            body(collective.Rank);
+        });
+    }
 
     // Threads share libtorch's generator: networks come from formulas.
     public static Sequential Network(int seed, bool norms)

@@ -11,6 +11,7 @@ var scenarios = new Dictionary<string, Action<string[]>>
     ["leaves"] = _ => Faults.LeavesEarly(),
     ["dies"] = a => Training.Dies(a[0]),
     ["resumes"] = a => Training.Resumes(a[0]),
+    ["sums"] = _ => Training.Sums(),
     ["late"] = _ => Faults.Late(),
 };
 scenarios[args[0]](args[1..]);

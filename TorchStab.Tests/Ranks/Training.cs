@@ -12,6 +12,26 @@ internal static class Training
 
     public static void Resumes(string file) => Run(file, dies: false);
 
+    /// <summary>Gradients of more than a piece of memory or a message, step after step.</summary>
+    public static void Sums()
+    {
+        stab.distributed.init_process_group();
+        int rank = stab.distributed.get_rank(), size = stab.distributed.get_world_size();
+        var model = nn.Sequential(("large", nn.Linear(700, 900)), ("double", nn.Linear(3, 4, dtype: ScalarType.Float64)), ("half", nn.Linear(5, 2, dtype: ScalarType.BFloat16)));
+        using var ddp = stab.nn.DistributedDataParallel(model);
+        for (int step = 1; step <= 5; step++)
+        {
+            using var scope = NewDisposeScope();
+            ddp.weigh(zeros(1), 1);
+            foreach (var p in model.parameters()) p.grad = arange(p.numel()).remainder(8).add(rank + step).to(p.dtype).view_as(p);
+            ddp.average_gradients();
+            foreach (var (name, p) in model.named_parameters())
+                if (!p.grad!.eq((arange(p.numel()).remainder(8).add(step) * size + (size * (size - 1) / 2)).to(p.dtype).view_as(p)).all().item<bool>())
+                    throw new InvalidOperationException($"the sum of {name} is wrong in step {step} on rank {rank}");
+        }
+        if (rank == 0) Console.WriteLine(Distributed.ProcessGroups.Required.SharedSum is null ? "in messages" : "through shared memory");
+    }
+
     private static void Run(string file, bool dies)
     {
         stab.distributed.init_process_group();

@@ -14,11 +14,11 @@ internal static class Mpirun
 
     public static (int ExitCode, string Output) Run(int ranks, params string[] program) => Run(ranks, null, program);
 
-    /// <summary>The same with another libmpi named in the environment.</summary>
-    public static (int ExitCode, string Output) Run(int ranks, string? library, string[] program)
+    /// <summary>The same with a variable of the environment set.</summary>
+    public static (int ExitCode, string Output) Run(int ranks, (string Name, string Value)? variable, string[] program)
     {
         var start = new ProcessStartInfo("mpirun", ["--oversubscribe", "-n", $"{ranks}", "dotnet", .. program]);
-        if (library is not null) start.Environment["TORCHSTAB_MPI"] = library;
+        if (variable is var (name, value)) start.Environment[name] = value;
         return Run(start);
     }
 

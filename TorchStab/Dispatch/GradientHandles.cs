@@ -22,6 +22,7 @@ internal sealed unsafe class GradientHandles
     {
         public nint* Given;
         public TensorView* Parameters, Gradients;
+        public bool GradientsOnly;
     }
 
     /// <summary>How many of the parameters have a gradient.</summary>
@@ -36,14 +37,16 @@ internal sealed unsafe class GradientHandles
     public ReadOnlySpan<int> Places => new(_places.Items, Count);
 
     /// <summary>Looks which parameters have a gradient, and where both lie. The caller keeps the parameters reachable until <see cref="Release"/>.</summary>
-    public void Read(IReadOnlyList<Parameter> parameters)
+    /// <param name="parameters">Of a model or a group.</param>
+    /// <param name="gradientsOnly">Leaves <see cref="Parameters"/> out, which takes a third of the time.</param>
+    public void Read(IReadOnlyList<Parameter> parameters, bool gradientsOnly = false)
     {
         int count = parameters.Count;
         _given.Resize(count);
         _parameters.Resize(count);
         _gradients.Resize(count);
         for (int i = 0; i < count; i++) _given.Items[i] = parameters[i].Handle;
-        var job = new Job { Given = _given.Items, Parameters = _parameters.Items, Gradients = _gradients.Items };
+        var job = new Job { Given = _given.Items, Parameters = _parameters.Items, Gradients = _gradients.Items, GradientsOnly = gradientsOnly };
         if (LibTorch.IsAvailable) ParallelTeam.Run(&Look, &job, count, count >= Parallel);
         else LookAtTensors(parameters);
         for (int i = 0; i < count; i++) if (!_gradients.Items[i].IsMissing) Keep(i);
@@ -85,7 +88,7 @@ internal sealed unsafe class GradientHandles
         {
             nint gradient = LibTorch.Grad(job->Given[i]);
             job->Gradients[i] = TensorMemory.View(gradient);
-            job->Parameters[i] = gradient == 0 ? default : TensorMemory.View(job->Given[i]);
+            job->Parameters[i] = gradient == 0 || job->GradientsOnly ? default : TensorMemory.View(job->Given[i]);
         }
     }
 

@@ -19,11 +19,12 @@ namespace TorchStab.Modules;
 /// <c>stab.nn.utils.clip_grad_norm_</c>, call <see cref="average_gradients"/>.</para>
 /// <para>Every rank calls forward and backward for every step, with an empty batch where it has no data (<see cref="DistributedSampler.batches"/>), and
 /// all use the same graph. In eval mode and under <c>no_grad</c> nothing is exchanged: one rank may evaluate alone.</para>
-/// <para>With <see cref="gradient_as_bucket_view"/> gradients lie in the messages from the first sum on (those above a quarter of a message are summed where
-/// they lie in either mode). As long as they are cleared by <c>zero_grad(set_to_none: false)</c>, of this module, the model or the optimizer, later sums copy
-/// nothing; the backward pass then adds to zeros where it would have handed its result over, which costs about one such copy. After <c>zero_grad()</c>, to
-/// null, the next sum copies them there again, but not back. Whoever keeps a reference to such a gradient sees the next step's values in it.
-/// float16 and bfloat16 are sent as float32, so their gradients are no views.</para>
+/// <para>Ranks of one host sum float32 and float64 gradients where they lie, through memory that MPI lets them share, in any mode. Between hosts (and
+/// where <c>TORCHSTAB_SHAREDMEMORY=off</c>) they are sent as messages; with <see cref="gradient_as_bucket_view"/> they lie in the messages from the first sum
+/// on (those above a quarter of a message are summed where they lie in either mode). As long as they are cleared by <c>zero_grad(set_to_none: false)</c>,
+/// of this module, the model or the optimizer, later sums copy nothing; the backward pass then adds to zeros where it would have handed its result over,
+/// which costs about one such copy. After <c>zero_grad()</c>, to null, the next sum copies them there again, but not back. Whoever keeps a reference to
+/// such a gradient sees the next step's values in it. float16 and bfloat16 are sent as float32, so their gradients are no views.</para>
 /// </remarks>
 public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
 {
@@ -53,7 +54,7 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
     /// <summary>Whether rank 0's buffers (running statistics of a plain BatchNorm) become all ranks' before each training forward pass.</summary>
     public bool broadcast_buffers { get; }
 
-    /// <summary>Whether gradients become views into the messages they are summed in.</summary>
+    /// <summary>Whether gradients become views into the messages they are summed in, where there are messages.</summary>
     public bool gradient_as_bucket_view { get; }
 
     /// <summary>Steps that gradients were summed for.</summary>
@@ -111,7 +112,7 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
     /// <summary>Forgets the gradients, as an optimizer's <c>zero_grad</c> does.</summary>
     /// <param name="set_to_none">
     /// true (default): to null; the backward pass hands its results over, and the next sum copies them. false: to zero; the backward pass adds to them, and
-    /// with <see cref="gradient_as_bucket_view"/> the sum copies nothing.
+    /// with <see cref="gradient_as_bucket_view"/> the sum copies nothing even where there are messages.
     /// </param>
     public override void zero_grad(bool set_to_none = true) => Gradients.Clear(parameters(), set_to_none);
 

@@ -7,7 +7,7 @@ namespace TorchStab.Distributed;
 
 /// <summary>
 /// Gradients as messages: small ones are gathered in buckets, large ones are summed where they lie, piece by piece. The division depends on
-/// the parameters alone, so that it is the same on all ranks. Pieces fit in a core's cache: each is looked at for NaN just before it is sent.
+/// the parameters alone, so that it is the same on all ranks. Between ranks that share memory there are no messages.
 /// </summary>
 internal sealed class GradientPieces : IDisposable
 {
@@ -17,15 +17,18 @@ internal sealed class GradientPieces : IDisposable
     private readonly List<GradientBucket> _buckets = [];
     private readonly List<Tensor> _buffers = [];
     private readonly List<int> _large = [];
+    private readonly List<GradientRuns> _runs = [];
     private readonly long _bytes;
     private readonly bool _views;
 
-    public GradientPieces(IReadOnlyList<Parameter> parameters, long bytes, bool views)
+    public GradientPieces(IReadOnlyList<Parameter> parameters, long bytes, bool views, SharedSum? shared)
     {
         (_parameters, _bytes, _views) = (parameters, bytes, views);
         _places = new int[parameters.Count];
         foreach (var byType in Enumerable.Range(0, parameters.Count).GroupBy(i => (parameters[i].dtype, parameters[i].device_type, parameters[i].device_index)))
-            Divide(byType, Sent(byType.Key.dtype));
+            if (shared is not null && KernelSelection.IsOnCpu(parameters[byType.First()]) && byType.Key.dtype == Sent(byType.Key.dtype))
+                _runs.Add(new GradientRuns(shared, parameters, [.. byType]));
+            else Divide(byType, Sent(byType.Key.dtype));
     }
 
     /// <summary>Puts the sums in place; notes the parameters whose gradient on this rank is not finite.</summary>
@@ -37,6 +40,7 @@ internal sealed class GradientPieces : IDisposable
             Complete(group, step);
             foreach (int i in _large)
                 if (_places[i] >= 0 && !SumInPlace(group, _gradients.Tensor(_places[i], _parameters[i]))) bad.Add(_parameters[i]);
+            foreach (var runs in _runs) runs.Sum(_gradients, _places, bad);
             foreach (var bucket in _buckets) bucket.Sum(group, _gradients, _places, bad);
         }
         finally
@@ -62,7 +66,7 @@ internal sealed class GradientPieces : IDisposable
 
     private void Read()
     {
-        _gradients.Read(_parameters);
+        _gradients.Read(_parameters, gradientsOnly: true);
         if (_gradients.FirstSparse() is >= 0 and int k) GradientSet.Dense(_gradients.Tensor(k, _parameters[_gradients.Places[k]]), $"parameter {_gradients.Places[k]}");
         Array.Fill(_places, -1);
         for (int i = 0; i < _gradients.Count; i++) _places[_gradients.Places[i]] = i;
@@ -100,7 +104,7 @@ internal sealed class GradientPieces : IDisposable
         return finite;
     }
 
-    // Buckets that gradients are copied to go through one buffer, which stays in the cache.
+    // Buckets that gradients are copied to go through one buffer.
     private void Divide(IEnumerable<int> indices, ScalarType sent)
     {
         long most = Math.Max(1, _bytes / (sent == ScalarType.Float64 ? sizeof(double) : sizeof(float)));

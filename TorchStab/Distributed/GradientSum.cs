@@ -52,7 +52,7 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         _bad.Clear();
-        _pieces ??= new GradientPieces(_parameters, _bucketBytes, _views);
+        _pieces ??= new GradientPieces(_parameters, _bucketBytes, _views, Group.SharedSum);
         _pieces.Sum(Group, Steps + 1, _bad);
         Steps++;
         _pending = false;

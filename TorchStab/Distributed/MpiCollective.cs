@@ -7,13 +7,14 @@ namespace TorchStab.Distributed;
 /// Open MPI as the engine. A call that waits longer than the time-out ends the process, and with it the job: mpirun ends the others. So
 /// does an exception that nobody catches, with its text.
 /// </summary>
-internal sealed class MpiCollective : ICollective
+internal sealed class MpiCollective : ICollective, ISharesMemory
 {
     private const int FailureExitCode = 1;
     private readonly object _gate = new();
     private readonly Timer _watchdog;
     private readonly TimeSpan _timeout;
     private readonly int? _onlyThread;
+    private readonly MpiSharedMemory? _memory;
     private volatile string _waitingIn = "";
     private long _since; // by Environment.TickCount64; 0 outside a call
 
@@ -28,11 +29,17 @@ internal sealed class MpiCollective : ICollective
         var period = TimeSpan.FromMilliseconds(Math.Clamp(timeout.TotalMilliseconds / 4, 1, 1000));
         _watchdog = new Timer(_ => Watch(), null, period, period);
         AppDomain.CurrentDomain.UnhandledException += AbortOnException;
+        MpiSharedMemory? memory = null;
+        Call("MPI_Win_allocate_shared", () => memory = MpiSharedMemory.Create(Rank, WorldSize, SharedSum.Bytes));
+        _memory = memory;
+        SharedSum = memory is null ? null : new SharedSum(Rank, memory.Parts, Barrier);
     }
 
     public int Rank { get; }
 
     public int WorldSize { get; }
+
+    public SharedSum? SharedSum { get; }
 
     public void AllReduce(Tensor tensor, ReduceOp op) => Call("MPI_Allreduce", () => MpiMessages.AllReduce(OnCpu(tensor), op));
 
@@ -51,8 +58,14 @@ internal sealed class MpiCollective : ICollective
     public void Dispose()
     {
         AppDomain.CurrentDomain.UnhandledException -= AbortOnException;
-        if (!MpiMessages.IsFinished()) Call("MPI_Finalize", MpiMessages.Finish);
+        if (!MpiMessages.IsFinished()) Call("MPI_Finalize", Finish);
         _watchdog.Dispose();
+    }
+
+    private void Finish()
+    {
+        _memory?.Free();
+        MpiMessages.Finish();
     }
 
     private static Tensor OnCpu(Tensor tensor) => KernelSelection.IsOnCpu(tensor) ? tensor

@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
@@ -14,6 +15,9 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
     private SyncBatchNormNode? _normalization;
 
     public ICollective Engine => engine;
+
+    /// <summary>Sums through memory that the ranks share, where they do.</summary>
+    public SharedSum? SharedSum => (engine as ISharesMemory)?.SharedSum;
 
     /// <summary>How SyncBatchNorm over this group is differentiated.</summary>
     public SyncBatchNormNode Normalization => _normalization ??= new(this);

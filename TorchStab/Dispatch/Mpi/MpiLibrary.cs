@@ -58,8 +58,32 @@ internal static unsafe class MpiLibrary
     /// <summary>(communicator, exit code)</summary>
     public static readonly delegate* unmanaged<nint, int, int> Abort = (delegate* unmanaged<nint, int, int>)Export("MPI_Abort");
 
+    /// <summary>MPI_COMM_TYPE_SHARED in Open MPI: those that can share memory.</summary>
+    public const int SharedType = 0;
+
+    public static readonly nint NoInfo = Export("ompi_mpi_info_null");
+
+    /// <summary>(communicator, type, key, info, new communicator)</summary>
+    public static readonly delegate* unmanaged<nint, int, int, nint, nint*, int> SplitType = (delegate* unmanaged<nint, int, int, nint, nint*, int>)Export("MPI_Comm_split_type");
+
+    /// <summary>(communicator)</summary>
+    public static readonly delegate* unmanaged<nint*, int> FreeCommunicator = (delegate* unmanaged<nint*, int>)Export("MPI_Comm_free");
+
+    /// <summary>(bytes of this rank, unit, info, communicator, address, window)</summary>
+    public static readonly delegate* unmanaged<nint, int, nint, nint, nint*, nint*, int> AllocateShared =
+        (delegate* unmanaged<nint, int, nint, nint, nint*, nint*, int>)Export("MPI_Win_allocate_shared");
+
+    /// <summary>(window, rank, bytes, unit, address)</summary>
+    public static readonly delegate* unmanaged<nint, int, nint*, int*, nint*, int> QueryShared = (delegate* unmanaged<nint, int, nint*, int*, nint*, int>)Export("MPI_Win_shared_query");
+
+    /// <summary>(window)</summary>
+    public static readonly delegate* unmanaged<nint*, int> FreeWindow = (delegate* unmanaged<nint*, int>)Export("MPI_Win_free");
+
     /// <summary>(code, text, length)</summary>
     public static readonly delegate* unmanaged<int, byte*, int*, int> ErrorString = (delegate* unmanaged<int, byte*, int*, int>)Export("MPI_Error_string");
+
+    /// <summary>Whether it has MPI 3's shared memory, which is not needed.</summary>
+    public static bool CanShare { get; } = NoInfo != 0 && SplitType != null && FreeCommunicator != null && AllocateShared != null && QueryShared != null && FreeWindow != null;
 
     /// <summary>Why it cannot be used, in words for the user; null where it can.</summary>
     public static string? Problem { get; } = FindProblem();

@@ -45,6 +45,13 @@ internal static unsafe class MpiMessages
         return (rank, size);
     }
 
+    /// <summary>The lowest of the ranks' numbers.</summary>
+    public static int Lowest(int number)
+    {
+        Check(MpiLibrary.AllReduce(MpiLibrary.InPlace, (nint)(&number), 1, MpiLibrary.Int32, MpiLibrary.Min, MpiLibrary.World), "MPI_Allreduce");
+        return number;
+    }
+
     public static void AllReduce(Tensor tensor, ReduceOp op)
     {
         long count = tensor.numel(), size = tensor.element_size();
@@ -96,7 +103,8 @@ internal static unsafe class MpiMessages
         _ => MpiLibrary.Sum,
     };
 
-    private static void Check(int code, string call)
+    /// <summary>Raises MPI's error as an exception.</summary>
+    public static void Check(int code, string call)
     {
         if (code == 0) return;
         byte* text = stackalloc byte[LongestError];
