@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
@@ -34,6 +35,7 @@ internal static unsafe class BatchNormGiven<V, T, E>
         if (stream) Memory.Fence();
     }
 
+    [MethodImpl(Jit.Loop)]
     private static void Planes<Relu, S>(ChannelNormJob* job, int first, int last)
         where Relu : struct, IFlag
         where S : struct, IFlag

@@ -6,7 +6,8 @@ namespace TorchStab.Kernels;
 /// <summary>
 /// Batch normalization of channels_last tensors, and of (N, C): rows of channels, cut into blocks by the sizes alone. Each block's column
 /// sums about one shift (the mean of rows from all over the tensor) are kept apart and added in order, so any number of threads gives the
-/// same bits; then every row is written with a table of coefficients, the last block first, because it is the one the caches still hold.
+/// same bits (<see cref="RowSums{V, T, E}"/>); then every row is written as it lies with a table of coefficients
+/// (<see cref="Columns{V, T, E}"/>), the last block first, because it is the one the caches still hold.
 /// Memory is read twice and written once, past the caches from 2 MB on: a whole channel does not lie together.
 /// </summary>
 internal static unsafe class BatchNormRows<V, T, E>
@@ -15,7 +16,6 @@ internal static unsafe class BatchNormRows<V, T, E>
     where E : unmanaged
 {
     private const int ShiftRows = 32, MergeWidth = BatchNormRowsKernel.MergeWidth;
-    private const long CachedBytes = 8 << 20;
 
     /// <summary>Channels [first, last) of <see cref="MergeWidth"/>: a value near the mean of each.</summary>
     public static void Shift(ChannelNormJob* job, int first, int last)
@@ -28,14 +28,13 @@ internal static unsafe class BatchNormRows<V, T, E>
     /// <summary>Blocks [first, last): Σ(x − shift), Σ(x − shift)² of each channel into the block's two rows of sums.</summary>
     public static void Measure(ChannelNormJob* job, int first, int last)
     {
-        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfSums(channels);
+        int channels = job->Channels;
         for (int block = first; block < last; block++)
         {
             E* x = (E*)job->Input + ((long)block * job->BlockRows * channels);
             double* sums = job->Sums + (2L * block * channels);
             new Span<double>(sums, 2 * channels).Clear();
-            for (int rows = RowsOf(job, block); rows > 0; rows -= run, x += (long)run * channels)
-                Stripes<V, T, E>.AddMoments(x, channels, Math.Min(run, rows), channels, Shifts(job), sums, sums + channels);
+            RowSums<V, T, E>.AddMoments(x, RowsOf(job, block), channels, Shifts(job), sums, sums + channels);
         }
     }
 
@@ -69,15 +68,13 @@ internal static unsafe class BatchNormRows<V, T, E>
     /// <summary>Blocks [first, last): Σd and Σd·(x − high) of each channel into the block's two rows of sums.</summary>
     public static void Sum<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
-        int channels = job->Channels, run = Stripes<V, T, E>.RowsOfSums(channels);
-        var tables = TablesOf(job);
+        int channels = job->Channels;
         for (int block = first; block < last; block++)
         {
             long at = (long)block * job->BlockRows * channels;
             double* sums = job->Sums + (2L * block * channels);
             new Span<double>(sums, 2 * channels).Clear();
-            for (int rows = RowsOf(job, block); rows > 0; rows -= run, at += (long)run * channels)
-                Stripes<V, T, E>.AddSums<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, channels, Math.Min(run, rows), channels, tables, sums, sums + channels);
+            RowSums<V, T, E>.AddGradients<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, RowsOf(job, block), channels, TablesOf(job), sums, sums + channels);
         }
     }
 
@@ -118,24 +115,16 @@ internal static unsafe class BatchNormRows<V, T, E>
         }
     }
 
-    // Row by row as they lie where the caches hold them; from memory, stripes that keep six coefficients in registers are twice as fast.
     private static void Differentiate<Relu, S>(ChannelNormJob* job, int first, int last)
         where Relu : struct, IFlag
         where S : struct, IFlag
     {
-        int channels = job->Channels, run = job->Rows * channels * sizeof(E) < CachedBytes ? int.MaxValue : Stripes<V, T, E>.RowsOfRun(channels);
+        int channels = job->Channels;
         for (int block = last - 1; block >= first; block--)
         {
             long at = (long)block * job->BlockRows * channels;
-            E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
-            for (int left = RowsOf(job, block), rows = Math.Min(run, left); left > 0; left -= rows, rows = Math.Min(run, left))
-            {
-                if (run == int.MaxValue) Columns<V, T, E>.Differentiate<Relu, S>(x, dy, dx, channels, rows, channels, TablesOf(job));
-                else Stripes<V, T, E>.Differentiate<Relu, S>(x, dy, dx, channels, rows, channels, TablesOf(job));
-                x += (long)rows * channels;
-                dy += (long)rows * channels;
-                dx += (long)rows * channels;
-            }
+            Columns<V, T, E>.Differentiate<Relu, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, channels,
+                RowsOf(job, block), channels, TablesOf(job));
         }
     }
 
@@ -147,7 +136,7 @@ internal static unsafe class BatchNormRows<V, T, E>
     private static int RowsOf(ChannelNormJob* job, int block) => (int)Math.Min(job->BlockRows, job->Rows - ((long)block * job->BlockRows));
 
     // The two sums of some channels, over the blocks in order.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void AddBlocks(ChannelNormJob* job, int c, int width, double* sum, double* other)
     {
         new Span<double>(sum, width).Clear();

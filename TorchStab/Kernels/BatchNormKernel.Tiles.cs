@@ -107,7 +107,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
     }
 
     // Adds the columns of each channel to its total; four sums, because one would wait for itself.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void AddPositions<U>(U* columns, int n, int channels, double* totals) where U : unmanaged, IBinaryFloatingPointIeee754<U>
     {
         for (int k = 0; k < channels; k++, columns += n)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
@@ -87,6 +88,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
     }
 
     /// <summary>Mean and variance of a channel.</summary>
+    [MethodImpl(Jit.Loop)]
     public static void Measure(ChannelNormJob* job, int channel)
     {
         int n = job->Positions;
@@ -116,6 +118,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         return (mean + offset, Math.Max(0, (square / count) - (offset * offset)));
     }
 
+    [MethodImpl(Jit.Loop)]
     private static void Normalize<Relu, S>(ChannelNormJob* job, int channel)
         where Relu : struct, IFlag
         where S : struct, IFlag
@@ -130,6 +133,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         }
     }
 
+    [MethodImpl(Jit.Loop)]
     private static void Sum<Relu>(ChannelNormJob* job, int channel, Affine<T> terms, ref double sum, ref double dot) where Relu : struct, IFlag
     {
         int n = job->Positions;
@@ -141,6 +145,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         dot -= sum * (job->Mean[channel] - double.CreateTruncating(terms.High));
     }
 
+    [MethodImpl(Jit.Loop)]
     private static void Differentiate<Relu, S>(ChannelNormJob* job, int channel, Affine<T> terms, Slope<T> slope)
         where Relu : struct, IFlag
         where S : struct, IFlag

@@ -5,8 +5,9 @@ namespace TorchStab.Kernels;
 
 /// <summary>
 /// Passes over a stretch of rows of channels, where neighbouring elements belong to different channels (or positions): every coefficient and
-/// every sum is a table with an entry for each column. Rows are taken one after the other, as they lie: what reads and writes large memory must
-/// go through it in one stream for each tensor.
+/// every sum is a table with an entry for each column. Rows are taken as they lie, one after the other: memory that the caches do not hold is
+/// read and written fastest in one stream for each tensor. Sums may take four rows at a time, which spares visits of the tables where rows lie
+/// far apart.
 /// </summary>
 internal static unsafe class Columns<V, T, E>
     where V : unmanaged, IVector<V, T>
@@ -17,7 +18,7 @@ internal static unsafe class Columns<V, T, E>
     public const int MostRows = 128, MostGradientRows = 8;
 
     /// <summary>shift = the mean of some rows, scaled before it is summed.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Shift(E* x, long stride, int rows, int width, T* shift)
     {
         T share = T.One / T.CreateTruncating(rows);
@@ -31,7 +32,7 @@ internal static unsafe class Columns<V, T, E>
     }
 
     /// <summary>Adds Σ(x − shift) and Σ(x − shift)² over at most <see cref="MostRows"/> rows.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void AddMoments(E* x, long stride, int rows, int width, T* shift, T* sum, T* square)
     {
         int row = 0;
@@ -41,7 +42,14 @@ internal static unsafe class Columns<V, T, E>
             for (; j <= width - V.Count; j += V.Count) AddFour<V>(x + j, stride, shift + j, sum + j, square + j);
             for (; j < width; j++) AddFour<V1<T>>(x + j, stride, shift + j, sum + j, square + j);
         }
-        for (; row < rows; row++, x += stride)
+        AddMomentsInOrder(x, stride, rows - row, width, shift, sum, square);
+    }
+
+    /// <summary>The same, one row after the other.</summary>
+    [MethodImpl(Jit.Loop)]
+    public static void AddMomentsInOrder(E* x, long stride, int rows, int width, T* shift, T* sum, T* square)
+    {
+        for (; rows > 0; rows--, x += stride)
         {
             int j = 0;
             for (; j <= width - V.Count; j += V.Count) AddRow<V>(x + j, shift + j, sum + j, square + j);
@@ -50,7 +58,7 @@ internal static unsafe class Columns<V, T, E>
     }
 
     /// <summary>y = (x − high)·scale + offset, behind a relu where asked for. Columns behind the last whole vector are done by one that overlaps it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Normalize<Relu, S>(E* x, E* y, long stride, int rows, int width, ColumnTables<T> tables)
         where Relu : struct, IFlag
         where S : struct, IFlag
@@ -67,7 +75,7 @@ internal static unsafe class Columns<V, T, E>
     }
 
     /// <summary>Adds Σ d and Σ d·(x − high) over at most <see cref="MostGradientRows"/> rows, d the gradient behind the activation.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void AddSums<Relu>(E* x, E* dy, long stride, int rows, int width, ColumnTables<T> tables, T* sum, T* dot)
         where Relu : struct, IFlag
     {
@@ -79,7 +87,16 @@ internal static unsafe class Columns<V, T, E>
             for (; j <= width - V.Count; j += V.Count) AddRows<V, Relu>(x + j, dy + j, stride, 4, high + j, scale + j, offset + j, sum + j, dot + j);
             for (; j < width; j++) AddRows<V1<T>, Relu>(x + j, dy + j, stride, 4, high + j, scale + j, offset + j, sum + j, dot + j);
         }
-        for (; row < rows; row++, x += stride, dy += stride)
+        AddSumsInOrder<Relu>(x, dy, stride, rows - row, width, tables, sum, dot);
+    }
+
+    /// <summary>The same, one row after the other.</summary>
+    [MethodImpl(Jit.Loop)]
+    public static void AddSumsInOrder<Relu>(E* x, E* dy, long stride, int rows, int width, ColumnTables<T> tables, T* sum, T* dot)
+        where Relu : struct, IFlag
+    {
+        T* high = tables.High, scale = tables.Scale, offset = tables.Offset;
+        for (; rows > 0; rows--, x += stride, dy += stride)
         {
             int j = 0;
             for (; j <= width - V.Count; j += V.Count) AddRows<V, Relu>(x + j, dy + j, 0, 1, high + j, scale + j, offset + j, sum + j, dot + j);
@@ -88,7 +105,7 @@ internal static unsafe class Columns<V, T, E>
     }
 
     /// <summary>dx = d·a + (x − high)·b + c, d the gradient behind the activation.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Differentiate<Relu, S>(E* x, E* dy, E* dx, long stride, int rows, int width, ColumnTables<T> tables)
         where Relu : struct, IFlag
         where S : struct, IFlag
@@ -105,7 +122,7 @@ internal static unsafe class Columns<V, T, E>
     }
 
     /// <summary>Takes sums over into double and clears them.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Flush(T* sums, double* totals, int width)
     {
         int j = 0;

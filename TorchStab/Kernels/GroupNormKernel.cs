@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
@@ -46,6 +47,7 @@ internal static unsafe class Groups<V, T, E>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
+    [MethodImpl(Jit.Loop)]
     public static void Forward(ChannelNormJob* job, int first, int last)
     {
         int n = job->Positions, channels = job->Channels / job->Groups;
@@ -65,6 +67,7 @@ internal static unsafe class Groups<V, T, E>
         if (stream) Memory.Fence();
     }
 
+    [MethodImpl(Jit.Loop)]
     public static void Backward(ChannelNormJob* job, int first, int last)
     {
         bool stream = job->Stream && Lane.CanStream<E>(job->InputGradient, job->Positions);
@@ -99,6 +102,7 @@ internal static unsafe class Groups<V, T, E>
         Parameter<T, E>.Read(job->Weight, channel, 1), Parameter<T, E>.Read(job->Bias, channel, 0));
 
     // Σdy and Σdy·x̂ of each channel into its sums, and the group's totals weighted by the weight.
+    [MethodImpl(Jit.Loop)]
     private static (double Sum, double Dot) Sum(ChannelNormJob* job, int item)
     {
         int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
@@ -120,6 +124,7 @@ internal static unsafe class Groups<V, T, E>
     }
 
     // dx = r·(weight·dy − Σ/n − x̂·Σdot/n), n values in the group; only the first coefficient differs between channels.
+    [MethodImpl(Jit.Loop)]
     private static void Differentiate<S>(ChannelNormJob* job, int item, double sum, double dot) where S : struct, IFlag
     {
         int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;

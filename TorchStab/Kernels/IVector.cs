@@ -9,7 +9,7 @@ namespace TorchStab.Kernels;
 /// <see cref="V128{T}"/> and, for tails and machines without vectors, <see cref="V1{T}"/>, over float and double. Write the loop body once,
 /// generic in V, and run it with V over whole vectors and with V1 over the rest:
 /// <code>
-/// [MethodImpl(MethodImplOptions.AggressiveOptimization)]                  // Tier-0 generics are 200 times slower
+/// [MethodImpl(Jit.Loop)]
 /// static void Scale&lt;V, T&gt;(T* x, T factor, long n) where V : unmanaged, IVector&lt;V, T&gt; where T : unmanaged, IBinaryFloatingPointIeee754&lt;T&gt;
 /// {
 ///     long i = 0;

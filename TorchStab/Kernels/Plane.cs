@@ -22,7 +22,7 @@ internal static unsafe class Plane<V, T, E>
     }
 
     /// <summary>y = (x − high)·scale + offset, behind a relu where asked for.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Normalize<Relu, S>(E* x, E* y, int n, Affine<T> terms)
         where Relu : struct, IFlag
         where S : struct, IFlag
@@ -44,6 +44,7 @@ internal static unsafe class Plane<V, T, E>
     }
 
     /// <summary>Adds Σ d and Σ d·(x − high), d the gradient behind the activation.</summary>
+    [MethodImpl(Jit.Loop)]
     public static void AddSums<Relu>(E* x, E* dy, int n, Affine<T> terms, ref double sum, ref double dot) where Relu : struct, IFlag
     {
         int chunk = 2 * LaneTerms * V.Count;
@@ -51,7 +52,7 @@ internal static unsafe class Plane<V, T, E>
     }
 
     /// <summary>dx = d·scale + (x − high)·rate + constant.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Differentiate<Relu, S>(E* x, E* dy, E* dx, int n, Affine<T> terms, Slope<T> slope)
         where Relu : struct, IFlag
         where S : struct, IFlag
@@ -84,7 +85,7 @@ internal static unsafe class Plane<V, T, E>
         Lane.Store<U, T, E, S>(Relu.IsSet ? Lane.Relu<U, T>(normalized) : normalized, y);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void AddChunk<Relu>(E* x, E* dy, int n, Affine<T> terms, ref double sum, ref double dot) where Relu : struct, IFlag
     {
         int w = V.Count, i = 0;

@@ -57,6 +57,7 @@ internal static unsafe class RowNormBackward<V, T, E>
         return Math.Max(LeastRunRows, rows / Quad * Quad);
     }
 
+    [MethodImpl(Jit.Loop)]
     private static void OneRow<Centre>(RowNormJob* job, int row, T* weightSum) where Centre : struct, IFlag
     {
         int n = job->Columns;
@@ -68,6 +69,7 @@ internal static unsafe class RowNormBackward<V, T, E>
         if (job->InputGradient != null) WriteRow<Centre>(job, row, sum, dot);
     }
 
+    [MethodImpl(Jit.Loop)]
     private static void FourRows<Centre>(RowNormJob* job, int row, T* weightSum) where Centre : struct, IFlag
     {
         double* sums = stackalloc double[2 * Quad];
@@ -76,6 +78,7 @@ internal static unsafe class RowNormBackward<V, T, E>
         for (int k = 0; k < Quad; k++) WriteRow<Centre>(job, row + k, sums[k], sums[Quad + k]);
     }
 
+    [MethodImpl(Jit.Loop)]
     private static void WriteRow<Centre>(RowNormJob* job, int row, double sum, double dot) where Centre : struct, IFlag
     {
         int n = job->Columns;
@@ -88,7 +91,7 @@ internal static unsafe class RowNormBackward<V, T, E>
     }
 
     // Σ d and Σ d·x̂ of the row; adds dy·x̂ and dy to the columns' sums.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void Sums<Centre, Affine>(E* x, E* dy, E* weight, T* weightSum, int n, T high, T scale, T offset, ref double sum, ref double dot)
         where Centre : struct, IFlag
         where Affine : struct, IFlag
@@ -124,7 +127,7 @@ internal static unsafe class RowNormBackward<V, T, E>
     }
 
     // dx = d·scale + x̂·slope + constant
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void Write(E* x, E* dy, E* weight, E* dx, int n, T high, T scale, T offset, T slope, T constant)
     {
         int w = V.Count, i = 0;

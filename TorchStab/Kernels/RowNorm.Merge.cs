@@ -35,7 +35,7 @@ internal readonly unsafe struct RowNormMerge : IKernel
     }
 
     /// <summary>into += from.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Add<V, T>(T* into, T* from, int n)
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T>

@@ -20,7 +20,7 @@ internal static unsafe class RowNormQuad<V, T, E>
     }
 
     /// <summary>Writes Σ d of rows row … row + 3 and then their Σ d·x̂ to <paramref name="sums"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Sums<Centre>(RowNormJob* job, int row, T* weightSum, double* sums) where Centre : struct, IFlag
     {
         int n = job->Columns, i = 0;

@@ -35,6 +35,7 @@ internal static unsafe class RowNorm<V, T, E>
     where E : unmanaged
 {
     /// <summary>Rows [first, last). The mean is subtracted in two parts, its value in T and the rest of it, so that a large mean costs no digits.</summary>
+    [MethodImpl(Jit.Loop)]
     public static void Forward<Centre>(RowNormJob* job, int first, int last) where Centre : struct, IFlag
     {
         int n = job->Columns;
@@ -61,7 +62,7 @@ internal static unsafe class RowNorm<V, T, E>
         return (high, T.CreateTruncating(r), T.CreateTruncating((double.CreateTruncating(high) - mean) * r));
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void Scale<Centre, S>(E* x, E* y, E* weight, E* bias, int n, T high, T scale, T offset)
         where Centre : struct, IFlag
         where S : struct, IFlag

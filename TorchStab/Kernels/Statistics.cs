@@ -25,7 +25,7 @@ internal static unsafe class Statistics<V, T, E>
     public static bool Suffices(double variance, double offset) => variance >= Guard * offset * offset;
 
     /// <summary>The mean of the first elements. Scaled before it is summed, so that it can't overflow.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static T Shift(E* x, int n)
     {
         int m = Math.Min(n, Sample), i = 0;
@@ -39,6 +39,7 @@ internal static unsafe class Statistics<V, T, E>
     }
 
     /// <summary>Adds Σ(x − shift) and Σ(x − shift)² of n elements.</summary>
+    [MethodImpl(Jit.Loop)]
     public static void Add(E* x, int n, T shift, ref double sum, ref double square)
     {
         int chunk = 4 * LaneTerms * V.Count;
@@ -46,6 +47,7 @@ internal static unsafe class Statistics<V, T, E>
     }
 
     /// <summary>Mean and variance of one run.</summary>
+    [MethodImpl(Jit.Loop)]
     public static (double Mean, double Variance) Of(E* x, int n)
     {
         T shift = Shift(x, n);
@@ -56,6 +58,7 @@ internal static unsafe class Statistics<V, T, E>
     }
 
     /// <summary>Mean of the squares of one run.</summary>
+    [MethodImpl(Jit.Loop)]
     public static double MeanSquare(E* x, int n)
     {
         double sum = 0, square = 0;
@@ -86,7 +89,7 @@ internal static unsafe class Statistics<V, T, E>
         return (mean + offset, Math.Max(0, (square / n) - (offset * offset)));
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void AddChunk(E* x, int n, T shift, ref double sum, ref double square)
     {
         int w = V.Count, i = 0;

@@ -4,21 +4,19 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Passes over a run of rows of channels in stripes of four vectors, whose coefficients and sums stay in registers from the first row to the
-/// last; sums are taken over into double at its end. A row's next line lies a row away, which the machine does not foresee, so each
-/// line fetches the one in its place in the run that follows. Columns behind the last whole vector are done by one that overlaps it.
+/// Sums over a run of rows of channels in stripes of four vectors, which stay in registers from the first row to the last and are taken over into
+/// double at its end. A row's next line lies a row away, which the machine does not foresee, so each line fetches the one in its place in
+/// the run that follows. Columns behind the last whole vector are done by one that overlaps it. <see cref="RowSums{V, T, E}"/> says which rows.
 /// </summary>
-internal static unsafe partial class Stripes<V, T, E>
+internal static unsafe class Stripes<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
     /// <summary>Rows of a run: its bytes stay in the first cache, but sums have to be worth taking over, and are good for so many terms.</summary>
-    private const int RunBytes = 16 * 1024, LeastRows = 4, LeastSummed = 32, MostRows = 128;
+    private const int RunBytes = 16 * 1024, LeastRows = 32, MostRows = 128;
 
     public static int RowsOfRun(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastRows, MostRows);
-
-    public static int RowsOfSums(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastSummed, MostRows);
 
     /// <summary>Adds Σ(x − shift) and Σ(x − shift)² of each column.</summary>
     public static void AddMoments(E* x, long stride, int rows, int width, T* shift, double* sum, double* square)
@@ -45,7 +43,7 @@ internal static unsafe partial class Stripes<V, T, E>
         else for (; j < width; j++) AddSumsOfOne<V1<T>, Relu>(x + j, dy + j, stride, rows, 1, tables + j, sum + j, dot + j);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void AddMomentsOfFour(E* x, long stride, int rows, T* shift, double* sum, double* square)
     {
         int w = V.Count;
@@ -66,7 +64,7 @@ internal static unsafe partial class Stripes<V, T, E>
         AddTo(square, q0, q1, q2, q3);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void AddMomentsOfOne<U>(E* x, long stride, int rows, int kept, T* shift, double* sum, double* square) where U : unmanaged, IVector<U, T>
     {
         U h = U.Load(shift), s = U.Zero, q = U.Zero;
@@ -79,7 +77,7 @@ internal static unsafe partial class Stripes<V, T, E>
         Lane.KeepLast<U, T>(q, kept).AddTo(square);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void AddSumsOfFour<Relu>(E* x, E* dy, long stride, int rows, ColumnTables<T> tables, double* sum, double* dot) where Relu : struct, IFlag
     {
         int w = V.Count;
@@ -100,7 +98,7 @@ internal static unsafe partial class Stripes<V, T, E>
         AddTo(dot, p0, p1, p2, p3);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void AddSumsOfOne<U, Relu>(E* x, E* dy, long stride, int rows, int kept, ColumnTables<T> tables, double* sum, double* dot)
         where U : unmanaged, IVector<U, T>
         where Relu : struct, IFlag

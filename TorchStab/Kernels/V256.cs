@@ -65,14 +65,14 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T Sum(V256<T> a) => Vector256.Sum(a._value);
+    public static T Sum(V256<T> a) => Vector128.Sum(a._value.GetLower() + a._value.GetUpper());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static double SumWide(V256<T> a)
     {
-        if (typeof(T) == typeof(double)) return Vector256.Sum(a._value.AsDouble());
+        if (typeof(T) == typeof(double)) return double.CreateTruncating(Sum(a));
         var (low, high) = Vector256.Widen(a._value.AsSingle());
-        return Vector256.Sum(low + high);
+        return V256<double>.Sum(new(low + high));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
