@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
@@ -43,6 +44,30 @@ public unsafe class HugePagesTests
     }
 
     [Theory]
+    [InlineData(Large, true)]
+    [InlineData(HugePages.LeastBytes / 2, false)]
+    public void A_large_new_block_is_faulted_in_at_once(long bytes, bool populated)
+    {
+        void* block = NativeMemory.Alloc((nuint)Large); // so large that it is a mapping of its own
+        int threads = get_num_threads();
+        try
+        {
+            set_num_threads(1);
+            HugePages.Advise(block, bytes);
+            HugePages.Populate(block, bytes);
+            long resident = Resident((nint)block + (nint)(bytes / 2));
+            bool expected = populated && HugePages.IsActive && Environment.OSVersion.Version >= new Version(5, 14);
+            Assert.True(expected ? resident > bytes - (2 * Page) : resident < Page, $"{resident} bytes of {bytes}");
+            HugePages.Populate(block, bytes); // again: nothing is left to do
+        }
+        finally
+        {
+            set_num_threads(threads);
+            NativeMemory.Free(block);
+        }
+    }
+
+    [Theory]
     [InlineData(HugePages.LeastBytes, true)]
     [InlineData(1L << 20, false)]
     public void Outputs_are_advised_from_the_least_size_on(long bytes, bool advised)
@@ -53,16 +78,22 @@ public unsafe class HugePagesTests
     }
 
     // The flag "hg" of the mapping that holds the address; false where the system shows none.
-    private static bool IsAdvised(nint address)
+    private static bool IsAdvised(nint address) => Field(address, "VmFlags:").Contains("hg");
+
+    // "Rss: 1234 kB" of that mapping.
+    private static long Resident(nint address) => Field(address, "Rss:") is [_, var kilobytes, ..] ? long.Parse(kilobytes, CultureInfo.InvariantCulture) << 10 : 0;
+
+    // The words of a line about the mapping that holds the address.
+    private static string[] Field(nint address, string name)
     {
-        if (!OperatingSystem.IsLinux() || !File.Exists("/proc/self/smaps")) return false;
+        if (!OperatingSystem.IsLinux() || !File.Exists("/proc/self/smaps")) return [];
         bool inside = false;
         foreach (string line in File.ReadLines("/proc/self/smaps"))
         {
             if (TryRange(line, out nint first, out nint end)) inside = first <= address && address < end;
-            else if (inside && line.StartsWith("VmFlags:", StringComparison.Ordinal)) return line.Split(' ').Contains("hg");
+            else if (inside && line.StartsWith(name, StringComparison.Ordinal)) return line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         }
-        return false;
+        return [];
     }
 
     // "7f00-7f10 rw-p …" begins a mapping.
@@ -70,7 +101,7 @@ public unsafe class HugePagesTests
     {
         (first, end) = (0, 0);
         string[] range = line.Split(' ')[0].Split('-');
-        return range.Length == 2 && nint.TryParse(range[0], System.Globalization.NumberStyles.HexNumber, null, out first)
-            && nint.TryParse(range[1], System.Globalization.NumberStyles.HexNumber, null, out end);
+        return range.Length == 2 && nint.TryParse(range[0], NumberStyles.HexNumber, null, out first)
+            && nint.TryParse(range[1], NumberStyles.HexNumber, null, out end);
     }
 }

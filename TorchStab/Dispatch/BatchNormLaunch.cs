@@ -67,6 +67,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         nint output = NewTensor.Like(input.Handle);
         job.Output = TensorMemory.At(output);
         job.Stream = ChannelNorm.IsLarge(job, element, readOnce: job.Given);
+        if (job.Given) HugePages.Populate(job.Output, job.Rows * job.Channels * TensorMemory.SizeOf(element)); // its threads write apart from each other
         Forward(job, element, ChannelNorm.FormOf(job, ChannelNorm.LayoutOf(input)));
         GC.KeepAlive(input);
         GC.KeepAlive(weight);
