@@ -6,7 +6,7 @@ internal enum AutogradKind
     /// <summary>Pooled nodes over LibTorchSharp's exports: no garbage, no second activation.</summary>
     Pooled,
 
-    /// <summary>TorchSharp's public <c>Function&lt;T&gt;</c>: slower, with a spare activation for each call, but promised to stay.</summary>
+    /// <summary>TorchSharp's public <c>Function&lt;T&gt;</c>: slower, with some garbage for each call, but promised to stay.</summary>
     Function,
 }
 

@@ -4,7 +4,8 @@ namespace TorchStab.Dispatch;
 
 /// <summary>
 /// Records ops with TorchSharp's public custom function. The output is computed before it is applied, so that its forward pass only hands
-/// it over; every wrapper that TorchSharp would leave to the finalizer is disposed here.
+/// it over; every wrapper that TorchSharp would leave to the finalizer is disposed here, and its spare of each output too: that is for undefined
+/// gradients, which ours are never made from.
 /// </summary>
 internal sealed class FunctionPlug : IAutogradPlug
 {
@@ -17,8 +18,9 @@ internal sealed class FunctionPlug : IAutogradPlug
 
     public Tensor Attach(NodeState state, Tensor input, Tensor? weight, Tensor? bias, nint output)
     {
-        using var raw = Tensor.UnsafeCreateTensor(output);
-        return NormFunction.apply(input, weight!, bias!, new Call(state, raw));
+        using var scope = NewDisposeScope();
+        var raw = Tensor.UnsafeCreateTensor(output);
+        return NormFunction.apply(input, weight!, bias!, new Call(state, raw)).MoveToOuterDisposeScope();
     }
 
     /// <summary>What one call hands to its forward pass; no tensor by itself, so no input of the graph.</summary>
