@@ -115,6 +115,9 @@ internal static class KernelSelection
     /// <summary>Whether its memory can be handed to code that knows CPUs only, as MPI does.</summary>
     public static bool IsOnCpu(Tensor tensor) => tensor.device_type == DeviceType.CPU;
 
+    /// <summary>Whether there is anything behind its shape: a tensor of the meta device has no elements.</summary>
+    public static bool HasMemory(Tensor tensor) => tensor.device_type != DeviceType.META;
+
     /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
 

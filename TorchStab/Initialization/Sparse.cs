@@ -1,4 +1,5 @@
 using TorchSharp;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -14,7 +15,7 @@ internal static class Sparse
         if (!(sparsity is >= 0 and <= 1))
             throw new ArgumentException($"sparsity is the fraction of zeros, from 0 to 1: got {InitArguments.Cpp(sparsity)}", nameof(sparsity));
         Normal.Fill(tensor, 0, std, generator);
-        if (tensor.device_type == DeviceType.META) return tensor; // there is no memory, and libtorch would write to it
+        if (!KernelSelection.HasMemory(tensor)) return tensor; // libtorch would write to it
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         long rows = tensor.size(0), columns = tensor.size(1), zeros = (long)Math.Ceiling(sparsity * rows);
