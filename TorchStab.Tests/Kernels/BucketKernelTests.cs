@@ -1,30 +1,11 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
 using TorchStab.Kernels;
 
 namespace TorchStab.Tests.Kernels;
 
-public unsafe class BucketKernelTests
+public unsafe class BucketKernelTests : EveryWidthTests
 {
-    [Fact]
-    public void Scalar_equals_the_reference() => EveryStorage<V1<float>, V1<double>>();
-
-    [Fact]
-    public void Vectors_of_128_bits_equal_the_reference() => EveryStorage<V128<float>, V128<double>>();
-
-    [Fact]
-    public void Vectors_of_256_bits_equal_the_reference()
-    {
-        if (Vector256.IsHardwareAccelerated) EveryStorage<V256<float>, V256<double>>();
-    }
-
-    [Fact]
-    public void Vectors_of_512_bits_equal_the_reference()
-    {
-        if (Vector512.IsHardwareAccelerated) EveryStorage<V512<float>, V512<double>>();
-    }
-
-    private static void EveryStorage<VF, VD>() where VF : unmanaged, IVector<VF, float> where VD : unmanaged, IVector<VD, double>
+    internal override void EveryStorage<VF, VD>()
     {
         foreach (int n in KernelData.Lengths)
         {

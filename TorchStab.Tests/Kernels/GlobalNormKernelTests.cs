@@ -1,37 +1,18 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
 using TorchStab.Kernels;
 using TorchStab.Tests.Support;
 
 namespace TorchStab.Tests.Kernels;
 
-public unsafe class GlobalNormKernelTests
+public unsafe class GlobalNormKernelTests : EveryWidthTests
 {
-    [Fact]
-    public void Scalar_equals_the_reference() => EveryStorage<V1<double>>();
-
-    [Fact]
-    public void Vectors_of_128_bits_equal_the_reference() => EveryStorage<V128<double>>();
-
-    [Fact]
-    public void Vectors_of_256_bits_equal_the_reference()
-    {
-        if (Vector256.IsHardwareAccelerated) EveryStorage<V256<double>>();
-    }
-
-    [Fact]
-    public void Vectors_of_512_bits_equal_the_reference()
-    {
-        if (Vector512.IsHardwareAccelerated) EveryStorage<V512<double>>();
-    }
-
-    private static void EveryStorage<V>() where V : unmanaged, IVector<V, double>
+    internal override void EveryStorage<VF, VD>()
     {
         foreach (int n in KernelData.Lengths)
         {
-            Equal<V, double, Plain<double>, Plain<double>>(n, 1e150);
-            Equal<V, float, Plain<float>, Widened>(n, 1e37);
-            Equal<V, float, HalfWidth<float>, HalfWidth<double>>(n, 1e37);
+            Equal<VD, double, Plain<double>, Plain<double>>(n, 1e150);
+            Equal<VD, float, Plain<float>, Widened>(n, 1e37);
+            Equal<VD, float, HalfWidth<float>, HalfWidth<double>>(n, 1e37);
         }
     }
 

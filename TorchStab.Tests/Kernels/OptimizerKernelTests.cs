@@ -1,31 +1,12 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
 using TorchStab.Kernels;
 using TorchStab.Tests.Support;
 
 namespace TorchStab.Tests.Kernels;
 
 /// <summary>The update kernels of every width and storage against their scalar references, at lengths 0..257.</summary>
-public abstract unsafe class OptimizerKernelTests
+public abstract unsafe class OptimizerKernelTests : EveryWidthTests
 {
-    [Fact]
-    public void Scalar_equals_the_reference() => EveryStorage<V1<float>, V1<double>>();
-
-    [Fact]
-    public void Vectors_of_128_bits_equal_the_reference() => EveryStorage<V128<float>, V128<double>>();
-
-    [Fact]
-    public void Vectors_of_256_bits_equal_the_reference()
-    {
-        if (Vector256.IsHardwareAccelerated) EveryStorage<V256<float>, V256<double>>();
-    }
-
-    [Fact]
-    public void Vectors_of_512_bits_equal_the_reference()
-    {
-        if (Vector512.IsHardwareAccelerated) EveryStorage<V512<float>, V512<double>>();
-    }
-
     /// <summary>Runs one case; the seed chooses the options.</summary>
     internal abstract void Equal<V, T, S>(int n, Random random, double tolerance)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>;
@@ -37,7 +18,7 @@ public abstract unsafe class OptimizerKernelTests
         Decay = random.Next(2) * 0.1,
     };
 
-    private void EveryStorage<VF, VD>() where VF : unmanaged, IVector<VF, float> where VD : unmanaged, IVector<VD, double>
+    internal override void EveryStorage<VF, VD>()
     {
         foreach (int n in KernelData.Lengths)
         {

@@ -8,8 +8,7 @@ namespace TorchStab.Tests.Normalization;
 /// <summary>Every norm over many training steps: no tensor and no memory is left, threads do not disturb each other, nothing is allocated.</summary>
 public class NormSoakTests(ITestOutputHelper log)
 {
-    /// <summary>Steps of the soak: 20,000 with TORCHSTAB_SOAK=1.</summary>
-    private static readonly int Steps = Environment.GetEnvironmentVariable("TORCHSTAB_SOAK") == "1" ? 20_000 : 200;
+    private static readonly int Steps = Soak.Steps(inShort: 200);
 
     /// <summary>Until the runtime has compiled what it will and the collector's youngest generation has its size.</summary>
     private static readonly int WarmUp = Math.Min(Steps, 2000);
@@ -34,39 +33,16 @@ public class NormSoakTests(ITestOutputHelper log)
     {
         using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
         using var norm = NormThreadsTests.Create(name);
-        for (int i = 0; i < WarmUp; i++) Step(norm, scoped: i % 2 == 0);
-        Collect();
-        long tensors = Tensor.TotalCount, memory = Environment.WorkingSet, most = 0;
-        for (int part = 0; part < 4; part++)
-        {
-            for (int i = 0; i < Steps / 4; i++) Step(norm, scoped: i % 2 == 0);
-            Collect();
-            most = Math.Max(most, Environment.WorkingSet - memory);
-        }
-        log.WriteLine($"{name}, {plug}: {Steps} steps, {Tensor.TotalCount - tensors} tensors, at most {most / 1e6:0.0} MB more");
-        Assert.True(Tensor.TotalCount <= tensors, $"{Tensor.TotalCount - tensors} tensors left");
-        Assert.True(most < 10 << 20, $"grew by {most >> 10} kB");
+        long most = Soak.AssertFlat(i => Step(norm, scoped: i % 2 == 0), Steps, WarmUp);
+        log.WriteLine($"{name}, {plug}: {Steps} steps, at most {most / 1e6:0.0} MB more");
     }
 
     [Theory]
     [MemberData(nameof(NormsByPlug))]
-    public async Task Three_threads_train_at_once_under_forced_collections(string name, string plug)
+    public void Three_threads_train_at_once_under_forced_collections(string name, string plug)
     {
         using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
-        using var stop = new CancellationTokenSource();
-        var collector = Task.Run(() =>
-        {
-            while (!stop.IsCancellationRequested)
-            {
-                GC.Collect();
-                Thread.Sleep(1); // without a pause the next collection begins before a waiting thread has woken: nobody trains
-            }
-        });
-        double alone = Train(name);
-        double[] together = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => Task.Factory.StartNew(() => Train(name), TaskCreationOptions.LongRunning)));
-        await stop.CancelAsync();
-        await collector;
-        Assert.All(together, result => Assert.Equal(alone, result));
+        AtOnce.AssertSame(3, () => Train(name));
     }
 
     [Theory]
@@ -76,11 +52,11 @@ public class NormSoakTests(ITestOutputHelper log)
         using var form = KernelForm.Kernel(AutogradKind.Pooled);
         using var norm = NormThreadsTests.Create(name);
         using var x = randn(4, 8, 6, 24, requires_grad: true);
-        long wrapper = Allocated(() => x.alias().Dispose());
+        long wrapper = Soak.Allocated(() => x.alias().Dispose());
         foreach (bool train in new[] { true, false })
         {
             norm.train(train);
-            long ours = Allocated(() => norm.forward(x).Dispose());
+            long ours = Soak.Allocated(() => norm.forward(x).Dispose());
             Assert.True(ours <= wrapper, $"{ours} bytes a call (training: {train}), a tensor's wrapper has {wrapper}");
         }
     }
@@ -108,19 +84,5 @@ public class NormSoakTests(ITestOutputHelper log)
             using (no_grad()) weight.sub_(gradients[1] * 1e-4).add_(gradients[0].sum() * 1e-4);
         }
         return weight.to(ScalarType.Float64).sum().item<double>();
-    }
-
-    private static long Allocated(Action action)
-    {
-        for (int i = 0; i < 100; i++) action();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++) action();
-        return (GC.GetAllocatedBytesForCurrentThread() - before) / 1000;
-    }
-
-    private static void Collect()
-    {
-        GC.Collect();
-        GC.WaitForPendingFinalizers();
     }
 }

@@ -24,4 +24,34 @@ internal static class AtOnce
         running.ForEach(t => t.Join());
         Assert.Empty(failures);
     }
+
+    /// <summary>
+    /// Asserts that the same work gives on each of several threads what it gives alone, while memory is collected all the time.
+    /// </summary>
+    public static void AssertSame<T>(int threads, Func<T> work)
+    {
+        using var stop = new CancellationTokenSource();
+        var collector = new Thread(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                GC.Collect();
+                Thread.Sleep(1); // without a pause the next collection begins before a waiting thread has woken: nobody works
+            }
+        });
+        collector.Start();
+        var together = new T[threads];
+        T alone;
+        try
+        {
+            alone = work();
+            Run(threads, i => together[i] = work());
+        }
+        finally
+        {
+            stop.Cancel();
+            collector.Join();
+        }
+        Assert.All(together, result => Assert.Equal(alone, result));
+    }
 }
