@@ -47,7 +47,6 @@ internal static unsafe class Groups<V, T, E>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    [MethodImpl(Jit.Loop)]
     public static void Forward(ChannelNormJob* job, int first, int last)
     {
         int n = job->Positions, channels = job->Channels / job->Groups;
@@ -57,17 +56,12 @@ internal static unsafe class Groups<V, T, E>
             E* x = (E*)job->Input + ((long)item * channels * n), y = (E*)job->Output + ((long)item * channels * n);
             var (mean, variance) = Statistics<V, T, E>.Of(x, channels * n);
             BatchNormTerms<T, E>.Set(job, item, mean, variance);
-            for (int k = 0; k < channels; k++, x += n, y += n)
-            {
-                var terms = Terms(job, item, (item % job->Groups * channels) + k);
-                if (stream) Plane<V, T, E>.Normalize<No, Yes>(x, y, n, terms);
-                else Plane<V, T, E>.Normalize<No, No>(x, y, n, terms);
-            }
+            if (stream) Normalize<Yes>(job, item, x, y);
+            else Normalize<No>(job, item, x, y);
         }
         if (stream) Memory.Fence();
     }
 
-    [MethodImpl(Jit.Loop)]
     public static void Backward(ChannelNormJob* job, int first, int last)
     {
         bool stream = job->Stream && Lane.CanStream<E>(job->InputGradient, job->Positions);
@@ -100,6 +94,13 @@ internal static unsafe class Groups<V, T, E>
 
     private static Affine<T> Terms(ChannelNormJob* job, int item, int channel) => Affine<T>.Of(job->Mean[item], job->InverseDeviation[item],
         Parameter<T, E>.Read(job->Weight, channel, 1), Parameter<T, E>.Read(job->Bias, channel, 0));
+
+    [MethodImpl(Jit.Loop)]
+    private static void Normalize<S>(ChannelNormJob* job, int item, E* x, E* y) where S : struct, IFlag
+    {
+        int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
+        for (int k = 0; k < channels; k++, x += n, y += n) Plane<V, T, E>.Normalize<No, S>(x, y, n, Terms(job, item, begin + k));
+    }
 
     // Σdy and Σdy·x̂ of each channel into its sums, and the group's totals weighted by the weight.
     [MethodImpl(Jit.Loop)]

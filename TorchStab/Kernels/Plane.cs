@@ -3,7 +3,10 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>Passes over one contiguous run of a channel's positions.</summary>
+/// <summary>
+/// Passes over one contiguous run of a channel's positions. They become part of the caller's loop over such runs, which is a
+/// <see cref="Jit.Loop"/>: runs may be short and many, where a call for each would take as long again.
+/// </summary>
 internal static unsafe class Plane<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -22,7 +25,7 @@ internal static unsafe class Plane<V, T, E>
     }
 
     /// <summary>y = (x − high)·scale + offset, behind a relu where asked for.</summary>
-    [MethodImpl(Jit.Loop)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Normalize<Relu, S>(E* x, E* y, int n, Affine<T> terms)
         where Relu : struct, IFlag
         where S : struct, IFlag
@@ -44,7 +47,7 @@ internal static unsafe class Plane<V, T, E>
     }
 
     /// <summary>Adds Σ d and Σ d·(x − high), d the gradient behind the activation.</summary>
-    [MethodImpl(Jit.Loop)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void AddSums<Relu>(E* x, E* dy, int n, Affine<T> terms, ref double sum, ref double dot) where Relu : struct, IFlag
     {
         int chunk = 2 * LaneTerms * V.Count;
@@ -52,7 +55,7 @@ internal static unsafe class Plane<V, T, E>
     }
 
     /// <summary>dx = d·scale + (x − high)·rate + constant.</summary>
-    [MethodImpl(Jit.Loop)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Differentiate<Relu, S>(E* x, E* dy, E* dx, int n, Affine<T> terms, Slope<T> slope)
         where Relu : struct, IFlag
         where S : struct, IFlag
@@ -85,7 +88,7 @@ internal static unsafe class Plane<V, T, E>
         Lane.Store<U, T, E, S>(Relu.IsSet ? Lane.Relu<U, T>(normalized) : normalized, y);
     }
 
-    [MethodImpl(Jit.Loop)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddChunk<Relu>(E* x, E* dy, int n, Affine<T> terms, ref double sum, ref double dot) where Relu : struct, IFlag
     {
         int w = V.Count, i = 0;
