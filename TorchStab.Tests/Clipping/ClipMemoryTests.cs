@@ -19,6 +19,19 @@ public class ClipMemoryTests
         foreach (double norm in new[] { 5.3, 50, 8.9, 0.7, 9.3, 2.3, 80, 8.4, 6.2 }) Assert.Equal(Feed(original, [norm]), Feed(restored, [norm]));
     }
 
+    [Fact]
+    public void A_warm_z_score_forgets_the_norms_it_began_with()
+    {
+        var rule = GradientClip.ZScore(warmup: 4);
+        Feed(rule, [1, 2, 3]);
+        int warming = Save(rule).Length;
+        Feed(rule, [4]);
+        int warm = Save(rule).Length;
+        Assert.Equal(3 * sizeof(double), warming - warm);
+        Feed(rule, [5, 6]);
+        Assert.Equal(warm, Save(rule).Length);
+    }
+
     [Theory]
     [InlineData(10, 3)]
     [InlineData(10, 7)]

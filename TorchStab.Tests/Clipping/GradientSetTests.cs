@@ -61,6 +61,35 @@ public class GradientSetTests
     }
 
     [Fact]
+    public void A_bound_on_values_is_on_the_average_of_a_window()
+    {
+        using var scope = NewDisposeScope();
+        var p = Make.Parameter(full(1, 4f));
+        using var optimizer = stab.optim.SGD([p], 1, clipvalue: 1);
+        optimizer.accumulate(2);
+        optimizer.step();
+        optimizer.step();
+        Compare.Identical(zeros(1), p, "parameter");
+        Assert.Equal(new StepReport { GradNorm = 2, Coefficient = 0.5, Clipped = true }, optimizer.LastStep);
+    }
+
+    [Fact]
+    public void A_filter_sees_the_names_of_its_groups_alone()
+    {
+        using var scope = NewDisposeScope();
+        var parameters = Enumerable.Range(0, 3).Select(i => ($"p{i}", Make.Parameter(ones(2, 2)))).ToList();
+        using var optimizer = stab.optim.SGD([new TorchStab.Modules.SGD.ParamGroup(parameters[..1], clipnorm: 1), new(parameters[1..])], 1);
+        List<string> seen = [];
+        optimizer.Clip = GradientClip.Adaptive(exclude: (name, _) =>
+        {
+            seen.Add(name!);
+            return false;
+        });
+        optimizer.step();
+        Assert.Equal(["p1", "p2"], seen);
+    }
+
+    [Fact]
     public void A_refused_step_leaves_the_next_one_whole()
     {
         using var scope = NewDisposeScope();
