@@ -10,9 +10,6 @@ public class NormSoakTests(ITestOutputHelper log)
 {
     private static readonly int Steps = Soak.Steps(inShort: 200);
 
-    /// <summary>Until the runtime has compiled what it will and the collector's youngest generation has its size.</summary>
-    private static readonly int WarmUp = Math.Min(Steps, 2000);
-
     /// <summary>BatchRenorm is composed of tensors around the kernel.</summary>
     public static TheoryData<string> InOneKernel => [.. NormThreadsTests.Names.Where(name => name != "BatchRenorm")];
 
@@ -33,7 +30,7 @@ public class NormSoakTests(ITestOutputHelper log)
     {
         using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
         using var norm = NormThreadsTests.Create(name);
-        long most = Soak.AssertFlat(i => Step(norm, scoped: i % 2 == 0), Steps, WarmUp);
+        long most = Soak.AssertFlat(i => Step(norm, scoped: i % 2 == 0), Steps);
         log.WriteLine($"{name}, {plug}: {Steps} steps, at most {most / 1e6:0.0} MB more");
     }
 

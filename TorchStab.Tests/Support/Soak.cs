@@ -15,11 +15,10 @@ internal static class Soak
     /// </summary>
     /// <param name="step">One step; gets its number.</param>
     /// <param name="steps">How many.</param>
-    /// <param name="warmUp">How many before; null: as many.</param>
     /// <returns>The most that the process grew by, in bytes.</returns>
-    public static long AssertFlat(Action<int> step, int steps, int? warmUp = null)
+    public static long AssertFlat(Action<int> step, int steps)
     {
-        for (int i = 0; i < (warmUp ?? steps); i++) step(i);
+        for (int i = 0; i < steps; i++) step(i);
         long memory = ResidentBytes(), tensors = Tensor.TotalCount, most = 0;
         for (int part = 0; part < 4; part++)
         {
@@ -40,12 +39,12 @@ internal static class Soak
         return (GC.GetAllocatedBytesForCurrentThread() - before) / 1000;
     }
 
-    /// <summary>What the process holds of the machine's memory, after a collection.</summary>
+    /// <summary>What the process holds of the machine's memory, after a collection that gives back what the collector kept for later.</summary>
     public static long ResidentBytes()
     {
         GC.Collect();
         GC.WaitForPendingFinalizers();
-        GC.Collect();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         return Environment.WorkingSet;
     }
 }
