@@ -115,7 +115,9 @@ public class TorchOptimRebindingTests
         using var other = nn.Sequential(("a", nn.Linear(3, 4)), ("tanh", nn.Tanh()), ("b", nn.Linear(4, 5)));
         using var optimizer = stab.optim.ClippedOptimizer(Inner("Adam", network.parameters()), GradientClip.ByNorm(1), named_parameters: network.named_parameters());
         Step(optimizer, network, 1);
+        var kept = Moments(optimizer)[0];
         optimizer.rebind(other);
+        Assert.Same(kept, Moments(optimizer)[0]); // nothing to convert
         var states = optimizer.state_dict().State.Cast<Adam.State>().ToList();
         Assert.Equal([1L, 1, 0, 0], states.Select(s => s.step));
         Assert.Equal([5L, 4], states[2].exp_avg.shape);

@@ -48,7 +48,7 @@ internal static class TorchOptimRebinding
 
     private static Tensor Moved(Tensor tensor, Parameter parameter)
     {
-        if (tensor.dtype == parameter.dtype && tensor.device == parameter.device) return tensor;
+        if (tensor.dtype == parameter.dtype && tensor.device_type == parameter.device_type && tensor.device_index == parameter.device_index) return tensor;
         var moved = tensor.to(parameter.dtype, parameter.device, copy: true).DetachFromDisposeScope();
         tensor.Dispose();
         return moved;
