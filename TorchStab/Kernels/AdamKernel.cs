@@ -29,7 +29,7 @@ internal unsafe struct AdamArguments
 /// </summary>
 internal readonly unsafe partial struct AdamKernel : IStepKernel
 {
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Update<V, T, S>(void* arguments, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
@@ -38,7 +38,7 @@ internal readonly unsafe partial struct AdamKernel : IStepKernel
         Span<V1<T>, T, S>((AdamArguments*)arguments, first + count - rest, rest);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void Span<V, T, S>(AdamArguments* a, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {

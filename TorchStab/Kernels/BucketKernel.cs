@@ -14,7 +14,7 @@ namespace TorchStab.Kernels;
 internal static unsafe partial class BucketKernel
 {
     /// <summary>Copies stored elements to T; whether all are finite.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static bool Gather<V, T, S>(void* source, void* target, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
@@ -24,7 +24,7 @@ internal static unsafe partial class BucketKernel
     }
 
     /// <summary>Whether all of the elements are finite.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static bool IsFinite<V, T, S>(void* elements, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
@@ -43,7 +43,7 @@ internal static unsafe partial class BucketKernel
     }
 
     /// <summary>Copies T back to how it is stored.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Scatter<V, T, S>(void* source, void* target, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
@@ -58,7 +58,7 @@ internal static unsafe partial class BucketKernel
         for (; i < count; i++) S.Store(V1<T>.Load(from + i), target, i);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void Widen<V, T, S>(void* source, T* target, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {

@@ -11,7 +11,7 @@ namespace TorchStab.Kernels;
 /// </summary>
 internal static unsafe partial class ConstantKernel
 {
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Clear(byte* target, nuint bytes)
     {
         nuint i = 0;

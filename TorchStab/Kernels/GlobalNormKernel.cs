@@ -12,7 +12,7 @@ internal static unsafe partial class GlobalNormKernel
 {
     private const int Unroll = 8;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static double SumOfSquares<V, S>(void* x, long first, long count)
         where V : unmanaged, IVector<V, double> where S : IStorage<double>
     {
@@ -43,7 +43,7 @@ internal static unsafe partial class GlobalNormKernel
         return sum;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static double SumOfMagnitudes<V, S>(void* x, long first, long count)
         where V : unmanaged, IVector<V, double> where S : IStorage<double>
     {
@@ -62,7 +62,7 @@ internal static unsafe partial class GlobalNormKernel
     }
 
     /// <summary>NaN if any element is NaN; 0 of nothing.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static double MaxMagnitude<V, S>(void* x, long first, long count)
         where V : unmanaged, IVector<V, double> where S : IStorage<double>
     {
@@ -82,7 +82,7 @@ internal static unsafe partial class GlobalNormKernel
     }
 
     /// <summary>How many elements are not zero; NaN is not.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static double NonZero<V, S>(void* x, long first, long count)
         where V : unmanaged, IVector<V, double> where S : IStorage<double>
     {
@@ -99,7 +99,7 @@ internal static unsafe partial class GlobalNormKernel
     }
 
     /// <summary>Σ x: no norm, but with Σ x² the mean and the variance.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static double Sum<V, S>(void* x, long first, long count)
         where V : unmanaged, IVector<V, double> where S : IStorage<double>
     {

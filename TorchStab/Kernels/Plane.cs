@@ -14,8 +14,8 @@ internal static unsafe class Plane<V, T, E>
 {
     private const int Ahead = 1024; // bytes of the next run fetched early; from there on the machine sees the pattern itself
 
-    /// <summary>Elements to a lane before sums in T are taken over into double.</summary>
-    private const int LaneTerms = 128;
+    /// <summary>Elements to a lane before sums in T are taken over into double: with one lane there are no others among which errors even out.</summary>
+    private static int LaneTerms => V.Count == 1 ? 8 : 128;
 
     /// <summary>Fetches the beginning of a run that comes next.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

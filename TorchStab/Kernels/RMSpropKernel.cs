@@ -19,7 +19,7 @@ internal unsafe struct RMSpropArguments
 /// </summary>
 internal readonly unsafe partial struct RMSpropKernel : IStepKernel
 {
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Update<V, T, S>(void* arguments, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
@@ -28,7 +28,7 @@ internal readonly unsafe partial struct RMSpropKernel : IStepKernel
         Span<V1<T>, T, S>((RMSpropArguments*)arguments, first + count - rest, rest);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void Span<V, T, S>(RMSpropArguments* a, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {

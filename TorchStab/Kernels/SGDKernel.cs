@@ -28,7 +28,7 @@ internal unsafe struct SGDArguments
 /// </summary>
 internal readonly unsafe partial struct SGDKernel : IStepKernel
 {
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static void Update<V, T, S>(void* arguments, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
@@ -46,7 +46,7 @@ internal readonly unsafe partial struct SGDKernel : IStepKernel
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void Plain<V, T, S>(SGDArguments* a, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
@@ -60,7 +60,7 @@ internal readonly unsafe partial struct SGDKernel : IStepKernel
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     private static void Momentum<V, T, S>(SGDArguments* a, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {

@@ -15,7 +15,7 @@ namespace TorchStab.Kernels;
 internal static unsafe partial class SharedSumKernel
 {
     /// <summary>Copies the elements to shared memory; whether all are finite.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static bool Send<V, T>(void* elements, void* shared, long count) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         T* from = (T*)elements, to = (T*)shared;
@@ -45,7 +45,7 @@ internal static unsafe partial class SharedSumKernel
     /// <param name="rank">Which are this rank's own.</param>
     /// <param name="shared">Where the others find the sums.</param>
     /// <param name="count">Elements.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(Jit.Loop)]
     public static bool Add<V, T>(void** terms, int ranks, int rank, void* shared, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {

@@ -15,7 +15,7 @@ internal static unsafe class Statistics<V, T, E>
     where E : unmanaged
 {
     private const int Sample = 64;
-    private const int LaneTerms = 128;
+    private static int LaneTerms => V.Count == 1 ? 8 : 128; // as Plane's
 
     /// <summary>Below this ratio of variance to squared offset, float sums have lost more than a bit.</summary>
     private const double Guard = 0.5;
