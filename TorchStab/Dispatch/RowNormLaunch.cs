@@ -18,7 +18,7 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
     /// <summary>A block has at least so many rows, which bounds the memory for its sums to a quarter of the activation.</summary>
     private const int LeastBlockRows = 8;
 
-    /// <summary>Outputs from this many bytes on do not stay in the caches, and are stored past them.</summary>
+    /// <summary>Outputs and input gradients from this many bytes on do not stay in the caches, and are stored past them.</summary>
     private const long StreamBytes = 16L << 20;
 
     /// <summary>Normalizes into a new tensor and leaves the statistics, if they are to be kept, in the state.</summary>
@@ -29,7 +29,6 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
         nint output = NewTensor.Like(input.Handle);
         job.Output = TensorMemory.At(output);
         job.Epsilon = eps;
-        job.Stream = elements * TensorMemory.SizeOf(element) >= StreamBytes;
         if (state is not null)
         {
             job.Mean = state.Reserve(2L * job.Rows);
@@ -97,6 +96,7 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
             Bias = bias != 0 ? TensorMemory.At(bias) : Constants.Zeros(element, columns),
             Columns = columns,
             Rows = (int)(elements / columns),
+            Stream = elements * TensorMemory.SizeOf(element) >= StreamBytes,
         };
     }
 }

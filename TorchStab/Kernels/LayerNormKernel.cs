@@ -8,7 +8,8 @@ namespace TorchStab.Kernels;
 /// the first cache, writes the output and prefetches the next row. Memory is read once and written once; outputs that no cache
 /// holds are stored past it, which saves reading their lines first.</para>
 /// <para>Backward (<see cref="RowNormBackward{V, T, E}"/>): a pass over x and dy for the row's two sums and the columns' sums, a second from
-/// cache for dx. The normalized input is recomputed from x and the saved statistics: saving it would cost a write and more memory.</para>
+/// cache for dx, which is stored as the output is. The normalized input is recomputed from x and the saved statistics: saving it would cost a
+/// write and more memory.</para>
 /// </summary>
 internal static unsafe class LayerNormKernel
 {

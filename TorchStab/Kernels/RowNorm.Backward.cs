@@ -40,6 +40,7 @@ internal static unsafe class RowNormBackward<V, T, E>
                 if (!oneRun) RowNormMerge.Add<V, T>(sums, runSums, 2 * n);
             }
         }
+        if (job->Stream) Memory.Fence();
     }
 
     private static void Rows<Centre>(RowNormJob* job, int row, int end, T* weightSum) where Centre : struct, IFlag
@@ -86,8 +87,11 @@ internal static unsafe class RowNormBackward<V, T, E>
         double r = job->InverseDeviation[row];
         var (high, scale, offset) = RowNorm<V, T, E>.Split(Centre.IsSet ? job->Mean[row] : 0, r);
         T constant = Centre.IsSet ? T.CreateTruncating(-r * sum / n) : T.Zero;
-        Write((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->Weight, (E*)job->InputGradient + at, n, high, scale, offset,
-            T.CreateTruncating(-r * dot / n), constant);
+        T slope = T.CreateTruncating(-r * dot / n);
+        E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
+        if (job->Stream && n % V.Count == 0 && Lane.CanStream<E>(job->InputGradient, n))
+            Write<Yes>(x, dy, (E*)job->Weight, dx, n, high, scale, offset, slope, constant);
+        else Write<No>(x, dy, (E*)job->Weight, dx, n, high, scale, offset, slope, constant);
     }
 
     // Σ d and Σ d·x̂ of the row; adds dy·x̂ and dy to the columns' sums.
@@ -128,7 +132,7 @@ internal static unsafe class RowNormBackward<V, T, E>
 
     // dx = d·scale + x̂·slope + constant
     [MethodImpl(Jit.Loop)]
-    private static void Write(E* x, E* dy, E* weight, E* dx, int n, T high, T scale, T offset, T slope, T constant)
+    private static void Write<S>(E* x, E* dy, E* weight, E* dx, int n, T high, T scale, T offset, T slope, T constant) where S : struct, IFlag
     {
         int w = V.Count, i = 0;
         V h = V.Create(high), r = V.Create(scale), o = V.Create(offset), k = V.Create(slope), c = V.Create(constant);
@@ -138,22 +142,24 @@ internal static unsafe class RowNormBackward<V, T, E>
             Memory.Prefetch(x + n + i + w);
             Memory.Prefetch(dy + n + i);
             Memory.Prefetch(dy + n + i + w);
-            WriteOne(x + i, dy + i, weight + i, dx + i, h, r, o, k, c);
-            WriteOne(x + i + w, dy + i + w, weight + i + w, dx + i + w, h, r, o, k, c);
+            WriteOne<V, S>(x + i, dy + i, weight + i, dx + i, h, r, o, k, c);
+            WriteOne<V, S>(x + i + w, dy + i + w, weight + i + w, dx + i + w, h, r, o, k, c);
         }
-        for (; i <= n - w; i += w) WriteOne(x + i, dy + i, weight + i, dx + i, h, r, o, k, c);
-        if (i < n && n >= w) WriteOne(x + n - w, dy + n - w, weight + n - w, dx + n - w, h, r, o, k, c);
+        for (; i <= n - w; i += w) WriteOne<V, S>(x + i, dy + i, weight + i, dx + i, h, r, o, k, c);
+        if (i < n && n >= w) WriteOne<V, No>(x + n - w, dy + n - w, weight + n - w, dx + n - w, h, r, o, k, c);
         else
         {
             V1<T> h1 = V1<T>.Create(high), r1 = V1<T>.Create(scale), o1 = V1<T>.Create(offset), k1 = V1<T>.Create(slope), c1 = V1<T>.Create(constant);
-            for (; i < n; i++) WriteOne(x + i, dy + i, weight + i, dx + i, h1, r1, o1, k1, c1);
+            for (; i < n; i++) WriteOne<V1<T>, No>(x + i, dy + i, weight + i, dx + i, h1, r1, o1, k1, c1);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void WriteOne<U>(E* x, E* dy, E* weight, E* dx, U h, U r, U o, U slope, U constant) where U : unmanaged, IVector<U, T>
+    private static void WriteOne<U, S>(E* x, E* dy, E* weight, E* dx, U h, U r, U o, U slope, U constant)
+        where U : unmanaged, IVector<U, T>
+        where S : struct, IFlag
     {
         U normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - h, r, o), d = Lane.Load<U, T, E>(dy) * Lane.Load<U, T, E>(weight);
-        Lane.Store<U, T, E>(U.MultiplyAdd(d, r, U.MultiplyAdd(normalized, slope, constant)), dx);
+        Lane.Store<U, T, E, S>(U.MultiplyAdd(d, r, U.MultiplyAdd(normalized, slope, constant)), dx);
     }
 }

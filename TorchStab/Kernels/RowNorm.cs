@@ -24,7 +24,7 @@ internal unsafe struct RowNormJob
     public int Rows, Columns, BlockRows, Blocks;
     public double Epsilon;
 
-    /// <summary>Whether the output is large enough for non-temporal stores (checked against alignment by the kernel).</summary>
+    /// <summary>Whether output and input gradient are large enough for non-temporal stores (checked against alignment by the kernel).</summary>
     public bool Stream;
 }
 
