@@ -25,7 +25,7 @@ internal static unsafe class ChannelNorm
 
     /// <summary>channels_last: elements of a block of rows, the most blocks, and the fewest rows that make up for a block's sums.</summary>
     private const long BlockElements = 16 * 1024;
-    private const int MostBlocks = 64, LeastBlockRows = 32;
+    private const int MostBlocks = 64, LeastBlockRows = 96;
 
     public static NormLayout LayoutOf(Tensor input) => LibTorch.IsContiguous(input.Handle) != 0 ? NormLayout.ChannelsFirst : NormLayout.ChannelsLast;
 
