@@ -98,6 +98,39 @@ public class AutogradPlugTests
         else Assert.Throws<ExternalException>(() => y.backward([upstream]));
     }
 
+    [Fact]
+    public void A_leaf_takes_its_gradient_over()
+    {
+        Assert.True(TensorOwnership.IsProven);
+        using var form = KernelForm.Kernel(AutogradKind.Pooled);
+        using var scope = NewDisposeScope();
+        var (x, weight, op) = (randn(3, 2, requires_grad: true), randn(2, requires_grad: true), new RecordingOp());
+        var current = AutogradPlug.Current;
+        var state = current.Rent();
+        state.Begin(op, x, weight, null);
+        var y = current.Attach(state, x, weight, null, NewTensor.Like(x.Handle));
+        y.backward([randn(3, 2)]);
+        Assert.Equal((op.Input, op.Weight), (Address(x.grad!), Address(weight.grad!)));
+        static unsafe nint Address(Tensor tensor) => (nint)TensorMemory.At(tensor.Handle);
+    }
+
+    [Fact]
+    public void Gradients_that_are_handed_over_survive_whoever_else_holds_them()
+    {
+        using var form = KernelForm.Kernel(AutogradKind.Pooled);
+        using var scope = NewDisposeScope();
+        var (x, weight, upstream) = (randn(64, Columns, requires_grad: true), ones(Columns, requires_grad: true), randn(64, Columns));
+        var expected = autograd.grad([nn.functional.layer_norm(x, [Columns], weight)], [x, weight], [upstream]);
+        var y = stab.nn.functional.layer_norm(x, [Columns], weight);
+        var first = autograd.grad([y], [x, weight], [upstream], retain_graph: true); // held here
+        y.backward([upstream], retain_graph: true); // and by the leaves
+        y.backward([upstream]); // which add
+        using (NewDisposeScope()) randn(1000, Columns).add_(1); // takes the place of what was freed too early
+        for (int i = 0; i < 2; i++) Compare.Close(expected[i], first[i], $"gradient {i}");
+        Compare.Close(expected[0] * 2, x.grad!, "twice the input's");
+        Compare.Close(expected[1] * 2, weight.grad!, "twice the weight's");
+    }
+
     // The array can be collected once no tensor lies on it.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static (Tensor Output, WeakReference Memory) OverManagedMemory(Tensor weight)
@@ -129,6 +162,23 @@ public class AutogradPlugTests
             using (no_grad()) weight.sub_(grad * 1e-4);
         }
         return weight.sum().item<float>();
+    }
+
+    private sealed class RecordingOp : NormOp
+    {
+        public nint Input { get; private set; }
+
+        public nint Weight { get; private set; }
+
+        public override unsafe void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+        {
+            Input = (nint)TensorMemory.At(gradients.Input = NewTensor.Like(saved.Input));
+            Weight = (nint)TensorMemory.At(gradients.Weight = NewTensor.Like(saved.Weight));
+        }
+
+        public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) => input * 1;
+
+        public override long[] AffineShape(NodeState state) => [2];
     }
 
     private sealed class FailingOp : NormOp

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Handles that a thread's callbacks returned to C++. It copies what they point to after the callback is over, so they can only be
-/// released later: at the thread's next callback or recorded op, or when a node goes.
+/// Handles that a thread's callbacks returned to C++. It copies what they point to after the callback is over, so where <see cref="TensorOwnership"/> cannot
+/// hand them over they are released later: at the thread's next callback or recorded op, or when a node goes.
 /// </summary>
 internal sealed unsafe class PendingHandles
 {

@@ -12,13 +12,14 @@ internal sealed unsafe class PooledNode
     private readonly ApplyCallback _apply;
     private readonly DeletedCallback _deleted;
     private readonly nint _applyAddress, _deletedAddress;
-    private readonly nint* _returned = (nint*)NativeMemory.AllocZeroed(3, (nuint)sizeof(nint));
+    private readonly nint* _returned = (nint*)NativeMemory.AllocZeroed(6, (nuint)sizeof(nint)), _taken;
     private NodeHandle _node;
     private Handles _saved;
 
     public PooledNode()
     {
         State = new NodeState { Node = this };
+        _taken = _returned + 3;
         _apply = Apply;
         _deleted = Deleted;
         _applyAddress = Marshal.GetFunctionPointerForDelegate(_apply);
@@ -68,11 +69,11 @@ internal sealed unsafe class PooledNode
             pending.Release();
             Handles gradients = default;
             if (outputGradients[0] != 0) Differentiate(outputGradients[0], ref gradients);
-            pending.Add(gradients);
+            if (!TensorOwnership.IsProven) pending.Add(gradients);
             int n = 0;
-            _returned[n++] = gradients.Input;
-            if (State.HasWeight) _returned[n++] = gradients.Weight;
-            if (State.HasBias) _returned[n++] = gradients.Bias;
+            Return(n++, gradients.Input);
+            if (State.HasWeight) Return(n++, gradients.Weight);
+            if (State.HasBias) Return(n++, gradients.Bias);
             return new() { Items = _returned, Count = n };
         }
         catch (Exception e)
@@ -84,6 +85,14 @@ internal sealed unsafe class PooledNode
         {
             for (int i = 0; i < count; i++) Release(outputGradients[i]);
         }
+    }
+
+    private void Return(int place, nint gradient)
+    {
+        _returned[place] = gradient;
+        if (gradient == 0 || !TensorOwnership.IsProven) return;
+        _taken[place] = TensorOwnership.Take(gradient);
+        _returned[place] = (nint)(_taken + place);
     }
 
     private void Differentiate(nint outputGradient, ref Handles gradients)
