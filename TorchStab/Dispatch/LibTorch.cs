@@ -18,6 +18,9 @@ internal static unsafe class LibTorch
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, void*> Data =
         (delegate* unmanaged[SuppressGCTransition]<nint, void*>)Export("THSTensor_data");
 
+    /// <summary>The same of a tensor that may have no memory: then it is null, and an error waits for <see cref="ForgetError"/>.</summary>
+    public static readonly delegate* unmanaged<nint, void*> DataOrError = (delegate* unmanaged<nint, void*>)Export("THSTensor_data");
+
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long> Numel =
         (delegate* unmanaged[SuppressGCTransition]<nint, long>)Export("THSTensor_numel");
 
@@ -64,6 +67,19 @@ internal static unsafe class LibTorch
 
     /// <summary>The address of an exported function, or 0.</summary>
     public static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;
+
+    /// <summary>Takes back an error that is no news, so that it does not come out of a later call.</summary>
+    public static void ForgetError()
+    {
+        try
+        {
+            CheckForErrors();
+        }
+        catch (ExternalException)
+        {
+            // Expected.
+        }
+    }
 
     // The same name relative to the same assembly as TorchSharp's own DllImports, so it is the library that they bound to.
     private static nint Load() =>

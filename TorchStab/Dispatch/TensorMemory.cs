@@ -47,6 +47,26 @@ internal static unsafe class TensorMemory
         Dense = true,
     };
 
+    /// <summary>The same of any tensor, on any device; 0 where it has no memory of its own.</summary>
+    public static nint AddressOrZero(Tensor tensor)
+    {
+        nint address = LibTorch.IsAvailable && LibTorch.Numel(tensor.Handle) > 0 ? (nint)LibTorch.DataOrError(tensor.Handle) : 0;
+        if (address == 0) LibTorch.ForgetError();
+        GC.KeepAlive(tensor);
+        return address;
+    }
+
+    /// <summary>
+    /// The native tensor, which several handles may share: a handle is the address of an <c>at::Tensor</c>, and that is a pointer to the
+    /// tensor and nothing else.
+    /// </summary>
+    public static nint NativeTensor(Tensor tensor)
+    {
+        nint native = *(nint*)tensor.Handle;
+        GC.KeepAlive(tensor);
+        return native;
+    }
+
     /// <summary>The address of an element further on.</summary>
     public static void* Part(in TensorView tensor, long start) => (byte*)tensor.Data + (start * SizeOf(ElementOf(tensor.Handle)));
 
