@@ -19,7 +19,7 @@ public class LayerTests
         ["Recurrent"] = ["Initialization", "Normalization"],
         ["Optimization"] = ["Clipping", "Dispatch"],
         ["Diagnostics"] = ["Clipping", "Dispatch", "Initialization"],
-        ["Surgery"] = ["Normalization"],
+        ["Surgery"] = ["Dispatch", "Normalization"],
         ["Distributed"] = ["Clipping", "Dispatch", "Normalization", "Optimization"],
         ["buildTransitive"] = [],
     };

@@ -46,6 +46,19 @@ public class NormFoldingLimitsTests
         Assert.Equal((false, true), (linear.weight.requires_grad, linear.bias!.requires_grad));
     }
 
+    /// <summary>The table would be folded along with the layer, under whatever handle it holds the weight.</summary>
+    [Fact]
+    public void A_layer_whose_weight_an_embedding_shares_is_listed()
+    {
+        using var table = nn.Embedding(3, 2);
+        var linear = nn.Linear(2, 3);
+        linear.weight = table.weight!;
+        using var model = nn.Sequential(("table", table), ("linear", linear), ("norm", nn.BatchNorm1d(3)));
+        model.eval();
+        stab.nn.utils.fuse_norms(model, out var report);
+        Assert.Contains("is used by another layer too", Assert.Single(report.Refusals).Reason, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_norm_exchanged_twice_goes_back_to_the_first()
     {

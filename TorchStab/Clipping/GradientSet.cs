@@ -33,14 +33,19 @@ internal sealed class GradientSet : IDisposable
     /// <summary>1/k where the gradients are sums of k backward passes; every norm is that of the average.</summary>
     public double Average { get; private set; } = 1;
 
-    /// <summary>Those parameters that have a gradient now; the caller's DisposeScope owns what is made of them.</summary>
+    /// <summary>
+    /// Those parameters that have a gradient now, one that is listed twice (a tied weight) once; the caller's DisposeScope owns what is made of them.
+    /// </summary>
     public static GradientSet Of(IEnumerable<Parameter> parameters)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         var list = parameters.ToList();
         if (list.Contains(null!)) throw new ArgumentException("expected parameters, got null among them; leave out what is not registered", nameof(parameters));
-        return new GradientSet(list).Read();
+        return new GradientSet(Distinct(list)).Read();
     }
+
+    /// <summary>Each parameter at its first place: a weight that two layers share has one gradient, which counts once.</summary>
+    public static List<Parameter> Distinct(IEnumerable<Parameter> parameters) => [.. parameters.DistinctBy(ParameterIdentity.OfLeaf)];
 
     /// <summary>Looks which parameters have a gradient, and where it lies; <see cref="Release"/> follows, within the same DisposeScope.</summary>
     /// <param name="average">1/k where the gradients are sums of k backward passes.</param>

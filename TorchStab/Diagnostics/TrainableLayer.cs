@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using TorchStab.Initialization;
 using static TorchSharp.torch;
 
@@ -16,7 +17,7 @@ internal sealed record TrainableLayer(string Name, string Kind, List<(string Nam
         var kinds = ModuleTree.Nodes(model).DistinctBy(n => n.Name).ToDictionary(n => n.Name, n => n.Module.GetType().Name);
         var layers = new List<TrainableLayer>();
         string? path = null;
-        foreach (var (name, parameter) in model.named_parameters())
+        foreach (var (name, parameter) in model.named_parameters().DistinctBy(p => ParameterIdentity.OfLeaf(p.parameter)))
         {
             if (!parameter.requires_grad) continue;
             int dot = name.LastIndexOf('.');

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Clipping;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
 
@@ -76,7 +77,7 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
     {
         Dispose();
         _pieces = null;
-        _parameters = [.. _model.parameters().Where(p => p.requires_grad)];
+        _parameters = GradientSet.Distinct(_model.parameters().Where(p => p.requires_grad));
         if (!Group.IsAlone) _parameters.ForEach(p => SharedGradients.Register(p, this));
     }
 

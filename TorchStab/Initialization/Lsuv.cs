@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
 using Remover = TorchSharp.torch.nn.HookableModule<
@@ -19,6 +20,9 @@ internal sealed class Lsuv
     private readonly int _maxIterations;
     private readonly Dictionary<nn.Module, string> _pending = new(ReferenceEqualityComparer.Instance);
     private readonly List<LsuvEntry> _entries = [];
+
+    // Whose weight each is: rescaling it for a second layer would undo the first one's variance.
+    private readonly Dictionary<ParameterIdentity, string> _owners = [];
 
     private Lsuv(double tolerance, int maxIterations) => (_tolerance, _maxIterations) = (tolerance, maxIterations);
 
@@ -54,9 +58,12 @@ internal sealed class Lsuv
         try
         {
             nodes[0].Module.eval();
+            foreach (var node in nodes.Where(n => !LayerKind.IsLinearOrConvolution(n.Module)))
+                foreach (var (name, parameter) in node.Module.named_parameters(false)) _owners.TryAdd(ParameterIdentity.Of(parameter), node.NameOf(name));
+            var filled = new HashSet<ParameterIdentity>();
             foreach (var node in nodes.Where(n => LayerKind.IsLinearOrConvolution(n.Module)))
             {
-                Start(node.Module, generator);
+                Start(node.Module, filled, generator);
                 _pending.Add(node.Module, node.Name.Length == 0 ? node.Module.GetType().Name : node.Name);
                 hooks.Add(((Layer)node.Module).register_forward_hook(Fit));
             }
@@ -72,10 +79,11 @@ internal sealed class Lsuv
         }
     }
 
-    private static void Start(nn.Module layer, Generator? generator)
+    private static void Start(nn.Module layer, HashSet<ParameterIdentity> filled, Generator? generator)
     {
         foreach (var (name, parameter) in layer.named_parameters(false))
         {
+            if (!filled.Add(ParameterIdentity.Of(parameter))) continue;
             if (name == "weight") Orthogonal.Fill(parameter, 1, generator);
             else Constant.Fill(parameter, 0);
         }
@@ -87,8 +95,10 @@ internal sealed class Lsuv
         if (!_pending.Remove(layer, out string? name)) return output;
         var weight = layer is Linear linear ? linear.weight! : ((Convolution)layer).weight!;
         double before = Variance(output), variance = before;
+        string owner = _owners.GetValueOrDefault(ParameterIdentity.Of(weight), name);
+        _owners[ParameterIdentity.Of(weight)] = owner;
         int i = 0;
-        for (; i < _maxIterations && IsUsable(variance) && Math.Abs(variance - 1) > _tolerance; i++)
+        for (; owner == name && i < _maxIterations && IsUsable(variance) && Math.Abs(variance - 1) > _tolerance; i++)
         {
             weight.div_(Math.Sqrt(variance));
             output.Dispose();
@@ -96,7 +106,7 @@ internal sealed class Lsuv
             variance = Variance(output);
         }
 
-        _entries.Add(new(name, before, variance, i, Math.Abs(variance - 1) <= _tolerance));
+        _entries.Add(new(name, before, variance, i, Math.Abs(variance - 1) <= _tolerance) { SharesWeightOf = owner == name ? null : owner });
         return output;
     }
 

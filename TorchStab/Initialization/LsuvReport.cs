@@ -9,7 +9,14 @@ namespace TorchStab;
 /// <param name="VarianceAfter">The variance in the end.</param>
 /// <param name="Iterations">How often its weight was rescaled.</param>
 /// <param name="Converged">Whether the variance came within the tolerance of 1; never for an output that is constant or not finite.</param>
-public sealed record LsuvEntry(string Layer, double VarianceBefore, double VarianceAfter, int Iterations, bool Converged);
+public sealed record LsuvEntry(string Layer, double VarianceBefore, double VarianceAfter, int Iterations, bool Converged)
+{
+    /// <summary>
+    /// The layer (or the parameter of another module, as <c>wte.weight</c>) that has the same weight and was reached first; null, the default, where
+    /// there is none. Such a weight is not rescaled for the second layer: that would change what the first one puts out.
+    /// </summary>
+    public string? SharesWeightOf { get; init; }
+}
 
 /// <summary>Every linear layer and convolution of a model under LSUV; <see cref="ToString"/> prints a table.</summary>
 /// <param name="Entries">The layers in the order in which the batch reached them.</param>
@@ -24,7 +31,7 @@ public sealed record LsuvReport(IReadOnlyList<LsuvEntry> Entries, IReadOnlyList<
     {
         var table = new TextTable("layer", "converged", "variance before", "variance after", "iterations");
         foreach (var e in Entries)
-            table.Add(e.Layer, e.Converged ? "yes" : "NO", Number(e.VarianceBefore), Number(e.VarianceAfter), $"{e.Iterations}");
+            table.Add(e.SharesWeightOf is null ? e.Layer : $"{e.Layer} (weight of {e.SharesWeightOf})", e.Converged ? "yes" : "NO", Number(e.VarianceBefore), Number(e.VarianceAfter), $"{e.Iterations}");
         return table + string.Concat(Unreached.Select(name => $"not reached: {name}{Environment.NewLine}"));
     }
 

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -12,7 +13,7 @@ internal sealed partial class ModelInitializer
     private readonly Dictionary<nn.Module, Activation> _after;
     private readonly HashSet<nn.Module> _lastNorms = new(ReferenceEqualityComparer.Instance);
     private readonly double _residualFactor;
-    private readonly Dictionary<IntPtr, string> _done = [];
+    private readonly Dictionary<ParameterIdentity, string> _done = [];
     private readonly List<InitializationEntry> _entries = [];
     private readonly List<UntouchedParameter> _untouched = [];
 
@@ -55,10 +56,11 @@ internal sealed partial class ModelInitializer
         foreach (var (name, parameter) in node.Module.named_parameters(false))
         {
             string full = node.NameOf(name);
-            if (_done.TryGetValue(parameter.Handle, out string? first)) Record(full, parameter, $"shared with {first}");
+            var identity = ParameterIdentity.Of(parameter);
+            if (_done.TryGetValue(identity, out string? first)) Record(full, parameter, $"shared with {first}");
             else if (Fill(node, name, parameter) is { } done) _entries.Add(done with { Parameter = full, StdMeasured = Std(parameter) });
             else _untouched.Add(new(full, node.Module.GetType().Name));
-            _done.TryAdd(parameter.Handle, full);
+            _done.TryAdd(identity, full);
         }
     }
 

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
 using static TorchSharp.torch.optim;
@@ -26,6 +27,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         Clip = clip;
         _guard = new StepGuard(nonFinite);
         if (inner is not OptimizerHelper) _native = [.. inner.parameters().Select(p => (Parameter)p.DetachFromDisposeScope())];
+        TiedParameters.StepOnce(inner, [.. parameters()]);
         Name(named_parameters);
     }
 
@@ -91,7 +93,13 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
 
     /// <summary>Adds a group to the inner optimizer.</summary>
     /// <param name="param_group">Of the inner optimizer's own class of groups.</param>
-    public override void add_param_group(ParamGroup param_group) => _inner.add_param_group(param_group);
+    /// <exception cref="ArgumentException">A parameter of it is in another group already.</exception>
+    public override void add_param_group(ParamGroup param_group)
+    {
+        ArgumentNullException.ThrowIfNull(param_group);
+        _inner.add_param_group(param_group);
+        TiedParameters.StepOnce(_inner, [.. parameters()]);
+    }
 
     /// <summary>Disposes the inner optimizer too.</summary>
     /// <param name="disposing">False from a finalizer.</param>
@@ -137,6 +145,9 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         if (list.Exists(n => n.parameter is null)) throw new ArgumentException("expected parameters, got null among them", nameof(named));
         if (_native is not null && _native.Count != list.Count)
             throw new ArgumentException($"expected the names of the optimizer's {_native.Count} parameters, got {list.Count}", nameof(named));
-        for (int i = 0; i < list.Count; i++) _names[(_native is null ? list[i].parameter : _native[i]).Handle] = list[i].name;
+        var own = parameters().Where(p => !p.IsInvalid).DistinctBy(ParameterIdentity.OfLeaf).ToDictionary(ParameterIdentity.OfLeaf, p => p.Handle);
+        for (int i = 0; i < list.Count; i++)
+            if (_native is not null) _names[_native[i].Handle] = list[i].name;
+            else if (own.TryGetValue(ParameterIdentity.OfLeaf(list[i].parameter), out var handle)) _names.TryAdd(handle, list[i].name);
     }
 }

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using TorchStab.Optimization;
 
 namespace TorchStab.Modules;
@@ -7,9 +8,10 @@ public abstract partial class ClippingAwareOptimizer
 {
     /// <summary>Adds parameters with options of their own; what is unset in these takes the optimizer's. State starts at zero.</summary>
     /// <param name="param_group">A group of this optimizer's own <c>ParamGroup</c> class.</param>
+    /// <remarks>A weight that several layers share is stepped once: the group keeps the first of its places.</remarks>
     /// <exception cref="ArgumentException">
-    /// A group of another optimizer, no parameters, a parameter that is already in a group, not a leaf or not of a floating dtype,
-    /// or an option outside its range. Nothing is changed then.
+    /// A group of another optimizer, no parameters, the same object twice, a parameter that is already in a group (under whatever handle), two
+    /// parameters over one memory, one that is not a leaf or not of a floating dtype, or an option outside its range. Nothing is changed then.
     /// </exception>
     public override void add_param_group(ParamGroup param_group)
     {
@@ -24,9 +26,10 @@ public abstract partial class ClippingAwareOptimizer
         options.Validate();
         options.InitialLearningRate = options.LearningRate!.Value;
         param_group.Options = options;
-        param_group.Parameters = parameters;
+        var slots = Slots(parameters, names, options);
+        param_group.Parameters = slots.ConvertAll(s => s.Parameter);
         _parameter_groups.Add(param_group);
-        _slots.Add([.. parameters.Select((p, i) => new ParameterSlot(p, names?[i], InitialState(p, options)))]);
+        _slots.Add(slots);
         IndexState();
     }
 
@@ -59,17 +62,26 @@ public abstract partial class ClippingAwareOptimizer
 
     private void Check(List<Parameter> added)
     {
-        var known = parameters().Select(p => p.Handle).ToHashSet();
-        var here = new HashSet<IntPtr>();
+        if (added.Contains(null!)) throw new ArgumentException("expected parameters, got null among them", nameof(added));
+        if (added.Distinct(ReferenceEqualityComparer.Instance).Count() != added.Count)
+            throw new ArgumentException("optimizer contains a parameter group with duplicate parameters", nameof(added));
+        var known = parameters().Where(p => !p.IsInvalid).ToDictionary(ParameterIdentity.Of, ParameterIdentity.OfLeaf);
+        var here = new Dictionary<ParameterIdentity, ParameterIdentity>();
         foreach (var p in added)
         {
-            if (p is null) throw new ArgumentException("expected parameters, got null among them", nameof(added));
-            if (!here.Add(p.Handle)) throw new ArgumentException("optimizer contains a parameter group with duplicate parameters", nameof(added));
-            if (known.Contains(p.Handle)) throw new ArgumentException("some parameters appear in more than one parameter group", nameof(added));
+            var (memory, leaf) = (ParameterIdentity.Of(p), ParameterIdentity.OfLeaf(p));
+            if (known.TryGetValue(memory, out var other) && other == leaf) throw new ArgumentException("some parameters appear in more than one parameter group", nameof(added));
+            if (known.ContainsKey(memory) || (here.TryGetValue(memory, out other) && other != leaf))
+                throw new ArgumentException("two parameters lie in one memory and have a gradient each, so that neither step would be right; let one layer use the other's (head.weight = embedding.weight)", nameof(added));
+            here[memory] = leaf;
             if (!p.is_leaf) throw new ArgumentException("can't optimize a non-leaf Tensor", nameof(added));
             if (!p.is_floating_point()) throw new ArgumentException($"expected parameters of a floating dtype, got {p.dtype}", nameof(added));
         }
     }
+
+    private List<ParameterSlot> Slots(List<Parameter> parameters, IReadOnlyList<string>? names, ClipOptions options) =>
+        [.. Enumerable.Range(0, parameters.Count).GroupBy(i => ParameterIdentity.OfLeaf(parameters[i])).Select(places =>
+            new ParameterSlot(parameters[places.First()], names is null ? [] : [.. places.Select(i => names[i])], InitialState(parameters[places.First()], options)))];
 
     private MomentState InitialState(Parameter parameter, ClipOptions options)
     {

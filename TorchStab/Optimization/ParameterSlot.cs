@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Optimization;
 
 /// <summary>A parameter's place in an optimizer. It outlives the parameter object, which <c>.to()</c> replaces.</summary>
-internal sealed class ParameterSlot(Parameter parameter, string? name, MomentState state)
+internal sealed class ParameterSlot(Parameter parameter, IReadOnlyList<string> names, MomentState state)
 {
     private string? _label;
 
@@ -15,7 +15,10 @@ internal sealed class ParameterSlot(Parameter parameter, string? name, MomentSta
     /// <summary>Kept, because a parameter that was replaced cannot tell it any more.</summary>
     public long[] Shape { get; private set; } = parameter.shape;
 
-    public string? Name { get; } = name;
+    public string? Name => Names.Count > 0 ? Names[0] : null;
+
+    /// <summary>Of all layers that share it.</summary>
+    public IReadOnlyList<string> Names { get; } = names;
 
     public MomentState State { get; } = state;
 

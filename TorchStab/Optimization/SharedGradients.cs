@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 
 namespace TorchStab.Optimization;
 
@@ -17,11 +19,17 @@ internal interface ISharedGradients
 internal static class SharedGradients
 {
     private static readonly ConditionalWeakTable<Parameter, ISharedGradients> Owners = [];
+
+    // An optimizer may hold the same parameter in another object. An entry whose object is gone says nothing: its native tensor may be gone too.
+    private static readonly ConcurrentDictionary<ParameterIdentity, WeakReference<Parameter>> Registered = [];
     private static volatile bool s_any;
 
     public static void Register(Parameter parameter, ISharedGradients owner)
     {
+        foreach (var (identity, known) in Registered)
+            if (!known.TryGetTarget(out var target) || target.IsInvalid) Registered.TryRemove(identity, out _);
         Owners.AddOrUpdate(parameter, owner);
+        Registered[ParameterIdentity.OfLeaf(parameter)] = new(parameter);
         s_any = true;
     }
 
@@ -31,8 +39,12 @@ internal static class SharedGradients
     {
         if (!s_any) return;
         foreach (var parameter in parameters)
-            if (Owners.TryGetValue(parameter, out var owner)) owner.Combine();
+            if (Known(parameter) is { } known && Owners.TryGetValue(known, out var owner)) owner.Combine();
     }
 
-    public static int? CulpritOf(Parameter parameter) => Owners.TryGetValue(parameter, out var owner) ? owner.CulpritOf(parameter) : null;
+    public static int? CulpritOf(Parameter parameter) =>
+        Known(parameter) is { } known && Owners.TryGetValue(known, out var owner) ? owner.CulpritOf(known) : null;
+
+    private static Parameter? Known(Parameter parameter) => parameter.IsInvalid || Owners.TryGetValue(parameter, out _) ? parameter
+        : Registered.TryGetValue(ParameterIdentity.OfLeaf(parameter), out var known) && known.TryGetTarget(out var target) && !target.IsInvalid ? target : null;
 }

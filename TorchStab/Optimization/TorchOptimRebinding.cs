@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
@@ -20,7 +21,7 @@ internal static class TorchOptimRebinding
         var old = ((IEnumerable<(IntPtr, OptimizerState)>)States(optimizer)).ToList();
         var groups = optimizer.ParamGroups.Cast<ParamGroup>().ToList();
         var sizes = Sizes(groups, old.Count);
-        var found = Match(old, names, now);
+        var found = Match(old, names, [.. now.DistinctBy(n => ParameterIdentity.OfLeaf(n.Parameter))]);
         using var _ = no_grad();
         States(optimizer).Clear();
         int at = 0;
@@ -31,6 +32,17 @@ internal static class TorchOptimRebinding
             for (int i = at; i < at + sizes[g]; i++)
                 if (found[i] is { } parameter) States(optimizer).Add(parameter.Handle, Bound(old[i].Item2, parameter, options));
                 else (old[i].Item2 as IDisposable)?.Dispose();
+        }
+    }
+
+    /// <summary>Drops the states of all other parameters.</summary>
+    public static void KeepOnly(OptimizerHelper optimizer, HashSet<IntPtr> handles)
+    {
+        foreach (var (handle, state) in ((IEnumerable<(IntPtr, OptimizerState)>)States(optimizer)).ToList())
+        {
+            if (handles.Contains(handle)) continue;
+            (state as IDisposable)?.Dispose();
+            States(optimizer).Remove(handle);
         }
     }
 

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -16,13 +17,12 @@ internal sealed class NormFolding
     private readonly SurgeryPlan _plan;
     private readonly Dictionary<nn.Module, FoldingPair> _pairs = new(ReferenceEqualityComparer.Instance);
     private readonly HashSet<nn.Module> _layers = new(ReferenceEqualityComparer.Instance);
-    private readonly HashSet<Tensor> _shared;
+    private readonly HashSet<ParameterIdentity> _shared;
 
     private NormFolding(nn.Module model)
     {
         _plan = new SurgeryPlan(model);
-        _shared = _plan.Nodes.SelectMany(n => TorchSharpInternals.OwnTensors(n.Module)).GroupBy(t => t, (IEqualityComparer<Tensor>)ReferenceEqualityComparer.Instance)
-            .Where(g => g.Count() > 1).Select(g => g.Key).ToHashSet((IEqualityComparer<Tensor>)ReferenceEqualityComparer.Instance);
+        _shared = [.. _plan.Nodes.SelectMany(n => Identities(n.Module)).GroupBy(i => i).Where(g => g.Count() > 1).Select(g => g.Key)];
     }
 
     public static T Fold<T>(T model, out SurgeryReport report, Tensor? example) where T : nn.Module
@@ -88,9 +88,12 @@ internal sealed class NormFolding
     {
         if (TorchSharpInternals.HasPostHooks((nn.Module<Tensor, Tensor>)pair.Layer.Module) || TorchSharpInternals.HasPreHooks((nn.Module<Tensor, Tensor>)pair.Norm.Module))
             return $"a hook looks at what goes from {pair.Layer.Path} to it";
-        return TorchSharpInternals.OwnTensors(pair.Layer.Module).Concat(TorchSharpInternals.OwnTensors(pair.Norm.Module)).Any(_shared.Contains)
+        return Identities(pair.Layer.Module).Concat(Identities(pair.Norm.Module)).Any(_shared.Contains)
             ? $"a parameter of it or of {pair.Layer.Path} is used by another layer too" : null;
     }
+
+    private static IEnumerable<ParameterIdentity> Identities(nn.Module module) =>
+        TorchSharpInternals.OwnTensors(module).Where(t => !t.IsInvalid).Select(ParameterIdentity.Of);
 
     private void Finish(nn.Module norm, nn.Module rest)
     {
