@@ -16,30 +16,36 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
     {
         var coefficients = new GradientCoefficient[gradients.Count];
         Array.Fill(coefficients, GradientCoefficient.Identity);
-        var smallest = new List<Tensor>();
+        var which = new List<int>();
+        List<Tensor> scales = [], smallest = [];
         for (int i = 0; i < coefficients.Length; i++)
         {
             var p = gradients.Parameter(i);
             if (p.numel() == 0 || exclude?.Invoke(gradients.Name(i), p) == true) continue;
-            var scale = UnitScale(p, gradients.Gradient(i), gradients.Average);
-            coefficients[i] = new(1, UnitScale: scale);
-            smallest.Add(scale.min());
+            which.Add(i);
+            scales.Add(UnitScale(p, gradients.Gradient(i), gradients.Average));
+            smallest.Add(scales[^1].min());
         }
         if (exclude is not null) gradients.Reread();
-        return new(gradients.TotalNorm(2), GradientNorms.ReadBack(smallest).Aggregate(1.0, Math.Min), GradientCoefficient.Identity, coefficients);
+        double[] least = GradientNorms.ReadBack(smallest);
+        for (int k = 0; k < least.Length; k++)
+            coefficients[which[k]] = new(1, UnitScale: scales[k].to(least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(which[k])) : ScalarType.Float64));
+        return new(gradients.TotalNorm(2), least.Aggregate(1.0, Math.Min), GradientCoefficient.Identity, coefficients);
     }
 
+    // In float64, where squares of float32 gradients beyond 1e19 do not overflow. Kept is a number per unit, the rest is gone at the end.
     private Tensor UnitScale(Tensor parameter, Tensor gradient, double average)
     {
+        using var scope = NewDisposeScope();
         var largest = UnitNorm(parameter).clamp_min(eps).mul_(clipping);
         var norm = UnitNorm(gradient).mul_(average);
         var scale = largest / norm.clamp_min(SmallestNorm);
-        return where(norm < largest, ones_like(scale), scale).to(gradient.dtype);
+        return where(norm < largest, ones_like(scale), scale).MoveToOuterDisposeScope();
     }
 
     private static Tensor UnitNorm(Tensor t)
     {
-        t = t.detach().to(GradientNorms.Accumulator(t));
-        return t.dim() <= 1 ? linalg.vector_norm(t) : linalg.vector_norm(t, 2, [.. Enumerable.Range(1, (int)t.dim() - 1)], keepdim: true);
+        using var wide = t.detach().to(ScalarType.Float64);
+        return t.dim() <= 1 ? linalg.vector_norm(wide) : linalg.vector_norm(wide, 2, [.. Enumerable.Range(1, (int)t.dim() - 1)], keepdim: true);
     }
 }

@@ -47,14 +47,16 @@ internal static class GradientClipping
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using var gradients = GradientSet.Of(parameters);
-        for (int i = 0; i < gradients.Count; i++) gradients.Gradient(i).clamp_(-clipValue, clipValue);
+        Apply(new(1, clipValue), gradients);
     }
 
-    private static void Scale(GradientSet gradients, double maxNorm, double totalNorm)
+    private static void Scale(GradientSet gradients, double maxNorm, double totalNorm) =>
+        Apply(new(GlobalNormClip.Scale(totalNorm, maxNorm, 1e-6)), gradients);
+
+    private static void Apply(GradientCoefficient coefficient, GradientSet gradients)
     {
-        double scale = GlobalNormClip.Scale(totalNorm, maxNorm, 1e-6);
-        if (scale == 1) return;
-        for (int i = 0; i < gradients.Count; i++) gradients.Gradient(i).mul_(scale);
+        if (coefficient.IsIdentity) return;
+        for (int i = 0; i < gradients.Count; i++) coefficient.ApplyInPlace(gradients.Gradient(i));
     }
 
     private static void Check(double total, double normType, bool errorIfNonfinite, string source)

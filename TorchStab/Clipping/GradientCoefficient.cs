@@ -14,22 +14,44 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
 {
     public static GradientCoefficient Identity => new(1);
 
+    /// <summary>The least normal float32: below it a factor loses its digits in float32, and in the end is 0.</summary>
+    public const double LeastNormal = 1.17549435e-38;
+
     public bool IsIdentity => Scale == 1 && double.IsPositiveInfinity(Bound) && UnitScale is null;
 
-    /// <summary>The clipped gradient; the same object where there is nothing to do.</summary>
+    /// <summary>Whether the kernels can apply it: all elements alike, by a factor that float32 holds.</summary>
+    public bool IsUniform => UnitScale is null && !IsMinute;
+
+    private bool IsMinute => Scale != 0 && Math.Abs(Scale) < LeastNormal;
+
+    /// <summary>The clipped gradient in its own dtype, rounded once; the same object where there is nothing to do.</summary>
     public Tensor Of(Tensor gradient)
     {
-        var result = Scale == 1 ? gradient : gradient.mul(Scale);
-        if (!double.IsPositiveInfinity(Bound)) result = result.clamp(-Bound, Bound);
-        return UnitScale is null ? result : result.mul(UnitScale);
+        if (IsIdentity) return gradient;
+        var g = gradient.to(Arithmetic(gradient.dtype));
+        if (Scale != 1) g = g.mul(Scale);
+        if (Clamps(g)) g = g.clamp(-Bound, Bound);
+        if (UnitScale is not null) g = g.mul(UnitScale);
+        return g.to(gradient.dtype);
     }
 
+    /// <summary>The same in the gradient's place. What it takes is gone when it returns.</summary>
     public void ApplyInPlace(Tensor gradient)
     {
-        if (Scale != 1) gradient.mul_(Scale);
-        if (!double.IsPositiveInfinity(Bound)) gradient.clamp_(-Bound, Bound);
-        if (UnitScale is not null) gradient.mul_(UnitScale);
+        using var scope = NewDisposeScope();
+        var g = gradient.to(Arithmetic(gradient.dtype)); // the gradient itself where the dtype is right
+        if (Scale != 1) g.mul_(Scale);
+        if (Clamps(g)) g.clamp_(-Bound, Bound);
+        if (UnitScale is not null) g.mul_(UnitScale);
+        if (g.dtype != gradient.dtype) gradient.copy_(g);
     }
+
+    // libtorch rounds a factor to the tensor's dtype: 1e-3 / 60,000 is 0 in float16, and a bound of 1e5 is refused there.
+    private ScalarType Arithmetic(ScalarType dtype) =>
+        dtype == ScalarType.Float64 || IsMinute || UnitScale?.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+
+    // A bound beyond the largest float32 clips none; libtorch refuses it.
+    private bool Clamps(Tensor g) => Bound <= (g.dtype == ScalarType.Float64 ? double.MaxValue : float.MaxValue);
 
     /// <summary>The same without <see cref="UnitScale"/> for the kernel form, with the sign and the L2 decay that follow the clipping.</summary>
     public GradientNumbers Numbers(bool? maximize, double decay) => new(maximize == true ? -Scale : Scale, Bound, decay);

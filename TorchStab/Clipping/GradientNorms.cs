@@ -22,8 +22,7 @@ internal static class GradientNorms
     {
         if (views.Length == 0) return;
         if (GlobalNormDispatch.Norms(views, order, norms) is { } rest) TensorForm(tensor, rest, order, norms);
-        for (int i = 0; i < norms.Length; i++)
-            if (double.IsPositiveInfinity(norms[i])) norms[i] = WithoutOverflow(tensor(i), order);
+        if (!double.IsPositiveInfinity(order) && norms.Contains(double.PositiveInfinity)) WithoutOverflow(views, tensor, order, norms);
     }
 
     /// <summary>(Σ nᵢᵖ)^(1/p), the norm of the norms: that of all elements together. 0 for no tensor at all.</summary>
@@ -55,15 +54,17 @@ internal static class GradientNorms
     {
         var tensors = which.ConvertAll(i => tensor(i)); // they outlive what is made of them here
         using var scope = NewDisposeScope();
-        double[] values = ReadBack(tensors.ConvertAll(t => Norm(t, order)));
+        var results = tensors.ConvertAll(t => zeros(1, Accumulator(t), t.device)[0]); // made first: among the copies they would hold the memory of these in pieces
+        for (int k = 0; k < results.Count; k++) WriteNorm(tensors[k], order, results[k]);
+        double[] values = ReadBack(results);
         for (int k = 0; k < values.Length; k++) norms[which[k]] = values[k];
     }
 
-    private static Tensor Norm(Tensor tensor, double order)
+    // What it takes is gone before the next tensor's.
+    private static void WriteNorm(Tensor tensor, double order, Tensor result)
     {
-        if (tensor.numel() == 0) return zeros(1, Accumulator(tensor), tensor.device)[0]; // max of nothing is an error
-        var t = tensor.dtype == Accumulator(tensor) ? tensor : tensor.to(Accumulator(tensor));
-        return linalg.vector_norm(t, order);
+        using var scope = NewDisposeScope();
+        if (tensor.numel() > 0) result.copy_(linalg.vector_norm(tensor.to(Accumulator(tensor)), order)); // max of nothing is an error
     }
 
     /// <summary>The dtype that norms of a tensor are taken in.</summary>
@@ -79,12 +80,36 @@ internal static class GradientNorms
         return stacked.to(CPU).to(ScalarType.Float64).data<double>().ToArray();
     }
 
-    // Squares of finite elements overflow from 1e19 (float32) on: then, and only then, divide by the largest first.
-    private static double WithoutOverflow(Tensor tensor, double order)
+    // Powers of finite elements overflow (squares from 1e19 in float32, 1e154 in float64): then, and only then, divide by the largest first.
+    // A tensor whose largest element is not finite is told by that alone: nothing of it is copied, and all of them are read back at once.
+    private static void WithoutOverflow(ReadOnlySpan<TensorView> views, Func<int, Tensor> tensor, double order, Span<double> norms)
     {
-        var t = tensor.to(ScalarType.Float64);
-        double largest = t.abs().max().item<double>();
-        if (largest == 0 || !double.IsFinite(largest)) return double.IsNaN(largest) ? double.NaN : double.PositiveInfinity;
-        return largest * linalg.vector_norm(t / largest, order).item<double>();
+        List<int> infinite = [], finite = [];
+        for (int i = 0; i < norms.Length; i++) if (double.IsPositiveInfinity(norms[i])) infinite.Add(i);
+        var suspects = new TensorView[infinite.Count];
+        for (int k = 0; k < suspects.Length; k++) suspects[k] = views[infinite[k]];
+        double[] largest = new double[suspects.Length];
+        Measure(suspects, k => tensor(infinite[k]), double.PositiveInfinity, largest);
+        for (int k = 0; k < largest.Length; k++)
+        {
+            norms[infinite[k]] = largest[k];
+            if (double.IsFinite(largest[k]) && largest[k] > 0) finite.Add(infinite[k]);
+        }
+        if (finite.Count > 0) Rescaled(tensor, finite, order, norms);
+    }
+
+    /// <summary>‖t‖ = m · ‖t / m‖ of those in <paramref name="which"/>, whose largest magnitudes m stand in <paramref name="norms"/>.</summary>
+    private static void Rescaled(Func<int, Tensor> tensor, List<int> which, double order, Span<double> norms)
+    {
+        var tensors = which.ConvertAll(i => tensor(i));
+        using var scope = NewDisposeScope();
+        var parts = tensors.ConvertAll(t => zeros(1, ScalarType.Float64, t.device)[0]);
+        for (int k = 0; k < tensors.Count; k++)
+        {
+            using var one = NewDisposeScope();
+            parts[k].copy_(linalg.vector_norm(tensors[k].to(ScalarType.Float64, copy: true).div_(norms[which[k]]), order));
+        }
+        double[] values = ReadBack(parts);
+        for (int k = 0; k < values.Length; k++) norms[which[k]] *= values[k];
     }
 }

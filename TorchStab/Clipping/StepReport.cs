@@ -15,10 +15,10 @@ public readonly record struct StepReport
     /// <summary>Whether clipping changed any gradient.</summary>
     public bool Clipped { get; init; }
 
-    /// <summary>Whether the step was left out because a gradient was not finite: parameters and state are as before.</summary>
+    /// <summary>Whether the step was left out because a gradient was not finite, or so large that its update would not be: parameters and state are as before.</summary>
     public bool Skipped { get; init; }
 
-    /// <summary>The name of the first parameter whose gradient held NaN or an infinity; null if all were finite.</summary>
+    /// <summary>The name of the first parameter whose gradient held NaN or an infinity, or whose update would have; null if all were finite.</summary>
     public string? FirstNonFinite { get; init; }
 
     /// <summary>The first rank on which that parameter's gradient was not finite; null in a single process, or if only the sum over the ranks is not.</summary>

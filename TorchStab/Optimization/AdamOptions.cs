@@ -15,7 +15,9 @@ public abstract class AdamOptions : ClipOptions
     /// <summary>Decay of the running mean of squared gradients.</summary>
     public double? beta2 { get; set; }
 
-    /// <summary>Added to the denominator.</summary>
+    /// <summary>
+    /// Added to the denominator; at least 1e-22 (1e-161 in float64) counts, so that a zero gradient does not give 0/0 = NaN, as it does in PyTorch, where this is 0.
+    /// </summary>
     public double? eps { get; set; }
 
     /// <summary>Whether the denominator uses the largest second moment so far (Reddi et al. 2018).</summary>

@@ -76,6 +76,12 @@ public abstract class AdamState : MomentState
     public override bool ApproximatelyEquals(OptimizerState other) => other is AdamState s && step == s.step
         && Same(exp_avg, s.exp_avg) && Same(exp_avg_sq, s.exp_avg_sq) && Same(max_exp_avg_sq, s.max_exp_avg_sq);
 
+    internal override long Steps
+    {
+        get => step;
+        set => step = value;
+    }
+
     internal override void Check(OptimizerState source)
     {
         var (_, m, v, max) = Parts(source);

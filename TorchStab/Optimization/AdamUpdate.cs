@@ -20,7 +20,7 @@ internal static class AdamUpdate
             var max = options.amsgrad == true ? state.Largest() : null;
             var memory = update.Gradients.Memory(update.Index, state.Mean.Of(state.exp_avg), state.Square.Of(state.exp_avg_sq), state.Max.Of(max));
             if (warmUp.Step != state.step) warmUp = WarmUp.At(options, state.step);
-            if (!update.IsUniform || !pass.TryAdd(Numbers(options, decoupled, update.Coefficient, warmUp), memory)) TensorForm(options, decoupled, update, max);
+            if (!update.IsUniform || !pass.TryAdd(Numbers(options, decoupled, update.Coefficient, warmUp, memory.State0.Dtype), memory)) TensorForm(options, decoupled, update, max);
         }
         pass.Run();
         GC.KeepAlive(updates);
@@ -34,25 +34,24 @@ internal static class AdamUpdate
     {
         var state = (AdamState)update.State;
         double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, beta1 = o.beta1!.Value, beta2 = o.beta2!.Value;
-        update.Write(state.exp_avg.dtype, p =>
-        {
-            var g = update.Clipped(p.dtype, o.maximize);
-            if (decay != 0 && decoupled) p.mul_(1 - lr * decay);
-            else if (decay != 0) g = g.add(p, alpha: decay);
-            state.exp_avg.mul_(beta1).add_(g, alpha: 1 - beta1);
-            state.exp_avg_sq.mul_(beta2).addcmul_(g, g, value: 1 - beta2);
-            var v = max?.copy_(maximum(max, state.exp_avg_sq)) ?? state.exp_avg_sq;
-            var denominator = v.sqrt().div_(Math.Sqrt(1 - Math.Pow(beta2, state.step))).add_(o.eps!.Value);
-            p.addcdiv_(state.exp_avg, denominator, value: -lr / (1 - Math.Pow(beta1, state.step)));
-        });
+        using var step = new TensorStep(update, state.exp_avg.dtype, o.maximize);
+        Tensor p = step.Parameter, g = step.Gradient, m = step.Open(state.exp_avg), v = step.Open(state.exp_avg_sq);
+        if (decay != 0 && decoupled) p.mul_(1 - lr * decay);
+        else if (decay != 0) g = g.add(p, alpha: decay);
+        m.mul_(beta1).add_(g, alpha: 1 - beta1);
+        v.mul_(beta2).addcmul_(g, g, value: 1 - beta2);
+        if (max is not null) v = step.Open(max).clamp_(min: v);
+        var denominator = v.sqrt().div_(Math.Sqrt(1 - Math.Pow(beta2, state.step))).add_(step.Eps(o.eps!.Value));
+        p.addcdiv_(m, denominator, value: -lr / (1 - Math.Pow(beta1, state.step)));
+        step.Commit();
     }
 
     // The same numbers for the kernel, which does it all in one pass.
-    private static AdamNumbers Numbers(AdamOptions o, bool decoupled, GradientCoefficient coefficient, WarmUp warmUp)
+    private static AdamNumbers Numbers(AdamOptions o, bool decoupled, GradientCoefficient coefficient, WarmUp warmUp, ScalarType dtype)
     {
         double decay = o.weight_decay!.Value;
-        return new(coefficient.Numbers(o.maximize, decoupled ? 0 : decay), o.beta1!.Value, o.beta2!.Value, o.eps!.Value, warmUp.StepSize, warmUp.Correction,
-            Decay: decoupled ? 1 - o.LearningRate!.Value * decay : 1);
+        return new(coefficient.Numbers(o.maximize, decoupled ? 0 : decay), o.beta1!.Value, o.beta2!.Value, Epsilon.AtLeast(o.eps!.Value, dtype), warmUp.StepSize,
+            warmUp.Correction, Decay: decoupled ? 1 - o.LearningRate!.Value * decay : 1);
     }
 
     /// <summary>What the first steps are corrected by: parameters of one age share it.</summary>

@@ -40,5 +40,20 @@ internal sealed class ClipPlan(Func<int, int> group)
         return new(gradients.TotalNorm(2), smallest, GradientCoefficient.Identity, coefficients);
     }
 
+    /// <summary>What the rules remember, for a step that may have to be taken back after they have decided.</summary>
+    public byte[] SaveMemory()
+    {
+        using var memory = new MemoryStream();
+        using var writer = new BinaryWriter(memory);
+        foreach (var rule in _rules.Distinct()) rule?.SaveMemory(writer);
+        return memory.ToArray();
+    }
+
+    public void LoadMemory(byte[] memory)
+    {
+        using var reader = new BinaryReader(new MemoryStream(memory));
+        foreach (var rule in _rules.Distinct()) rule?.LoadMemory(reader);
+    }
+
     private static ClipDecision Decide(GradientClip? rule, GradientSet gradients) => rule?.Decide(gradients) ?? ClipDecision.Uniform(gradients.TotalNorm(2), 1);
 }

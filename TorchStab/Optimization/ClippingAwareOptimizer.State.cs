@@ -9,9 +9,13 @@ public abstract partial class ClippingAwareOptimizer
     private ScalarType? _momentDtype;
 
     /// <summary>
-    /// The dtype of the state; null (default): the parameters'. Float32 is for parameters of a half type: their moments then keep the
-    /// digits that a small step needs. Setting it converts the state.
+    /// The dtype of the state; null (default): the parameters', and float32 for those of a half type, whose moments then keep the digits that a small
+    /// step needs. The arithmetic is in float32 or float64 whatever is set here. Setting it converts the state.
     /// </summary>
+    /// <remarks>
+    /// PyTorch's moments have the parameter's dtype: set it to that, before saving, where <c>torch.optim</c> shall load the file, or where memory counts more. A float16 square
+    /// of 300 is infinite (the step is then left out, see <see cref="NonFinite"/>), one of 1e-4 is 0.
+    /// </remarks>
     /// <exception cref="ArgumentException">Not a floating dtype.</exception>
     public ScalarType? MomentDtype
     {
@@ -22,6 +26,7 @@ public abstract partial class ClippingAwareOptimizer
                 throw new ArgumentException($"expected a floating dtype, got {value}", nameof(value));
             _momentDtype = value;
             foreach (var slot in _slots.SelectMany(s => s)) slot.State.Convert(value);
+            _list = null;
         }
     }
 

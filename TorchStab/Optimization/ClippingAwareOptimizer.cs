@@ -99,8 +99,14 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         {
             list.Read(1.0 / _guard.Window);
             list.Plan.Rules.Clear();
-            foreach (var group in _parameter_groups) list.Plan.Rules.Add(((ClipOptions)group.Options).Rule ?? Clip);
-            if (_guard.Judge(list.Gradients, list.Plan.Order, list.Decide) is { } decision) Update(list, decision);
+            list.Rate = 0;
+            foreach (var group in _parameter_groups)
+            {
+                list.Plan.Rules.Add(((ClipOptions)group.Options).Rule ?? Clip);
+                list.Rate = Math.Max(list.Rate, group.LearningRate);
+            }
+            var decision = list.IsOrdinary() ? UpdateOrdinary(list) : UpdateLarge(list);
+            if (WriteBackClippedGrads && decision is { } taken) WriteBack(list.Gradients, taken);
         }
         finally
         {
@@ -108,24 +114,35 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         }
     }
 
-    private void Update(StepList list, ClipDecision decision)
+    private ClipDecision UpdateOrdinary(StepList list)
+    {
+        var decision = _guard.Admit(list.Gradients, list.Plan.Order, list.Decide);
+        Update(list, decision);
+        return decision;
+    }
+
+    private void Update(StepList list, ClipDecision decision, Func<int, bool>? which = null)
     {
         var gradients = list.Gradients;
         for (int i = 0, g = 0; g < _slots.Count; g++)
         {
             list.Updates.Clear();
-            for (; i < gradients.Count && list.Group(i) == g; i++) list.Updates.Add(new(gradients, i, list.State(i), Coefficient(decision, i, gradients)));
+            for (; i < gradients.Count && list.Group(i) == g; i++)
+                if (which?.Invoke(i) != false) list.Updates.Add(new(gradients, i, list.State(i), Coefficient(decision, i, gradients)));
             if (list.Updates.Count > 0) Update((ClipOptions)_parameter_groups[g].Options, list.Updates);
         }
     }
 
-    private GradientCoefficient Coefficient(ClipDecision decision, int i, GradientSet gradients)
+    private static GradientCoefficient Coefficient(ClipDecision decision, int i, GradientSet gradients)
     {
         var c = decision[i];
-        c = c with { Scale = c.Scale * gradients.Average };
-        if (!WriteBackClippedGrads) return c;
-        c.ApplyInPlace(gradients.Gradient(i));
-        return GradientCoefficient.Identity;
+        return c with { Scale = c.Scale * gradients.Average };
+    }
+
+    private static void WriteBack(GradientSet gradients, ClipDecision decision)
+    {
+        for (int i = 0; i < gradients.Count; i++)
+            if (Coefficient(decision, i, gradients) is { IsIdentity: false } c) c.ApplyInPlace(gradients.Gradient(i));
     }
 
     /// <summary>Frees the state; the parameters stay.</summary>

@@ -15,8 +15,8 @@ public abstract class MomentState : OptimizerState, IDisposable
 
     private protected Parameter Owner => _parameter;
 
-    /// <summary>The dtype of the moments, if it is not the parameter's.</summary>
-    private protected ScalarType? Dtype { get; private set; }
+    /// <summary>The dtype of the moments that was asked for.</summary>
+    private ScalarType? Dtype { get; set; }
 
     /// <summary>Frees the tensors.</summary>
     public void Dispose()
@@ -47,21 +47,48 @@ public abstract class MomentState : OptimizerState, IDisposable
         Initialize(options);
     }
 
+    /// <summary>Updates so far, by those that count them.</summary>
+    internal virtual long Steps
+    {
+        get => 0;
+        set { }
+    }
+
+    /// <summary>The moments that there are.</summary>
+    internal List<Tensor> Moments()
+    {
+        var moments = new List<Tensor>();
+        Map(t =>
+        {
+            moments.Add(t);
+            return t;
+        });
+        return moments;
+    }
+
+    /// <summary>Lets those moments go that are not in <paramref name="kept"/>.</summary>
+    internal void Keep(IReadOnlyCollection<Tensor> kept) => Map(t =>
+    {
+        if (kept.Contains(t, ReferenceEqualityComparer.Instance)) return t;
+        t.Dispose();
+        return null!; // one that the options asked for later; it is made anew when they ask again
+    });
+
     /// <summary>Refuses a state that this one cannot take over.</summary>
     internal abstract void Check(OptimizerState source);
 
-    /// <summary>Converts the tensors to <paramref name="dtype"/>, or to the parameter's where it is null.</summary>
+    /// <summary>Converts the tensors to <paramref name="dtype"/>, or to what suits the parameter where it is null.</summary>
     internal void Convert(ScalarType? dtype)
     {
         Dtype = dtype;
-        Map(t => Replace(t, t.to(dtype ?? Owner.dtype, Owner.device)));
+        Map(t => Replace(t, t.to(MomentDtype, Owner.device)));
     }
 
     /// <summary>Zeros for a moment of this parameter.</summary>
-    private protected Tensor Zeros() => MomentStorage.Zeros(Owner, Dtype);
+    private protected Tensor Zeros() => MomentStorage.Zeros(Owner, MomentDtype);
 
     /// <summary>A copy of another state's moment for this parameter.</summary>
-    private protected Tensor? Copy(Tensor? source) => source is null ? null : MomentStorage.Copy(source, Owner, Dtype);
+    private protected Tensor? Copy(Tensor? source) => source is null ? null : MomentStorage.Copy(source, Owner, MomentDtype);
 
     /// <summary>Replaces every tensor of the state by what <paramref name="change"/> makes of it.</summary>
     private protected abstract void Map(Func<Tensor, Tensor> change);
@@ -70,21 +97,36 @@ public abstract class MomentState : OptimizerState, IDisposable
         new($"expected the state of {expected}, got {source.GetType().FullName}; load the state_dict of an optimizer of the same kind");
 
     /// <summary>The dtype that the moments have, or would have.</summary>
-    internal ScalarType MomentDtype => Dtype ?? Owner.dtype;
+    internal ScalarType MomentDtype => Dtype ?? MomentStorage.DtypeFor(Owner);
 
-    /// <summary>Reads a tensor that may be missing, to this parameter's device, outside every DisposeScope.</summary>
+    /// <summary>Reads a tensor that may be missing, outside every DisposeScope.</summary>
     private protected void Load(BinaryReader reader, ref Tensor? tensor)
     {
         RequireHeader(reader, optional: true);
-        LoadConditionalStateTensor(reader, ref tensor, Owner.device);
-        tensor?.DetachFromDisposeScope();
+        var read = reader.ReadBoolean() ? Read(reader) : null;
+        tensor?.Dispose();
+        tensor = read;
     }
 
     /// <summary>Reads a tensor into one that there is.</summary>
     private protected void Load(BinaryReader reader, Tensor tensor)
     {
         RequireHeader(reader, optional: false);
-        TensorExtensionMethods.Load(tensor, reader);
+        using var read = Read(reader);
+        using var _ = no_grad();
+        tensor.copy_(read);
+    }
+
+    // Moments of half parameters are of the half type in files of torch.optim, and of float32 in ours.
+    private Tensor Read(BinaryReader reader)
+    {
+        using var scope = NewDisposeScope();
+        Tensor? read = null;
+        TensorExtensionMethods.Load(ref read, reader);
+        if (!read!.shape.SequenceEqual(Owner.shape) || (read.dtype != Owner.dtype && read.dtype != MomentDtype && read.dtype != ScalarType.Float32))
+            throw new ArgumentException($"Mismatched tensor shape or data type while loading: expected the state of a {Owner.dtype} parameter of shape [{string.Join(", ", Owner.shape)}], "
+                + $"got {read.dtype} of shape [{string.Join(", ", read.shape)}]; the file is of another model, or corrupted", nameof(reader));
+        return read.to(MomentDtype, Owner.device).DetachFromDisposeScope();
     }
 
     // TorchSharp allocates whatever rank, sizes and dtype a file claims; where the stream can go back, a corrupted one is refused before.

@@ -5,17 +5,23 @@ namespace TorchStab.Optimization;
 /// <summary>Makes the tensors that optimizer state consists of: the one place that knows where they live.</summary>
 internal static class MomentStorage
 {
-    /// <summary>Zeros shaped as <paramref name="like"/>, on its device, of its dtype unless given, outside every DisposeScope and every graph.</summary>
-    public static Tensor Zeros(Tensor like, ScalarType? dtype)
+    /// <summary>
+    /// The dtype of moments where none is asked for: the parameter's, and float32 for half types. A float16 square of 300 is infinite and one of 1e-4 is 0;
+    /// a bfloat16 mean of 0.999 parts of the past stands still.
+    /// </summary>
+    public static ScalarType DtypeFor(Tensor parameter) => parameter.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : parameter.dtype;
+
+    /// <summary>Zeros shaped as <paramref name="like"/>, on its device, outside every DisposeScope and every graph.</summary>
+    public static Tensor Zeros(Tensor like, ScalarType dtype)
     {
         using var _ = no_grad();
         return zeros_like(like, dtype: dtype).DetachFromDisposeScope();
     }
 
-    /// <summary>A copy of <paramref name="source"/> for the parameter <paramref name="like"/>: on its device, of its dtype unless given.</summary>
-    public static Tensor Copy(Tensor source, Tensor like, ScalarType? dtype)
+    /// <summary>A copy of <paramref name="source"/> for the parameter <paramref name="like"/>: on its device.</summary>
+    public static Tensor Copy(Tensor source, Tensor like, ScalarType dtype)
     {
         using var _ = no_grad();
-        return source.to(dtype ?? like.dtype, like.device, copy: true).DetachFromDisposeScope();
+        return source.to(dtype, like.device, copy: true).DetachFromDisposeScope();
     }
 }

@@ -36,22 +36,5 @@ internal readonly record struct ParameterUpdate(GradientSet Gradients, int Index
     public Tensor Gradient => Gradients.Gradient(Index);
 
     /// <summary>Whether all elements are clipped alike, as the kernels need it.</summary>
-    public bool IsUniform => Coefficient.UnitScale is null;
-
-    /// <summary>The clipped gradient, turned round under maximize, in the dtype of the moments.</summary>
-    public Tensor Clipped(ScalarType dtype, bool? maximize)
-    {
-        var g = Coefficient.Of(As(Gradient, dtype));
-        return maximize == true ? g.neg() : g;
-    }
-
-    /// <summary>Runs an in-place update of the parameter in the dtype of the moments; a narrower parameter is rounded once, at the end.</summary>
-    public void Write(ScalarType dtype, Action<Tensor> update)
-    {
-        var p = As(Parameter, dtype);
-        update(p);
-        if (!ReferenceEquals(p, Parameter)) Parameter.copy_(p);
-    }
-
-    private static Tensor As(Tensor t, ScalarType dtype) => t.dtype == dtype ? t : t.to(dtype);
+    public bool IsUniform => Coefficient.IsUniform;
 }

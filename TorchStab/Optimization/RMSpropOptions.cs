@@ -12,7 +12,9 @@ public sealed partial class RMSprop
         /// <summary>Decay of the running mean of squared gradients.</summary>
         public double? alpha { get; set; }
 
-        /// <summary>Added to the denominator.</summary>
+        /// <summary>
+        /// Added to the denominator; at least 1e-22 (1e-161 in float64) counts, so that a zero gradient does not give 0/0 = NaN, as it does in PyTorch, where this is 0.
+        /// </summary>
         public double? eps { get; set; }
 
         /// <summary>Whether to divide by an estimate of the variance instead of the second moment.</summary>

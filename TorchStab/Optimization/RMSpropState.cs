@@ -76,6 +76,12 @@ public sealed partial class RMSprop
         public override bool ApproximatelyEquals(OptimizerState other) => other is State s && step == s.step
             && Same(square_avg, s.square_avg) && Same(momentum_buffer, s.momentum_buffer) && Same(grad_avg, s.grad_avg);
 
+        internal override long Steps
+        {
+            get => step;
+            set => step = value;
+        }
+
         internal override void Check(OptimizerState source)
         {
             var (_, square, momentum, mean) = Parts(source);

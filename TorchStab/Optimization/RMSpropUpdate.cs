@@ -18,7 +18,7 @@ internal static class RMSpropUpdate
             var mean = options.centered == true ? state.Mean() : null;
             var buffer = options.momentum > 0 ? state.Buffer() : null;
             var memory = update.Gradients.Memory(update.Index, state.Square.Of(state.square_avg), state.MeanView.Of(mean), state.BufferView.Of(buffer));
-            if (!update.IsUniform || !pass.TryAdd(Numbers(options, update), memory)) TensorForm(options, update, mean, buffer);
+            if (!update.IsUniform || !pass.TryAdd(Numbers(options, update, memory.State0.Dtype), memory)) TensorForm(options, update, mean, buffer);
         }
         pass.Run();
         GC.KeepAlive(updates);
@@ -32,22 +32,21 @@ internal static class RMSpropUpdate
     {
         var state = (RMSprop.State)update.State;
         double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, alpha = o.alpha!.Value;
-        update.Write(state.square_avg.dtype, p =>
+        using var step = new TensorStep(update, state.square_avg.dtype, o.maximize);
+        Tensor p = step.Parameter, g = step.Gradient;
+        if (decay != 0) g = g.add(p, alpha: decay);
+        var v = step.Open(state.square_avg).mul_(alpha).addcmul_(g, g, value: 1 - alpha);
+        if (mean is not null)
         {
-            var g = update.Clipped(p.dtype, o.maximize);
-            if (decay != 0) g = g.add(p, alpha: decay);
-            var v = state.square_avg.mul_(alpha).addcmul_(g, g, value: 1 - alpha);
-            if (mean is not null)
-            {
-                mean.mul_(alpha).add_(g, alpha: 1 - alpha);
-                v = v.addcmul(mean, mean, value: -1).clamp_min_(0); // a variance: rounding must not make it negative, and its root NaN
-            }
-            var d = v.sqrt().add_(o.eps!.Value);
-            if (buffer is not null) p.add_(buffer.mul_(o.momentum!.Value).addcdiv_(g, d), alpha: -lr);
-            else p.addcdiv_(g, d, value: -lr);
-        });
+            var m = step.Open(mean).mul_(alpha).add_(g, alpha: 1 - alpha);
+            v = v.addcmul(m, m, value: -1).clamp_min_(0); // a variance: rounding must not make it negative, and its root NaN
+        }
+        var d = v.sqrt().add_(step.Eps(o.eps!.Value));
+        if (buffer is not null) p.add_(step.Open(buffer).mul_(o.momentum!.Value).addcdiv_(g, d), alpha: -lr);
+        else p.addcdiv_(g, d, value: -lr);
+        step.Commit();
     }
 
-    private static RMSpropNumbers Numbers(RMSprop.Options o, ParameterUpdate update) => new(
-        update.Coefficient.Numbers(o.maximize, o.weight_decay!.Value), o.LearningRate!.Value, o.alpha!.Value, o.eps!.Value, o.momentum!.Value);
+    private static RMSpropNumbers Numbers(RMSprop.Options o, ParameterUpdate update, ScalarType dtype) => new(
+        update.Coefficient.Numbers(o.maximize, o.weight_decay!.Value), o.LearningRate!.Value, o.alpha!.Value, Epsilon.AtLeast(o.eps!.Value, dtype), o.momentum!.Value);
 }

@@ -29,18 +29,17 @@ internal static class SGDUpdate
     private static void TensorForm(SGD.Options o, ParameterUpdate update, Tensor? buffer, double keep, double intake)
     {
         double decay = o.weight_decay!.Value;
-        update.Write(((SGD.State)update.State).MomentDtype, p =>
+        using var step = new TensorStep(update, update.State.MomentDtype, o.maximize);
+        Tensor p = step.Parameter, g = step.Gradient;
+        // The sign has turned before the decay is added: under maximize the decay still shrinks.
+        if (decay != 0) g = g.add(p, alpha: decay);
+        if (buffer is not null)
         {
-            // The sign turns before the decay is added: under maximize the decay still shrinks.
-            var g = update.Clipped(p.dtype, o.maximize);
-            if (decay != 0) g = g.add(p, alpha: decay);
-            if (buffer is not null)
-            {
-                buffer.mul_(keep).add_(g, alpha: intake);
-                g = o.nesterov == true ? g.add(buffer, alpha: o.momentum!.Value) : buffer;
-            }
-            p.add_(g, alpha: -o.LearningRate!.Value);
-        });
+            var b = step.Open(buffer).mul_(keep).add_(g, alpha: intake);
+            g = o.nesterov == true ? g.add(b, alpha: o.momentum!.Value) : b;
+        }
+        p.add_(g, alpha: -o.LearningRate!.Value);
+        step.Commit();
     }
 
     private static SGDNumbers Numbers(SGD.Options o, ParameterUpdate update, double keep, double intake) => new(

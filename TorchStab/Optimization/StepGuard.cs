@@ -37,6 +37,14 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         return true;
     }
 
+    /// <summary>Decides and counts where the gradients are known to be finite.</summary>
+    public ClipDecision Admit(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
+    {
+        var decision = decide(gradients);
+        Record(new(decision, gradients.TotalNorm(order), null, null));
+        return decision;
+    }
+
     /// <summary>Measures, decides and counts. Null: the step is skipped.</summary>
     public ClipDecision? Judge(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
     {
@@ -66,13 +74,13 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         int row = Last.ConsecutiveSkips + 1;
         Counters = Counters with { Skipped = Counters.Skipped + 1 };
         Last = new() { GradNorm = verdict.Norm, Skipped = true, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, ConsecutiveSkips = row };
-        return row <= Policy.MaxConsecutive ? false : throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!);
+        return row <= Policy.MaxConsecutive ? false : throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
     }
 
-    private InvalidOperationException Refusal(int row, string name) => new(Policy.MaxConsecutive == 0
-        ? $"The gradient of {name} holds NaN or an infinity; nothing was changed. Lower the learning rate or clip harder, use " +
+    private InvalidOperationException Refusal(int row, string name, bool overflows) => new(Policy.MaxConsecutive == 0
+        ? $"The gradient of {name} {(overflows ? "is finite, but so large that its update is not" : "holds NaN or an infinity")}; nothing was changed. Lower the learning rate or clip harder, use " +
           "NonFinitePolicy.Skip() to leave such steps out, or find the cause with torch.autograd.detect_anomaly."
-        : $"{row} steps in a row had a gradient with NaN or an infinity, first in {name}; {Policy.MaxConsecutive} may be skipped. Nothing was changed: " +
+        : $"{row} steps in a row had a gradient {(overflows ? "that overflows its update" : "with NaN or an infinity")}, first in {name}; {Policy.MaxConsecutive} may be skipped. Nothing was changed: " +
           "the model or its data is at fault from here on. Lower the learning rate, or find the cause with torch.autograd.detect_anomaly.");
 
     /// <summary>What was found out about a step before it is taken.</summary>
@@ -80,7 +88,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     /// <param name="Norm">Before clipping.</param>
     /// <param name="FirstNonFinite">The name of the first parameter at fault.</param>
     /// <param name="Rank">The process it came from, where there are several.</param>
-    internal readonly record struct Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank)
+    /// <param name="Overflows">Whether the gradients are finite, and what the update would make of them is not.</param>
+    internal readonly record struct Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank, bool Overflows = false)
     {
         public double Coefficient => Decision?.Coefficient ?? 1;
     }

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
@@ -9,6 +10,7 @@ internal sealed class StepList
     private readonly ParameterSlot[] _slots;
     private readonly int[] _groups;
     private readonly Parameter[] _parameters;
+    private (double State, double Parameter)[]? _limits;
 
     public StepList(List<List<ParameterSlot>> groups)
     {
@@ -29,6 +31,9 @@ internal sealed class StepList
     /// <summary>One group's updates of the current step.</summary>
     public List<ParameterUpdate> Updates { get; } = [];
 
+    /// <summary>The largest learning rate of the current step.</summary>
+    public double Rate { get; set; }
+
     /// <summary>The group of a gradient.</summary>
     public int Group(int gradient) => _groups[Gradients.Place(gradient)];
 
@@ -48,6 +53,40 @@ internal sealed class StepList
         Gradients.Release();
         Updates.Clear();
     }
+
+    /// <summary>Whether no gradient, clipped or not, is so large that what the update makes of it could overflow.</summary>
+    public bool IsOrdinary()
+    {
+        double[] norms = Norms;
+        for (int i = 0; i < norms.Length; i++)
+            if (!IsOrdinary(i, norms[i])) return false;
+        return true;
+    }
+
+    /// <summary>Those gradients that are so large when clipped.</summary>
+    public List<int> Large(ClipDecision decision)
+    {
+        double[] norms = Norms;
+        return [.. Enumerable.Range(0, norms.Length).Where(i => !IsOrdinary(i, Math.Min(norms[i] * decision[i].Scale, decision[i].Bound)))];
+    }
+
+    // A norm of positive order bounds the largest element.
+    private double[] Norms => Gradients.Norms(Plan.Order > 0 ? Plan.Order : 2);
+
+    private bool IsOrdinary(int gradient, double largest)
+    {
+        _limits ??= Array.ConvertAll(_slots, s => (Ordinary(s.State.MomentDtype), Ordinary(s.Parameter.dtype)));
+        var (state, parameter) = _limits[Gradients.Place(gradient)];
+        return largest < state && largest * Rate < parameter;
+    }
+
+    /// <summary>Far enough below the root of the largest number for a thousand parts of its square, and for sums over the steps.</summary>
+    private static double Ordinary(ScalarType dtype) => dtype switch
+    {
+        ScalarType.Float64 => 1e150,
+        ScalarType.Float16 => 100,
+        _ => 1e15,
+    };
 
     private string Label(int place) => _slots[place].Label(_groups[place], place - Array.IndexOf(_groups, _groups[place]));
 

@@ -1,0 +1,37 @@
+using TorchStab.Clipping;
+using TorchStab.Optimization;
+
+namespace TorchStab.Modules;
+
+public abstract partial class ClippingAwareOptimizer
+{
+    /// <summary>
+    /// A step with a gradient so large, though finite, that its square, a sum or the parameter may overflow. Such parameters go first, and are taken back
+    /// where the result is not finite: the policy then treats the step as one whose gradient is not. PyTorch steps all the same, which leaves an
+    /// infinity in v that stops its parameter for ever, or NaN (∞ − ∞ in RMSprop's variance).
+    /// </summary>
+    private ClipDecision? UpdateLarge(StepList list)
+    {
+        var memory = list.Plan.SaveMemory();
+        var verdict = _guard.Examine(list.Gradients, list.Plan.Order, list.Decide);
+        List<int> large = verdict.Decision is { } decision && !_guard.Policy.Admits ? list.Large(decision) : [];
+        if (large.Count > 0 && FirstSpoilt(list, verdict.Decision!.Value, large) is var bad and >= 0)
+        {
+            list.Plan.LoadMemory(memory);
+            verdict = verdict with { Decision = null, FirstNonFinite = list.Gradients.Name(bad), Overflows = true };
+        }
+        if (!_guard.Record(verdict)) return null;
+        Update(list, verdict.Decision!.Value, i => !large.Contains(i));
+        return verdict.Decision;
+    }
+
+    /// <summary>Updates the parameters of these gradients and returns the first whose result is not finite, or −1. Then it leaves them as they were.</summary>
+    private int FirstSpoilt(StepList list, ClipDecision decision, List<int> large)
+    {
+        using var before = new StepSnapshot(list, large);
+        Update(list, decision, large.Contains);
+        int bad = before.FirstSpoilt();
+        if (bad >= 0) before.Restore();
+        return bad;
+    }
+}
