@@ -16,7 +16,7 @@ public static partial class stab
         /// <param name="lr">Learning rate; default 1e-3.</param>
         /// <param name="beta1">Decay of the mean of gradients; default 0.9.</param>
         /// <param name="beta2">Decay of the mean of squared gradients; default 0.999.</param>
-        /// <param name="eps">Added to the denominator; default 1e-8.</param>
+        /// <param name="eps">Added to the denominator; default 1e-8. At least 1e-22 counts (1e-161 in float64): unlike PyTorch a zero gradient never gives 0/0.</param>
         /// <param name="weight_decay">L2 penalty, added after clipping; default 0.</param>
         /// <param name="amsgrad">Whether to divide by the largest v so far; default false.</param>
         /// <param name="maximize">Whether to climb; default false.</param>

@@ -15,7 +15,7 @@ public static partial class stab
         /// <param name="parameters">What to optimize, of any floating dtype.</param>
         /// <param name="lr">Learning rate; default 0.01.</param>
         /// <param name="alpha">α, the decay of the mean of squared gradients; default 0.99.</param>
-        /// <param name="eps">Added to the denominator; default 1e-8.</param>
+        /// <param name="eps">Added to the denominator; default 1e-8. At least 1e-22 counts (1e-161 in float64): unlike PyTorch a zero gradient never gives 0/0.</param>
         /// <param name="weight_decay">L2 penalty, added after clipping; default 0.</param>
         /// <param name="momentum">How much of the running sum of updates stays; default 0.</param>
         /// <param name="centered">Whether to divide by the root of the variance; default false.</param>

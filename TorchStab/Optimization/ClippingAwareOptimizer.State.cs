@@ -33,7 +33,10 @@ public abstract partial class ClippingAwareOptimizer
     /// <summary>The name that the files of <c>torch.optim</c>'s optimizer of this kind begin with.</summary>
     private protected virtual string FileName => GetType().Name;
 
-    /// <summary>Saves options and state, in the format of <c>torch.optim</c>'s optimizer of the same name, which loads it.</summary>
+    /// <summary>
+    /// Saves options and state, in the format of <c>torch.optim</c>'s optimizer of the same name, which loads it; that of half parameters only where
+    /// <see cref="MomentDtype"/> is theirs.
+    /// </summary>
     /// <param name="location">The file to write. It is replaced when everything is written, so a failure leaves the old one whole.</param>
     public new void save_state_dict(string location) => StateFile.Save(location, save_state_dict);
 
