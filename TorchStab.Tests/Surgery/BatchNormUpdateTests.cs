@@ -103,4 +103,73 @@ public class BatchNormUpdateTests
         foreach (var (tensor, value) in before) Compare.Identical(value, tensor, "state");
         Assert.All(model.modules(), m => Assert.True(m.GetType().Namespace == "TorchSharp.Modules" && m.training));
     }
+
+    /// <summary>Calls its norm again on what came of the norm's own output; collects the norm's inputs.</summary>
+    private sealed class Twice(Func<Tensor, Tensor> between, ScalarType dtype) : nn.Module<Tensor, Tensor>(nameof(Twice))
+    {
+        private sealed class Place(nn.Module<Tensor, Tensor> norm)
+        {
+            public nn.Module<Tensor, Tensor> Norm = norm;
+        }
+
+        private readonly Place first = new(nn.BatchNorm1d(3, dtype: dtype)), last = new(nn.BatchNorm1d(3, dtype: dtype));
+        public readonly List<Tensor> Inputs = [], LastInputs = [];
+
+        public Twice Registered()
+        {
+            register_module("first", first.Norm);
+            register_module("last", last.Norm);
+            return this;
+        }
+
+        public override Tensor forward(Tensor x)
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                Inputs.Add(x.alias().DetachFromDisposeScope());
+                x = first.Norm.call(x);
+                LastInputs.Add(x.alias().DetachFromDisposeScope());
+                x = between(last.Norm.call(x));
+            }
+            return x;
+        }
+    }
+
+    [Theory]
+    [InlineData(ScalarType.Float64)]
+    [InlineData(ScalarType.Float32)]
+    public void A_norm_that_gets_its_own_output_has_the_statistics_of_what_it_gets(ScalarType dtype)
+    {
+        manual_seed(6);
+        foreach (var between in (Func<Tensor, Tensor>[])[x => x.alias(), x => x.relu() * 2 - 1, x => x.roll(1, 1) * -3 + 5])
+            foreach (var (mean, deviation) in ((double, double)[])[(20, 1), (0, 0.3), (1, 5)])
+            {
+                using var scope = NewDisposeScope();
+                using var model = new Twice(between, dtype).Registered();
+                var data = randn(60, 3, dtype: dtype) * deviation + mean;
+                Assert.Equal(["first", "last"], stab.nn.utils.update_bn(model, data.split(16)));
+                Assert.Equal(12, (double)model.get_buffer("first.num_batches_tracked")!);
+                model.Inputs.Clear();
+                model.LastInputs.Clear();
+                model.eval();
+                model.call(data);
+                foreach (var (name, seen) in new[] { ("first", cat(model.Inputs)), ("last", cat(model.LastInputs)) })
+                {
+                    RealModels.Relative(seen.mean([0]), model.get_buffer(name + ".running_mean"), dtype == ScalarType.Float64 ? 1e-10 : 1e-5, name + ": mean", 1);
+                    RealModels.Relative(seen.var([0], unbiased: true), model.get_buffer(name + ".running_var"), dtype == ScalarType.Float64 ? 1e-10 : 1e-5, name + ": variance", 1);
+                }
+            }
+    }
+
+    [Fact]
+    public void Statistics_that_never_settle_are_an_error_and_stay()
+    {
+        using var scope = NewDisposeScope();
+        int pass = 0;
+        using var model = new Twice(x => x + pass++ * 10, ScalarType.Float64).Registered();
+        var before = FoldingSamples.Snapshot(model);
+        var error = Assert.Throws<InvalidOperationException>(() => stab.nn.utils.update_bn(model, [randn(8, 3, ScalarType.Float64)]));
+        Assert.Contains("give each call a BatchNorm of its own", error.Message, StringComparison.Ordinal);
+        foreach (var (tensor, value) in before) Compare.Identical(value, tensor, "state");
+    }
 }

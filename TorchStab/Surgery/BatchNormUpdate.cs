@@ -5,14 +5,16 @@ namespace TorchStab.Surgery;
 
 /// <summary>
 /// update_bn. Layer after layer, in the order of their first call: the model runs over the whole data set in eval mode, so that a layer
-/// sees what it will see in use, after all layers before it have got their final statistics. How the data are split has no part in it.
+/// sees what it will see in use, after all layers before it have got their final statistics. How the data are split has no part in it. A layer
+/// that is called several times in a pass may get what it put out itself, and then its statistics depend on themselves: all are measured again
+/// until what is measured is what is written.
 /// </summary>
 internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action<TBatch> forward)
 {
-    private readonly List<string> _done = [];
+    private readonly List<SurgeryNode> _done = [];
     private readonly HashSet<nn.Module> _pending = new(ReferenceEqualityComparer.Instance);
-    private nn.Module? _target;
-    private Action<Tensor, Tensor?>? _add;
+    private readonly Dictionary<nn.Module, DataSetMoments> _moments = new(ReferenceEqualityComparer.Instance);
+    private bool _repeated;
 
     public static IReadOnlyList<string> Run(nn.Module model, IEnumerable<TBatch> loader, Action<TBatch> forward)
     {
@@ -27,7 +29,7 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
             model.eval();
             var update = new BatchNormUpdate<TBatch>(loader, forward);
             update.Run([.. SurgeryTree.Of(model).Where(n => BatchNormView.Of(n.Module) is not null && n.Module is not NormBase { Frozen: true })]);
-            return update._done;
+            return [.. update._done.Select(n => n.Path)];
         }
         finally
         {
@@ -48,6 +50,7 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         try
         {
             while (norms.Count > 0 && Pass(norms) is { } node) norms.Remove(node);
+            if (_repeated) new BatchNormFixedPoint(_done, MeasureAll).Find();
             if (norms.Find(n => n.Module is not BatchNorm) is { } hidden)
                 throw new InvalidOperationException(
                     $"'{hidden.Path}' was never called through call(), and forward() shows its input to nobody; declare it as Module<Tensor, Tensor> or use call()");
@@ -67,44 +70,79 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
     /// <summary>One run over the data: gives the first of the layers that is called its statistics; null if none is.</summary>
     private SurgeryNode? Pass(List<SurgeryNode> norms)
     {
-        using var moments = new DataSetMoments();
-        (_target, _add) = (null, moments.Add);
-        bool any = false;
+        try
+        {
+            int batches = Read();
+            if (norms.Find(n => _moments.ContainsKey(n.Module)) is not { } node) return null;
+            using var scope = NewDisposeScope();
+            var moments = _moments[node.Module];
+            var (mean, variance) = Measured(node);
+            var state = NormState.Of(node.Module);
+            state.RunningMean!.copy_(mean);
+            state.RunningVar!.copy_(variance);
+            state.Batches?.fill_(moments.Batches);
+            _repeated |= moments.Batches > batches;
+            _pending.Remove(node.Module);
+            _done.Add(node);
+            return node;
+        }
+        finally
+        {
+            Forget();
+        }
+    }
+
+    /// <summary>One run over the data that measures what all layers get with the statistics they have; for the caller's scope.</summary>
+    private List<(Tensor mean, Tensor variance)> MeasureAll()
+    {
+        try
+        {
+            foreach (var node in _done) _moments.Add(node.Module, new DataSetMoments());
+            Read();
+            return [.. _done.Select(Measured)];
+        }
+        finally
+        {
+            Forget();
+        }
+    }
+
+    private void Forget()
+    {
+        foreach (var moments in _moments.Values) moments.Dispose();
+        _moments.Clear();
+    }
+
+    /// <summary>Runs the model on every batch, and counts them.</summary>
+    private int Read()
+    {
+        int batches = 0;
         foreach (var batch in loader)
         {
-            any = true;
+            batches++;
             if (batch is null or ValueTuple<Tensor, Tensor> { Item1: null }) throw new InvalidOperationException("the loader gave null instead of a batch");
             using var scope = NewDisposeScope();
             forward(batch);
         }
-        if (!any)
+        if (batches == 0)
             throw new InvalidOperationException(_done.Count == 0 ? "the loader gave no batch"
                 : "the loader gave batches once only; it is read once for every BatchNorm, so pass a list or a DataLoader");
-        if (norms.Find(n => n.Module == _target) is not { } node) return null;
-        Write(node, moments);
-        _pending.Remove(node.Module);
-        _done.Add(node.Path);
-        return node;
+        return batches;
     }
 
-    private static void Write(SurgeryNode node, DataSetMoments moments)
+    private (Tensor mean, Tensor variance) Measured(SurgeryNode node)
     {
-        using var scope = NewDisposeScope();
-        if (!moments.HasVariance) throw new InvalidOperationException($"'{node.Path}' got one value per channel in the whole data set; a variance takes two");
-        var (mean, variance) = moments.Result()!.Value;
+        if (!_moments[node.Module].HasVariance) throw new InvalidOperationException($"'{node.Path}' got one value per channel in the whole data set; a variance takes two");
+        var (mean, variance) = _moments[node.Module].Result()!.Value;
         if (!(mean + variance).isfinite().all().item<bool>())
             throw new InvalidOperationException($"the input of '{node.Path}' is not finite on this data set; all statistics are as they were");
-        var state = NormState.Of(node.Module);
-        state.RunningMean!.copy_(mean);
-        state.RunningVar!.copy_(variance);
-        state.Batches?.fill_(moments.Batches);
+        return (mean, variance);
     }
 
     private void See(nn.Module norm, Tensor input, Tensor? mask)
     {
-        if (!_pending.Contains(norm)) return;
-        _target ??= norm;
-        if (norm == _target) _add!(input, mask);
+        if (_moments.Count == 0 && _pending.Contains(norm)) _moments.Add(norm, new DataSetMoments());
+        if (_moments.TryGetValue(norm, out var moments)) moments.Add(input, mask);
     }
 
     /// <summary>Starts to look at a norm's input; the result stops it.</summary>

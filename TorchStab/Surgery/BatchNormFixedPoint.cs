@@ -1,0 +1,86 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TorchStab.Surgery;
+
+/// <summary>
+/// Statistics that are those of the input which the layers get with them, where a layer's input depends on its own statistics: the fixed point of
+/// "write, run, measure". Writing what was measured again and again may lead away from it; Anderson's mixing (1965), over the last few rounds,
+/// finds it.
+/// </summary>
+internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func<List<(Tensor mean, Tensor variance)>> measure)
+{
+    private const int Rounds = 200, Memory = 6;
+    private const double Mixing = 0.5, LongestStep = 3; // in deviations, and in logarithms of one
+    private readonly List<NormState> _states = [.. norms.Select(n => NormState.Of(n.Module))];
+    private readonly List<Tensor> _points = [], _residuals = [];
+    private List<Tensor> _deviations = [];
+
+    /// <exception cref="InvalidOperationException">None was found.</exception>
+    public void Find()
+    {
+        using var scope = NewDisposeScope();
+        for (int round = 0; round < Rounds; round++)
+        {
+            var measured = measure();
+            if (_states.Zip(measured).Max(p => Distance(p.First, p.Second.mean, p.Second.variance)) <= 1) return;
+            if (round == 0) _deviations = [.. measured.Select(m => (m.variance + m.mean.square() * 1e-12).sqrt().cpu() + double.Epsilon)];
+            var written = _states.Select(s => (s.RunningMean!.to(ScalarType.Float64), s.RunningVar!.to(ScalarType.Float64))).ToList();
+            Write(Next(Vector(written), Vector(measured)));
+        }
+        throw new InvalidOperationException(
+            $"no statistics of {string.Join(", ", norms.Select(n => $"'{n.Path}'"))} were found in {Rounds} runs over the data that are those of what the layers get: a layer is called "
+            + "several times in a pass and gets what depends on its own output; give each call a BatchNorm of its own. All statistics are as they were");
+    }
+
+    /// <summary>The largest difference of what is written from what is measured, in roundings of values of the input's size.</summary>
+    private static double Distance(NormState state, Tensor mean, Tensor variance)
+    {
+        double eps = finfo(state.RunningMean!.dtype).eps;
+        var deviation = variance.sqrt();
+        var size = mean.abs() + deviation;
+        var ofMean = (state.RunningMean.to(ScalarType.Float64) - mean).abs() / (size * (8 * eps));
+        var ofVariance = (state.RunningVar!.to(ScalarType.Float64) - variance).abs() / (size * (deviation + size * eps) * (64 * eps));
+        return maximum(ofMean.nan_to_num(0), ofVariance.nan_to_num(0)).max().item<double>();
+    }
+
+    /// <summary>The point after those known: residuals are taken for linear in the points, and the least of their combinations is gone to.</summary>
+    private Tensor Next(Tensor point, Tensor image)
+    {
+        var residual = image - point;
+        _points.Add(point);
+        _residuals.Add(residual);
+        if (_points.Count > Memory)
+        {
+            _points.RemoveAt(0);
+            _residuals.RemoveAt(0);
+        }
+        var move = residual * Mixing;
+        if (_points.Count > 1)
+        {
+            Tensor dX = Differences(_points), dR = Differences(_residuals), square = dR.mm(dR.t());
+            var ridge = eye(square.shape[0], dtype: ScalarType.Float64, device: CPU) * (square.trace() * 1e-12 + double.Epsilon);
+            var weights = linalg.solve(square + ridge, dR.mv(residual));
+            move = move - (dX + dR * Mixing).t().mv(weights);
+        }
+        return point + move.nan_to_num(0).clamp(-LongestStep, LongestStep);
+    }
+
+    private static Tensor Differences(List<Tensor> rows) => stack(rows.Zip(rows.Skip(1)).Select(p => p.Second - p.First));
+
+    /// <summary>Means in deviations and half the logarithms of variances, of all layers.</summary>
+    private Tensor Vector(IEnumerable<(Tensor mean, Tensor variance)> statistics) => cat([.. statistics.Zip(_deviations)
+        .SelectMany(s => new[] { s.First.mean.cpu() / s.Second, (s.First.variance.cpu() / s.Second.square() + 1e-24).log() / 2 })]);
+
+    private void Write(Tensor vector)
+    {
+        long from = 0;
+        foreach (var (state, deviation) in _states.Zip(_deviations))
+        {
+            long channels = deviation.shape[0];
+            state.RunningMean!.copy_(vector.narrow(0, from, channels) * deviation);
+            state.RunningVar!.copy_(((vector.narrow(0, from + channels, channels) * 2).exp() - 1e-24) * deviation.square());
+            from += 2 * channels;
+        }
+    }
+}
