@@ -24,7 +24,9 @@ public static partial class stab
             /// <paramref name="conv"/> did (the bias follows the weight where there was none).
             /// </returns>
             /// <exception cref="InvalidOperationException">One of both is in training mode ("Fusion only for eval!"), or disposed.</exception>
-            /// <exception cref="ArgumentException">Not a convolution, not a BatchNorm, no running statistics, or another number of channels.</exception>
+            /// <exception cref="ArgumentException">
+            /// Not a convolution, not a BatchNorm, no running statistics, another number of channels, or a BatchNorm for another number of dimensions.
+            /// </exception>
             /// <remarks>Source: <c>torch.nn.utils.fusion.fuse_conv_bn_eval</c>, which has no grouped transposed convolutions.</remarks>
             public static T fuse_conv_bn_eval<T>(T conv, Module<Tensor, Tensor> bn) where T : Module<Tensor, Tensor> =>
                 Folding.Convolution(conv, bn);
@@ -34,11 +36,16 @@ public static partial class stab
             /// W' = W·γ/√(σ² + ε) for each output feature, b' = (b − μ)·γ/√(σ² + ε) + β.
             /// </summary>
             /// <param name="linear">The linear layer, in eval mode. Stays as it is.</param>
-            /// <param name="bn">TorchStab's or TorchSharp's BatchNorm of <c>out_features</c> channels, or of 1, in eval mode. Stays as it is.</param>
+            /// <param name="bn">
+            /// TorchStab's or TorchSharp's BatchNorm1d of <c>out_features</c> channels, or of 1, in eval mode. Stays as it is. It takes (N, C, L) too, and normalizes
+            /// along C, where the linear layer has its features in L: such an input has no folded layer.
+            /// </param>
             /// <returns>A new linear layer in eval mode, with a bias; its parameters are leaves and train where those of <paramref name="linear"/> did.</returns>
             /// <exception cref="InvalidOperationException">One of both is in training mode ("Fusion only for eval!"), or disposed.</exception>
-            /// <exception cref="ArgumentException">Not a BatchNorm, no running statistics, or another number of channels.</exception>
-            /// <remarks>Source: <c>torch.nn.utils.fusion.fuse_linear_bn_eval</c>.</remarks>
+            /// <exception cref="ArgumentException">Not a BatchNorm, no running statistics, another number of channels, or a BatchNorm2d or 3d.</exception>
+            /// <remarks>
+            /// Source: <c>torch.nn.utils.fusion.fuse_linear_bn_eval</c>, which takes a BatchNorm2d too and gives wrong numbers.
+            /// </remarks>
             public static Linear fuse_linear_bn_eval(Linear linear, Module<Tensor, Tensor> bn) => Folding.Linear(linear, bn);
 
             /// <summary>
@@ -49,8 +56,11 @@ public static partial class stab
             /// <param name="model">The model, in eval mode.</param>
             /// <param name="example">
             /// An input of the model, of its shape and dtype, or null (the default). In a Sequential the order is known. In other modules it stands in the code of forward, so it
-            /// is shown by experiment: the model runs on the example (each module of its own on noise, without one) with a layer's channels
-            /// scaled, and a norm follows that layer if scaling its statistics undoes the change. forward must not have side effects.
+            /// is shown by experiment, on float64 copies of the parameters: the model runs on the example (each module of its own on noise, without one) with a layer's channels
+            /// scaled, and a norm follows that layer if scaling its statistics undoes the change. forward must not have side effects. A BatchNorm1d takes
+            /// (N, C) and (N, C, L), and its channels are those of a Linear in the first and those of a Conv1d in the second (a Conv1d also takes an input
+            /// without a batch): it is folded, in a Sequential too, if the example shows the right one; without an example after a Linear whose module
+            /// refuses the other one (a Flatten, or layers of other widths). Later inputs must be of the example's rank.
             /// </param>
             /// <returns><paramref name="model"/>.</returns>
             /// <exception cref="InvalidOperationException">The model is in training mode ("Fusion only for eval!"); or as for <see cref="swap_norms_"/>.</exception>
@@ -67,7 +77,7 @@ public static partial class stab
             /// <summary>
             /// Exchanges every BatchNorm, LayerNorm, GroupNorm and InstanceNorm of TorchSharp in <paramref name="model"/> for TorchStab's, in
             /// place: same Parameter and buffer objects (an optimizer built before stays valid), mode, settings and hooks, so the same state
-            /// dict and the same numbers.
+            /// dict and the same numbers. Only a <c>torch.nn.GroupNorm</c> may have weights that nobody wrote, see <see cref="SwapOptions.GroupNorm"/>.
             /// </summary>
             /// <param name="model">
             /// Any model: norms in Sequential, ModuleList, ModuleDict, in fields and properties of custom modules, in their lists, arrays and
@@ -76,13 +86,17 @@ public static partial class stab
             /// <param name="options">What else to do; null (the default): nothing.</param>
             /// <returns>
             /// What was exchanged, and what was not: a norm of which one place can hold TorchSharp's sealed class only stays in all of its
-            /// places and is listed with the line to change. References outside the model (local variables) keep the old object, which
+            /// places and is listed with the line to change; so is one that the code of forward or of a property casts to its class, one that is not registered, and
+            /// those inside libtorch's own layers (nn.TransformerEncoder). Norms that stay for one reason are one entry. References outside the model (local variables) keep the old object, which
             /// shares all tensors with the new one.
             /// </returns>
             /// <exception cref="ArgumentException"><paramref name="model"/> is itself a norm.</exception>
             /// <exception cref="InvalidOperationException">
             /// A module is disposed or a script module, two children have one name, or <see cref="SwapOptions.RequireAll"/> is not met. The
             /// model is then unchanged.
+            /// </exception>
+            /// <exception cref="NotSupportedException">
+            /// The program is compiled ahead of time: surgery on whole models takes reflection. Everything else in TorchStab works there, fuse_conv_bn_eval too.
             /// </exception>
             public static SurgeryReport swap_norms_(Module model, SwapOptions? options = null) => NormSwap.Swap(model, options);
 
@@ -132,12 +146,12 @@ public static partial class stab
             /// <returns>The paths of the layers, in the order of their first call. A layer that is not called keeps its statistics.</returns>
             /// <exception cref="ArgumentException">Null, <paramref name="model"/> is itself a norm of TorchSharp, or the model refuses a batch.</exception>
             /// <exception cref="InvalidOperationException">
-            /// No batches, or only once; a layer gets one value per channel, or values that are not finite; or as for
+            /// No batches, or only once; a layer gets one value per channel, or values that are not finite; no statistics fit a layer that gets its own output; or as for
             /// <see cref="swap_norms_"/>. All statistics are then as they were.
             /// </exception>
             /// <remarks>
             /// <c>num_batches_tracked</c> becomes the number of calls. A layer that is called several times per batch counts all of its
-            /// inputs. PyTorch's <c>torch.optim.swa_utils.update_bn</c> averages over batches in training mode instead, which depends on the
+            /// inputs; where these depend on its own statistics, the data are read until what is measured is what is written (some ten to a hundred times more). PyTorch's <c>torch.optim.swa_utils.update_bn</c> averages over batches in training mode instead, which depends on the
             /// split: Wu and Johnson 2021, “Rethinking 'Batch' in BatchNorm”, §3.
             /// </remarks>
             public static IReadOnlyList<string> update_bn(Module<Tensor, Tensor> model, IEnumerable<Tensor> loader) =>

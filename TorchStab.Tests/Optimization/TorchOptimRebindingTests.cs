@@ -87,7 +87,8 @@ public class TorchOptimRebindingTests
         Step(optimizer, network, 1);
         var ofNorm = ((Adam.State)optimizer.state_dict().State[2]).exp_avg;
         network.eval();
-        stab.nn.utils.fuse_norms(network);
+        using var example = ones(2, 3);
+        stab.nn.utils.fuse_norms(network, example);
         optimizer.rebind(network);
         Assert.Equal(4, optimizer.parameters().Count());
         Assert.True(ofNorm.IsInvalid);

@@ -105,14 +105,14 @@ public class SurgeryPlacesTests
         Assert.Equal(["1"], report.Changes.Select(c => c.Path));
         var lines = report.Refusals.ToDictionary(r => r.Path);
         Assert.Equal("private readonly BatchNorm2d bn1;", lines["0.bn1"].Line);
-        Assert.Equal("private readonly Module<Tensor, Tensor> bn1;", lines["0.bn1"].Replacement);
+        Assert.Equal("private readonly TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> bn1;", lines["0.bn1"].Replacement);
         Assert.Contains("field 'bn1' of Sealed", lines["0.bn1"].Reason);
-        Assert.Contains("ModuleList<Module<Tensor, Tensor>> norms;", lines["0.norms.0"].Replacement);
-        Assert.Equal("public Module<Tensor, Tensor> Property { get; set; }", lines["0.<Property>k__BackingField"].Replacement);
+        Assert.Contains("TorchSharp.Modules.ModuleList<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>> norms;", lines["0.norms.0"].Replacement);
+        Assert.Equal("public TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Property { get; private set; }", lines["0.<Property>k__BackingField"].Replacement);
         Assert.Contains("hash table", lines["0.bn2"].Reason);
         Assert.Contains("delegate", lines["0.bn3"].Reason);
         Assert.Equal(modules.SkipLast(0).Where(m => m.name != "1"), model.named_modules().Where(m => m.name != "1"));
-        Assert.Contains("to      private readonly Module<Tensor, Tensor> bn1;", report.ToString());
+        Assert.Contains("to      private readonly TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> bn1;", report.ToString());
     }
 
     [Fact]

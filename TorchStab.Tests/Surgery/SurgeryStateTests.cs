@@ -158,7 +158,7 @@ public class SurgeryStateTests
         b.weight = a.weight;
         using var model = nn.Sequential(a, nn.BatchNorm1d(3), b);
         model.eval();
-        stab.nn.utils.fuse_norms(model, out var report);
+        stab.nn.utils.fuse_norms(model, out var report, randn(2, 3));
         Assert.Contains("is used by another layer too", report.Refusals.Single().Reason, StringComparison.Ordinal);
         Assert.Same(a.weight, b.weight);
     }
@@ -167,9 +167,9 @@ public class SurgeryStateTests
     public void A_model_of_two_inputs_is_folded_without_an_example()
     {
         using var scope = NewDisposeScope();
-        using var model = new Pair(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))).Registered();
+        using var model = new Pair(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))).Registered();
         model.eval();
-        var (x, y) = (randn(4, 3), randn(4, 3));
+        var (x, y) = (randn(4, 3, 2, 2), randn(4, 3, 2, 2));
         var expected = model.call(x, y);
         Assert.Throws<ArgumentException>("example", () => stab.nn.utils.fuse_norms(model, x));
         stab.nn.utils.fuse_norms(model, out var report);

@@ -3,58 +3,75 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Surgery;
 
-/// <summary>Writes the C# line that declares a field or property, as it is and as it would have to be.</summary>
+/// <summary>Writes the line, C# or F#, that declares a field or property, as it is and as it would have to be.</summary>
 internal static class Declarations
 {
-    /// <summary>
-    /// The declaration of <paramref name="field"/> (of the property, variable or parameter it stands for); every mention of
-    /// <paramref name="replaced"/> becomes Module&lt;Tensor, Tensor&gt;.
-    /// </summary>
-    public static string Line(FieldInfo field, Type? replaced = null)
-    {
-        string type = TypeName(field.FieldType, replaced), name = SourceName(field);
-        if (field.Name.EndsWith(">k__BackingField", StringComparison.Ordinal)) return PropertyLine(field, type, name);
-        if (IsGenerated(field.DeclaringType!) || field.Name != name) return $"{type} {name}";
-        return $"{Access(field.IsPublic, field.IsFamily, field.IsAssembly)}{(field.IsInitOnly ? " readonly" : "")} {type} {name};";
-    }
+    private const string Backing = ">k__BackingField";
+
+    /// <summary>The type that holds any module of one tensor, by its full name.</summary>
+    public static string AnyModule { get; } = FullName(typeof(TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>));
+
+    /// <summary>The declaration of <paramref name="field"/> (of the property, variable or parameter it stands for), with short names of types.</summary>
+    public static string Line(FieldInfo field) => Line(field, t => TypeNames.Of(t, full: false, IsFSharp(field)));
+
+    /// <summary>The same with full names, and <paramref name="by"/> (null: Module&lt;Tensor, Tensor&gt;) for every mention of <paramref name="replaced"/>.</summary>
+    public static string Line(FieldInfo field, Type replaced, Type? by) =>
+        Line(field, t => TypeNames.Of(t, full: true, IsFSharp(field), replaced, by is null ? AnyModule : FullName(by)));
 
     /// <summary>“field 'bn1' of BasicBlock”, or the property or variable it stands for.</summary>
     public static string Place(FieldInfo field)
     {
-        string kind = field.Name.EndsWith(">k__BackingField", StringComparison.Ordinal) ? "property"
+        string kind = IsOfProperty(field) ? "property"
             : IsGenerated(field.DeclaringType!) ? "captured variable"
             : field.Name != SourceName(field) ? "primary-constructor parameter" : "field";
         var type = field.DeclaringType!;
         while (IsGenerated(type) && type.DeclaringType is { } outer) type = outer;
-        return $"{kind} '{SourceName(field)}' of {TypeName(type)}";
+        return $"{kind} '{SourceName(field)}' of {ShortName(type)}";
     }
 
-    public static string TypeName(Type type, Type? replaced = null)
+    public static string ShortName(Type type) => TypeNames.Of(type, full: false, fsharp: false);
+
+    public static string FullName(Type type) => TypeNames.Of(type, full: true, fsharp: false);
+
+    /// <summary>The name in the source: of &lt;Norm&gt;k__BackingField and Norm@ (F#) Norm, of &lt;norm&gt;P norm.</summary>
+    public static string SourceName(FieldInfo field) => field.Name is ['<', ..] n && n.IndexOf('>', StringComparison.Ordinal) is > 1 and var end ? n[1..end] : field.Name.TrimEnd('@');
+
+    private static string Line(FieldInfo field, Func<Type, string> nameOf)
     {
-        if (type == replaced) return "Module<Tensor, Tensor>";
-        if (type == typeof(string) || type == typeof(object)) return type.Name.ToLowerInvariant();
-        if (type == typeof(int)) return "int";
-        if (type.IsArray) return TypeName(type.GetElementType()!, replaced) + "[]";
-        if (type.IsGenericType && type.FullName!.StartsWith("System.ValueTuple`", StringComparison.Ordinal)) return $"({Arguments(type, replaced)})";
-        return type.IsGenericType ? $"{type.Name[..Math.Max(0, type.Name.IndexOf('`', StringComparison.Ordinal))]}<{Arguments(type, replaced)}>" : type.Name;
+        string type = nameOf(field.FieldType), name = SourceName(field);
+        if (IsFSharp(field)) return $"{(IsOfProperty(field) ? "member val" : "let")} {name} : {type}";
+        if (!field.FieldType.IsValueType && new NullabilityInfoContext().Create(field).ReadState == NullabilityState.Nullable) type += "?";
+        if (IsOfProperty(field)) return PropertyLine(field, type, name);
+        if (IsGenerated(field.DeclaringType!) || field.Name != name) return $"{type} {name}";
+        string access = Access(field.Attributes & FieldAttributes.FieldAccessMask);
+        return $"{access}{(field.IsStatic ? " static" : "")}{(field.IsInitOnly ? " readonly" : "")} {type} {name};";
     }
-
-    private static string Arguments(Type type, Type? replaced) => string.Join(", ", type.GetGenericArguments().Select(a => TypeName(a, replaced)));
 
     private static string PropertyLine(FieldInfo field, string type, string name)
     {
         var property = field.DeclaringType!.GetProperty(name, BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);
-        var getter = property?.GetMethod;
-        string access = getter is null ? "public" : Access(getter.IsPublic, getter.IsFamily, getter.IsAssembly);
-        bool init = property?.SetMethod?.ReturnParameter.GetRequiredCustomModifiers().Contains(typeof(IsExternalInit)) == true;
-        return $"{access} {type} {name} {{ get; {(property?.SetMethod is null ? "" : init ? "init; " : "set; ")}}}";
+        string access = property?.GetMethod is { } getter ? AccessOf(getter) : "public";
+        if (property?.SetMethod is not { } setter) return $"{access} {type} {name} {{ get; }}";
+        bool init = setter.ReturnParameter.GetRequiredCustomModifiers().Contains(typeof(IsExternalInit));
+        return $"{access} {type} {name} {{ get; {(AccessOf(setter) == access ? "" : AccessOf(setter) + " ")}{(init ? "init" : "set")}; }}";
     }
 
-    // <Norm>k__BackingField, <norm>P
-    private static string SourceName(FieldInfo field) => field.Name is ['<', ..] n && n.IndexOf('>', StringComparison.Ordinal) is > 1 and var end ? n[1..end] : field.Name;
+    private static bool IsOfProperty(FieldInfo field) => field.Name.EndsWith(Backing, StringComparison.Ordinal) || field.Name.EndsWith('@');
+
+    private static bool IsFSharp(FieldInfo field) => field.DeclaringType!.Assembly.GetReferencedAssemblies().Any(a => a.Name == "FSharp.Core");
 
     private static bool IsGenerated(Type type) => type.IsDefined(typeof(CompilerGeneratedAttribute), false);
 
-    private static string Access(bool isPublic, bool isFamily, bool isAssembly) =>
-        isPublic ? "public" : isFamily ? "protected" : isAssembly ? "internal" : "private";
+    // The masks of methods and of fields have the same values.
+    private static string AccessOf(MethodInfo method) => Access((FieldAttributes)(method.Attributes & MethodAttributes.MemberAccessMask));
+
+    private static string Access(FieldAttributes access) => access switch
+    {
+        FieldAttributes.Public => "public",
+        FieldAttributes.FamORAssem => "protected internal",
+        FieldAttributes.Family => "protected",
+        FieldAttributes.Assembly => "internal",
+        FieldAttributes.FamANDAssem => "private protected",
+        _ => "private",
+    };
 }

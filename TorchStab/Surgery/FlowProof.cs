@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -5,27 +6,43 @@ namespace TorchStab.Surgery;
 
 /// <summary>
 /// Shows by running a module which layer feeds which norm. A random factor and shift of each output channel of a layer change the module's
-/// output; the change goes away again if the norm's statistics follow, and then only if this norm gets all that the layer puts out. While the
-/// proof lasts every norm has random weights and statistics, so that none is blind (a weight of 0, say); at the end all values are back,
-/// bit for bit.
+/// output; the change goes away again if the norm's statistics follow, and then only if this norm gets all that the layer puts out, channel for
+/// channel. The module runs on float64 copies of its parameters and buffers, so that rounding hides nothing; what it has is not written. Every
+/// norm has random weights and statistics in them, so that none is blind (a weight of 0, say).
 /// </summary>
 internal sealed class FlowProof : IDisposable
 {
-    private readonly List<(Tensor tensor, Tensor value)> _values = [];
-    private readonly Generator _random = new(20150211);
+    private readonly List<(Tensor tensor, Tensor other)> _exchanged = [];
+    private readonly Generator _random = new(20150211, CPU);
     private readonly nn.Module<Tensor, Tensor> _module;
     private readonly Tensor _input;
     private Tensor? _output;
 
-    private FlowProof(nn.Module<Tensor, Tensor> module, Tensor input) => (_module, _input) = (module, input.alias().DetachFromDisposeScope());
+    private FlowProof(nn.Module<Tensor, Tensor> module, Tensor input) => (_module, _input) = (module, input.DetachFromDisposeScope());
 
-    /// <summary>A proof on an input of the module.</summary>
+    /// <summary>
+    /// A proof on an input of the module: in float64, and in the module's own dtype where that can't be run in another one (libtorch's own layers, such
+    /// as an LSTM, hold tensors that no object of TorchSharp stands for).
+    /// </summary>
     public static FlowProof Within(nn.Module<Tensor, Tensor> module, Tensor input)
+    {
+        using var scope = NewDisposeScope();
+        try
+        {
+            return Of(module, input.is_floating_point() ? input.detach().to(ScalarType.Float64) : input.alias(), ScalarType.Float64);
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            return Of(module, input.alias(), null);
+        }
+    }
+
+    private static FlowProof Of(nn.Module<Tensor, Tensor> module, Tensor input, ScalarType? dtype)
     {
         var proof = new FlowProof(module, input);
         try
         {
-            proof.Start();
+            proof.Start(dtype);
             return proof;
         }
         catch
@@ -35,48 +52,37 @@ internal sealed class FlowProof : IDisposable
         }
     }
 
-    /// <summary>A proof on noise of a shape that the module's first layer takes; null if the module takes none of the sizes tried.</summary>
-    public static FlowProof? Within(nn.Module module)
-    {
-        if (module is not nn.Module<Tensor, Tensor> function || module.children().Select(LinearView.Of).FirstOrDefault(l => l is not null) is not { } first) return null;
-        foreach (long[] shape in Shapes(first.Module))
-        {
-            using var scope = NewDisposeScope();
-            using var random = new Generator(20150211);
-            var input = randn(shape, first.Weight.dtype, first.Weight.device, generator: random);
-            try
-            {
-                return Within(function, input);
-            }
-            catch (Exception e) when (e is not OutOfMemoryException)
-            {
-                // The module's forward refused this size; the next may fit.
-            }
-        }
-        return null;
-    }
-
-    /// <summary>Whether the norm gets the layer's output and nothing else does.</summary>
-    public bool Holds(LinearView layer, BatchNormView norm)
+    /// <summary>Whether the norm gets the layer's output and nothing else does; null if the layer moves the output too little to tell.</summary>
+    public bool? Holds(LinearView layer, BatchNormView norm)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var kept = new[] { layer.Weight, layer.Bias, norm.RunningMean, norm.RunningVar, norm.Weight }.OfType<Tensor>().Select(t => (tensor: t, value: t.clone())).ToList();
-        double tolerance = Math.Sqrt(finfo(layer.Weight.dtype).eps);
+        double eps = finfo(layer.Weight.dtype).eps, tolerance = Math.Max(100 * eps, 1e-10);
         try
         {
             var (factor, shift) = Disturb(layer, norm);
-            if (!(Change() > 10 * tolerance)) return false;
+            double changed = Change();
+            if (!(changed > 10 * tolerance)) return null;
             norm.RunningMean.mul_(factor).add_(shift);
             norm.RunningVar.copy_((norm.RunningVar + norm.Eps) * factor.square() - norm.Eps);
             norm.Weight?.mul_(factor.sign());
-            return Change() <= tolerance;
+            double left = Change();
+            if (left <= tolerance) return true;
+            if (!(left < changed / 100)) return false;
+            Restore(layer, kept);
+            return left <= 100 * Rounding(norm, eps);
         }
         finally
         {
-            if (layer.Bias is null) layer.SetBias(null);
-            foreach (var (tensor, value) in kept) tensor.copy_(value);
+            Restore(layer, kept);
         }
+    }
+
+    private static void Restore(LinearView layer, List<(Tensor tensor, Tensor value)> kept)
+    {
+        if (layer.Bias is null) layer.SetBias(null);
+        foreach (var (tensor, value) in kept) tensor.copy_(value);
     }
 
     /// <summary>
@@ -85,8 +91,7 @@ internal sealed class FlowProof : IDisposable
     /// </summary>
     private (Tensor factor, Tensor shift) Disturb(LinearView layer, BatchNormView norm)
     {
-        Tensor Noise() => randn(layer.OutChannels, layer.Weight.dtype, layer.Weight.device, generator: _random);
-        var (factor, shift) = (Noise(), Noise());
+        var (factor, shift) = (Noise([layer.OutChannels], layer.Weight), Noise([layer.OutChannels], layer.Weight));
         if (norm.Weight is null) factor = factor.abs();
         factor = where(factor < 0, factor - 1, factor + 1);
         var bias = FoldingFunctional.Bias(layer.Bias, factor, shift, layer.Weight.dtype);
@@ -96,38 +101,56 @@ internal sealed class FlowProof : IDisposable
         return (factor, shift);
     }
 
+    /// <summary>How far the output moves if the norm's statistics move by some last places: what the rounding of its input does.</summary>
+    private double Rounding(BatchNormView norm, double eps)
+    {
+        norm.RunningMean.add_(Noise(norm.RunningMean.shape, norm.RunningMean) * (norm.RunningMean.abs() + 1) * (8 * eps));
+        norm.RunningVar.mul_(1 + Noise(norm.RunningVar.shape, norm.RunningVar) * (8 * eps));
+        return Change();
+    }
+
     public void Dispose()
     {
-        using var _ = no_grad();
-        foreach (var (tensor, value) in _values)
+        foreach (var (tensor, other) in _exchanged)
         {
-            tensor.copy_(value);
-            value.Dispose();
+            TorchSharpInternals.Exchange(tensor, other);
+            other.Dispose();
         }
         _input.Dispose();
         _output?.Dispose();
         _random.Dispose();
     }
 
-    private void Start()
+    private void Start(ScalarType? dtype)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        foreach (var norm in _module.modules().Select(BatchNormView.Of).OfType<BatchNormView>())
+        var modules = _module.modules().Prepend(_module).Distinct((IEqualityComparer<nn.Module>)ReferenceEqualityComparer.Instance).ToList();
+        foreach (var tensor in modules.SelectMany(TorchSharpInternals.OwnTensors).Where(t => t.is_floating_point()).Distinct((IEqualityComparer<Tensor>)ReferenceEqualityComparer.Instance).ToList())
         {
-            Scramble(norm.RunningMean, x => x);
-            Scramble(norm.RunningVar, x => x.square() + 0.5);
-            if (norm.Weight is not null) Scramble(norm.Weight, x => x.sign() * (x.abs() + 0.5));
-            if (norm.Bias is not null) Scramble(norm.Bias, x => x);
+            if (tensor.device_type == DeviceType.META) throw new NotSupportedException("a model on the meta device has no values to run with");
+            var copy = tensor.detach();
+            copy = (dtype is { } other && other != copy.dtype ? copy.to(other) : copy.clone()).DetachFromDisposeScope();
+            _exchanged.Add((tensor, copy));
+            TorchSharpInternals.Exchange(tensor, copy);
         }
+        foreach (var norm in modules.Select(BatchNormView.Of).OfType<BatchNormView>()) Scramble(norm);
         _output = _module.call(_input).DetachFromDisposeScope();
     }
 
-    private void Scramble(Tensor tensor, Func<Tensor, Tensor> shape)
+    private void Scramble(BatchNormView norm)
     {
-        _values.Add((tensor, tensor.clone().DetachFromDisposeScope()));
-        tensor.copy_(shape(randn(tensor.shape, tensor.dtype, tensor.device, generator: _random)));
+        Tensor Like(Tensor t) => Noise(t.shape, t);
+        norm.RunningMean.copy_(Like(norm.RunningMean));
+        norm.RunningVar.copy_(Like(norm.RunningVar).square() + 0.5);
+        norm.Bias?.copy_(Like(norm.Bias));
+        if (norm.Weight is null) return;
+        var weight = Like(norm.Weight);
+        norm.Weight.copy_(weight.sign() * (weight.abs() + 0.5));
     }
+
+    // Drawn on the CPU, where the generator is, whatever the module's device.
+    private Tensor Noise(long[] shape, Tensor like) => randn(shape, ScalarType.Float64, CPU, generator: _random).to(like.dtype).to(like.device);
 
     /// <summary>The largest change of the output, against its largest value; NaN where it is not finite.</summary>
     private double Change()
@@ -135,13 +158,4 @@ internal sealed class FlowProof : IDisposable
         using var scope = NewDisposeScope();
         return ((_module.call(_input) - _output!).abs().max() / _output!.abs().max()).to(ScalarType.Float64).item<double>();
     }
-
-    // Sizes of images and sequences that networks are commonly written for.
-    private static IEnumerable<long[]> Shapes(nn.Module layer) => layer switch
-    {
-        Linear l => [[4, l.in_features]],
-        Convolution c => new long[] { 32, 28, 64, 224 }.Where(size => c.kernel_size.Length < 3 || size <= 32)
-            .Select(size => (long[])[2, c.in_channels, .. Enumerable.Repeat(size, c.kernel_size.Length)]),
-        _ => [],
-    };
 }

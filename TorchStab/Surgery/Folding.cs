@@ -18,7 +18,9 @@ internal static class Folding
         if (norm.Channels != convolution.out_channels)
             throw new ArgumentException(
                 $"bn.num_features ({norm.Channels}) must equal conv.out_channels ({convolution.out_channels}): this norm does not follow this convolution", nameof(bn));
-        var (weight, bias) = LinearView.Of(conv)!.Fold(norm);
+        var layer = LinearView.Of(conv)!;
+        RequireFit(layer, norm, bn, $"(N, C) and {convolution.kernel_size.Length} dimensions more");
+        var (weight, bias) = layer.Fold(norm);
         return (T)(object)ConvolutionCopy.Of(convolution, weight, bias);
     }
 
@@ -26,13 +28,23 @@ internal static class Folding
     {
         ArgumentNullException.ThrowIfNull(linear);
         var norm = Check(linear, bn);
+        var layer = LinearView.Of(linear)!;
         if (norm.Channels != linear.out_features && norm.Channels != 1)
             throw new ArgumentException(
                 $"To fuse, linear.out_features == bn.num_features or bn.num_features == 1; got {linear.out_features} and {norm.Channels}", nameof(bn));
-        var (weight, bias) = LinearView.Of(linear)!.Fold(norm);
+        RequireFit(layer, norm, bn, "its features in the last dimension");
+        var (weight, bias) = layer.Fold(norm);
         var fused = nn.Linear(weight, bias);
         fused.eval();
         return fused;
+    }
+
+    private static void RequireFit(LinearView layer, BatchNormView norm, nn.Module bn, string output)
+    {
+        if (!layer.Fits(norm))
+            throw new ArgumentException(
+                $"expected a BatchNorm that has the channels of a {layer.Module.GetType().Name}, which puts out {output}, got a {bn.GetType().Name}, which takes (N, C) and "
+                + $"{norm.Dimensions} dimensions more: it normalizes along another dimension, or does not follow this layer", nameof(bn));
     }
 
     private static BatchNormView Check(nn.Module layer, nn.Module<Tensor, Tensor> bn)

@@ -15,6 +15,12 @@ internal sealed record LinearView(nn.Module<Tensor, Tensor> Module, Parameter We
     };
 
     /// <summary>
+    /// Whether a norm that takes this layer's output can have the same channels: n-dimensional convolutions and norms belong together; a linear layer has
+    /// its features in the last dimension, which is the norm's dimension of channels in (N, C) only.
+    /// </summary>
+    public bool Fits(BatchNormView norm) => norm.Dimensions is not { } n || n == (Module is Convolution c ? c.kernel_size.Length : 1);
+
+    /// <summary>
     /// The folded parameters: new leaves that train where the layer's own did; a bias that did not exist follows the weight.
     /// </summary>
     public (Parameter weight, Parameter bias) Fold(BatchNormView norm)

@@ -10,19 +10,28 @@ internal sealed record FoldingPair(SurgeryNode Layer, SurgeryNode Norm);
 
 /// <summary>
 /// fuse_norms. In a Sequential the norm after a layer is known; elsewhere the order stands in the code of forward, and a pair is folded
-/// only if <see cref="FlowProof"/> shows that the norm gets the layer's output and nobody else does.
+/// only if <see cref="FlowProof"/> shows that the norm gets the layer's output and nobody else does. So it is for a norm that takes inputs of several
+/// ranks, wherever it stands: its channels are the layer's for one of them only.
 /// </summary>
-internal sealed class NormFolding
+internal sealed class NormFolding : IDisposable
 {
+    private readonly nn.Module _model;
+    private readonly Tensor? _example;
     private readonly SurgeryPlan _plan;
+    private readonly FoldingCandidates _candidates;
     private readonly Dictionary<nn.Module, FoldingPair> _pairs = new(ReferenceEqualityComparer.Instance);
     private readonly HashSet<nn.Module> _layers = new(ReferenceEqualityComparer.Instance);
-    private readonly HashSet<ParameterIdentity> _shared;
+    private readonly HashSet<object> _shared = new(ReferenceEqualityComparer.Instance);
+    private FlowProof? _proof;
 
-    private NormFolding(nn.Module model)
+    private NormFolding(nn.Module model, Tensor? example)
     {
+        (_model, _example) = (model, example);
         _plan = new SurgeryPlan(model);
-        _shared = [.. _plan.Nodes.SelectMany(n => Identities(n.Module)).GroupBy(i => i).Where(g => g.Count() > 1).Select(g => g.Key)];
+        _candidates = new FoldingCandidates(_plan);
+        // By memory: an object tells nothing where two layers have a Parameter each around one weight. By object from here on: a proof puts other memory there.
+        var tensors = _plan.Nodes.SelectMany(n => TorchSharpInternals.OwnTensors(n.Module)).Where(t => !t.IsInvalid);
+        foreach (var group in tensors.GroupBy(ParameterIdentity.Of).Where(g => g.Count() > 1)) _shared.UnionWith(group);
     }
 
     public static T Fold<T>(T model, out SurgeryReport report, Tensor? example) where T : nn.Module
@@ -30,34 +39,48 @@ internal sealed class NormFolding
         NormSwap.RequireContainer(model, nameof(model));
         if (example is not null && model is not nn.Module<Tensor, Tensor>)
             throw new ArgumentException($"{model.GetType().Name} does not take one tensor and give one; an example can't be run through it", nameof(example));
-        var folding = new NormFolding(model);
+        using var folding = new NormFolding(model, example);
         if (model.training)
             throw new InvalidOperationException($"{Folding.OnlyForEval} Batch statistics differ from call to call; call model.eval() first.");
         folding.PairNeighbours();
-        foreach (var node in folding._plan.Nodes) folding.Plan(node, model, example);
+        foreach (var node in folding._plan.Nodes) folding.Plan(node);
+        UnreachableNorms.List(folding._plan, null, BatchNormView.IsBatchNorm);
+        folding.Dispose(); // the model has its own values from here on
         report = folding._plan.Commit(folding.Finish);
         return model;
+    }
+
+    public void Dispose()
+    {
+        _proof?.Dispose();
+        _proof = null;
     }
 
     private void PairNeighbours()
     {
         foreach (var sequence in _plan.Nodes)
             foreach (var (layer, norm, slots) in SequentialPairs.Of(sequence, _plan.Graph))
-                if (slots.Count == _plan.Graph.SlotsOf(norm.Module).Count && Fits(layer.Module, norm.Module) && _layers.Add(layer.Module))
+                if (slots.Count == _plan.Graph.SlotsOf(norm.Module).Count && FoldingCandidates.Fit(layer.Module, norm.Module) && _layers.Add(layer.Module))
                     _pairs.TryAdd(norm.Module, new FoldingPair(layer, norm));
     }
 
-    private void Plan(SurgeryNode node, nn.Module model, Tensor? example)
+    private void Plan(SurgeryNode node)
     {
         if (!BatchNormView.IsBatchNorm(node.Module)) return;
         var type = node.Module is BatchNormReLU ? typeof(ReLU) : typeof(Identity);
-        if (BatchNormView.Of(node.Module) is null) _plan.Refuse(node, "it has no running statistics: what it does depends on its batch");
+        if (BatchNormView.Of(node.Module) is not { } norm) _plan.Refuse(node, "it has no running statistics: what it does depends on its batch");
         else if (node.Module.training) _plan.Refuse(node, "it is in training mode");
         else if (!_plan.CanReplace(node, _plan.Graph.SlotsOf(node.Module), type)) return;
-        else if ((_pairs.GetValueOrDefault(node.Module) ?? Prove(node, model, example)) is not { } pair)
-            _plan.Refuse(node, example is null ? "no layer was found that it certainly follows; pass an example input, which shows more" : "no layer was found whose output goes to it and nowhere else");
-        else if (Obstacle(pair) is { } reason) _plan.Refuse(node, reason);
-        else Exchange(node, pair, type);
+        else
+        {
+            var known = _pairs.GetValueOrDefault(node.Module);
+            string? reason = known is null ? null : Obstacle(known);
+            var pair = known;
+            if (reason is null && (known is null || norm.TakesSeveralRanks)) (pair, reason) = Prove(node, norm, known);
+            reason ??= Obstacle(pair!);
+            if (reason is null) Exchange(node, pair!, type);
+            else _plan.Refuse(node, reason);
+        }
     }
 
     private void Exchange(SurgeryNode node, FoldingPair pair, Type type)
@@ -67,38 +90,46 @@ internal sealed class NormFolding
         _plan.TryReplace(node, type, $"{NormNames.Of(type)}, folded into {pair.Layer.Path}", () => type == typeof(ReLU) ? nn.ReLU() : nn.Identity());
     }
 
-    private FoldingPair? Prove(SurgeryNode norm, nn.Module model, Tensor? example)
+    /// <summary>The pair, or why there is none.</summary>
+    private (FoldingPair? pair, string? reason) Prove(SurgeryNode node, BatchNormView norm, FoldingPair? known)
     {
-        var parent = norm.Parent!;
-        if (SequentialPairs.IsPlain(parent)) return null; // its order is known, and there was nothing
-        var children = _plan.Nodes.Where(n => n.Parent == parent).ToList();
-        int place = children.IndexOf(norm);
-        var candidates = children.Where(c => Fits(c.Module, norm.Module) && !_layers.Contains(c.Module)
-                && _plan.Graph.SlotsOf(c.Module).Concat(_plan.Graph.SlotsOf(norm.Module)).All(s => s.Owner == parent))
-            .OrderBy(c => children.IndexOf(c) is var i && i < place ? place - i : children.Count + i).ToList();
-        if (candidates.Count == 0) return null;
-        using var proof = example is null ? FlowProof.Within(parent) : FlowProof.Within((nn.Module<Tensor, Tensor>)model, example);
-        return candidates.Find(c => proof?.Holds(LinearView.Of(c.Module)!, BatchNormView.Of(norm.Module)!) ?? false) is { } layer ? new FoldingPair(layer, norm) : null;
+        var candidates = known is not null ? [known.Layer] : _candidates.Of(node).Where(c => !_layers.Contains(c.Module)).ToList();
+        if (candidates.Count == 0)
+            return (null, "no layer was found that it may follow: one whose output has as many channels, in the dimension where it has its own, and that belongs to no other norm");
+        var views = candidates.Select(c => LinearView.Of(c.Module)!).ToList();
+        var (layer, reason) = _example is null ? FlowTrials.Find(node.Parent!, views, norm) : Run(views, norm);
+        if (layer is not null) return (new FoldingPair(candidates[views.IndexOf(layer)], node), null);
+        if (_example is not null) return (null, reason);
+        return (null, reason + (_model is nn.Module<Tensor, Tensor> ? "; pass an example input, which shows more" : "; fold a part that takes one tensor by itself, with an example input, which shows more"));
     }
 
-    private static bool Fits(nn.Module layer, nn.Module norm) => LinearView.Of(layer) is { } l && BatchNormView.Of(norm) is { } n
-        && l.OutChannels == n.Channels && !layer.training && !norm.training;
+    /// <summary>The whole model on the example: one proof for all of its norms.</summary>
+    private (LinearView? layer, string? reason) Run(List<LinearView> candidates, BatchNormView norm)
+    {
+        _proof ??= FlowProof.Within((nn.Module<Tensor, Tensor>)_model, _example!);
+        bool seen = false;
+        foreach (var candidate in candidates)
+        {
+            bool? holds = _proof.Holds(candidate, norm);
+            if (holds == true) return (candidate, null);
+            seen |= holds == false;
+        }
+        return (null, seen ? "no layer was found whose output goes to it, channel for channel, and nowhere else"
+            : "on the example no layer before it moves the model's output enough to tell");
+    }
 
     private string? Obstacle(FoldingPair pair)
     {
-        if (TorchSharpInternals.HasPostHooks((nn.Module<Tensor, Tensor>)pair.Layer.Module) || TorchSharpInternals.HasPreHooks((nn.Module<Tensor, Tensor>)pair.Norm.Module))
-            return $"a hook looks at what goes from {pair.Layer.Path} to it";
-        return Identities(pair.Layer.Module).Concat(Identities(pair.Norm.Module)).Any(_shared.Contains)
+        if (_candidates.Watched(pair)) return $"a hook looks at what goes from {pair.Layer.Path} to it";
+        return TorchSharpInternals.OwnTensors(pair.Layer.Module).Concat(TorchSharpInternals.OwnTensors(pair.Norm.Module)).Any(_shared.Contains)
             ? $"a parameter of it or of {pair.Layer.Path} is used by another layer too" : null;
     }
 
-    private static IEnumerable<ParameterIdentity> Identities(nn.Module module) =>
-        TorchSharpInternals.OwnTensors(module).Where(t => !t.IsInvalid).Select(ParameterIdentity.Of);
-
     private void Finish(nn.Module norm, nn.Module rest)
     {
-        var (weight, bias) = LinearView.Of(_pairs[norm].Layer.Module)!.Fold(BatchNormView.Of(norm)!);
-        LinearView.Of(_pairs[norm].Layer.Module)!.Set(weight, bias);
+        var layer = LinearView.Of(_pairs[norm].Layer.Module)!;
+        var (weight, bias) = layer.Fold(BatchNormView.Of(norm)!);
+        layer.Set(weight, bias);
         TorchSharpInternals.ShareHooks((nn.Module<Tensor, Tensor>)norm, (nn.Module<Tensor, Tensor>)rest);
         rest.eval();
         norm.Dispose();

@@ -21,6 +21,7 @@ internal static class NormFreezing
             if (twin is not null && HasStatistics(node.Module)) plan.TryReplace(node, twin.Type, NormNames.Of(twin.Type) + ", frozen", twin.Build);
             else if (twin is not null || node.Module is AffineModule) plan.Alter(node, NormNames.Of(node.Module) + ", frozen");
         }
+        UnreachableNorms.List(plan, filter);
         return plan.Commit((old, frozen) =>
         {
             if (old != frozen) NormSwap.TakeOver(old, frozen);

@@ -8,12 +8,14 @@ internal sealed class NormSwap
 {
     private readonly SurgeryPlan _plan;
     private readonly SwapOptions _options;
+    private readonly GroupNormRepair _repair;
     private readonly HashSet<nn.Module> _frozen = new(ReferenceEqualityComparer.Instance);
 
     private NormSwap(nn.Module model, SwapOptions options)
     {
         _options = options;
         _plan = new SurgeryPlan(model);
+        _repair = new GroupNormRepair(options.GroupNorm);
     }
 
     public static SurgeryReport Swap(nn.Module model, SwapOptions? options)
@@ -25,8 +27,10 @@ internal sealed class NormSwap
             if (swap._options.FuseReLU) swap.PlanReLU(node);
             swap.Plan(node);
         }
+        UnreachableNorms.List(swap._plan, swap._options.Filter);
         if (swap._options.RequireAll && swap._plan.Refusals.Count > 0)
             throw new InvalidOperationException($"the model is unchanged, because not every norm can be exchanged:\n{new SurgeryReport([], swap._plan.Refusals)}");
+        swap._plan.Warnings = swap._repair.Warnings;
         return swap._plan.Commit(swap.Finish);
     }
 
@@ -75,16 +79,13 @@ internal sealed class NormSwap
         }
         else if (NormTwin.Of(node.Module) is { } twin)
         {
-            Exchange(node, twin, NormNames.Of(twin.Type) + (Freezes(node.Module) ? ", frozen" : ""));
+            if (_plan.CanReplace(node, _plan.Graph.SlotsOf(node.Module), twin.Type))
+                Exchange(node, twin, NormNames.Of(twin.Type) + (Freezes(node.Module) ? ", frozen" : "") + (_repair.Look(node) ? ", weight set to 1 and bias to 0" : ""));
         }
         else if (Freezes(node.Module) && node.Module is TorchStab.Modules.NormBase { Frozen: false })
         {
             _plan.Alter(node, NormNames.Of(node.Module) + ", frozen");
             _frozen.Add(node.Module);
-        }
-        else if (node.Module is TransformerEncoderLayer or TransformerDecoderLayer)
-        {
-            _plan.Refuse(node, "its layer norms are inside libtorch's own module; write the block with LayerNorm modules to exchange them");
         }
     }
 
@@ -110,6 +111,7 @@ internal sealed class NormSwap
 
     private void Finish(nn.Module old, nn.Module twin)
     {
+        _repair.Apply(old);
         if (old != twin) TakeOver(old, twin);
         if (_frozen.Contains(old)) NormFreezing.Freeze(twin);
     }

@@ -21,12 +21,16 @@ internal sealed class ObjectGraph
 
     public ObjectGraph(nn.Module root)
     {
+        TorchSharpInternals.RequireReflection(RuntimeFeature.IsDynamicCodeSupported);
         Enter(root, root, null);
         while (_open.TryDequeue(out var next)) Scan(next.value, next.owner, next.declaration);
     }
 
     /// <summary>Every place that holds the module.</summary>
     public IReadOnlyList<Slot> SlotsOf(nn.Module module) => _slots.TryGetValue(module, out var slots) ? slots : [];
+
+    /// <summary>Every module that stands in some place, registered or not.</summary>
+    public IEnumerable<nn.Module> Modules => _slots.Keys;
 
     private void Enter(object value, nn.Module owner, FieldInfo? declaration)
     {
@@ -119,6 +123,6 @@ internal sealed class ObjectGraph
         && (space.StartsWith("System.Collections", StringComparison.Ordinal) || space == typeof(OrderedDict<,>).Namespace)
         || (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(Lazy<>));
 
-    private static bool IsUserCode(Type type) => type.Assembly != Host && type.Assembly != typeof(ObjectGraph).Assembly
+    public static bool IsUserCode(Type type) => type.Assembly != Host && type.Assembly != typeof(ObjectGraph).Assembly
         && type.Assembly.GetName().Name is { } name && name != "System.Private.CoreLib" && !name.StartsWith("System.", StringComparison.Ordinal);
 }

@@ -27,7 +27,17 @@ internal sealed class SurgeryPlan
     /// <summary>Whether the module is to be exchanged already.</summary>
     public bool Replaces(nn.Module module) => _steps.Any(s => s.old == module);
 
+    public IReadOnlyList<string> Warnings { get; set; } = [];
+
     public void Refuse(SurgeryNode node, string reason) => _refusals.Add(new ModuleRefusal(node.Path, NormNames.Of(node.Module), reason));
+
+    /// <summary>The same, as one entry with all others of this cause.</summary>
+    public void RefuseOnce(ModuleRefusal refusal)
+    {
+        int same = _refusals.FindIndex(r => (r.Module, r.Reason, r.Line, r.Replacement) == (refusal.Module, refusal.Reason, refusal.Line, refusal.Replacement));
+        if (same < 0) _refusals.Add(refusal);
+        else _refusals[same] = _refusals[same] with { Count = _refusals[same].Count + refusal.Count };
+    }
 
     /// <summary>Plans to put a module of type <paramref name="type"/> into every place that holds the node's; false if one can't take it.</summary>
     public bool TryReplace(SurgeryNode node, Type type, string to, Func<nn.Module> build) =>
@@ -47,8 +57,9 @@ internal sealed class SurgeryPlan
     /// <summary>Whether every place takes a module of the type; if not, the first that doesn't is listed.</summary>
     public bool CanReplace(SurgeryNode node, IReadOnlyList<Slot> slots, Type type)
     {
-        if (slots.FirstOrDefault(s => !s.Accepts(type)) is not { } obstacle) return true;
-        _refusals.Add(Obstacle(node, obstacle));
+        if (slots.FirstOrDefault(s => !s.Accepts(type)) is { } obstacle) RefuseOnce(Obstacle(node, obstacle));
+        else if (slots.Count > 0 && CastObstacle.Of(node, type, this) is { } cast) RefuseOnce(cast);
+        else return true;
         return false;
     }
 
@@ -72,7 +83,7 @@ internal sealed class SurgeryPlan
             throw;
         }
         foreach (var (step, module) in _steps.Zip(built)) finish(step.old, module);
-        return new SurgeryReport([.. _steps.Select(s => s.change)], _refusals);
+        return new SurgeryReport([.. _steps.Select(s => s.change)], _refusals) { Warnings = Warnings };
     }
 
     private static ModuleRefusal Obstacle(SurgeryNode node, Slot slot)
@@ -81,9 +92,11 @@ internal sealed class SurgeryPlan
         if (slot.IsDelegate) return new(node.Path, what, $"a delegate is bound to it ({place}); bind it to a lambda that reads the field");
         if (slot.IsHashKey) return new(node.Path, what, $"it is a key of a hash table ({place}), which finds it by the object it is");
         var type = node.Module.GetType();
-        string reason = $"{place} can only hold a {Declarations.TypeName(slot.Type)}";
-        return slot.Declaration is { } line
-            ? new(node.Path, what, reason, Declarations.Line(line), Declarations.Line(line, slot.Type == type ? type : slot.Type))
-            : new(node.Path, what, reason);
+        string reason = $"{place} can only hold a {Declarations.ShortName(slot.Type)}";
+        if (slot.Declaration is not { } line) return new(node.Path, what, reason);
+        // TorchStab's class has the members of TorchSharp's; Module<Tensor, Tensor> has those of any module.
+        var twin = UsedMembers.AnyOf(slot.Type, slot.Owner.GetType(), line.DeclaringType!) ? NormTwin.Of(node.Module)?.Type : null;
+        if (twin is not null) reason += $", and the code uses its members: make it by stab.nn.{twin.Name}(…), which has them";
+        return new(node.Path, what, reason, Declarations.Line(line), Declarations.Line(line, slot.Type, twin));
     }
 }

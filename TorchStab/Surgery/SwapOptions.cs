@@ -13,9 +13,12 @@ public sealed record SwapOptions
     /// </summary>
     public bool FuseReLU { get; init; }
 
+    /// <summary>What happens to the weight and bias of a <c>torch.nn.GroupNorm</c>, which TorchSharp leaves uninitialised. Default: <see cref="GroupNormWeights.Repair"/>.</summary>
+    public GroupNormWeights GroupNorm { get; init; }
+
     /// <summary>Which norms to exchange, by path as in <c>named_modules()</c>. Default: null, all.</summary>
     public Func<string, bool>? Filter { get; init; }
 
-    /// <summary>Whether one norm that can't be exchanged makes the call fail, with nothing changed, instead of being listed. Default: false.</summary>
+    /// <summary>Whether one norm that can't be exchanged makes the call fail, with nothing changed, instead of being listed: one that is not registered, or inside a layer of libtorch's own, too. Default: false.</summary>
     public bool RequireAll { get; init; }
 }

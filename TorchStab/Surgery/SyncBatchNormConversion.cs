@@ -18,6 +18,7 @@ internal static class SyncBatchNormConversion
             if (node.Module is BatchNormReLU or BatchRenorm) plan.Refuse(node, "it is more than a BatchNorm; write BatchNorm (and ReLU) in its place");
             else plan.TryReplace(node, typeof(SyncBatchNorm), NormNames.Of(typeof(SyncBatchNorm)), () => Twin(node.Module, norm, process_group));
         }
+        UnreachableNorms.List(plan, null, BatchNormView.IsBatchNorm);
         if (plan.Refusals.Count > 0)
             throw new InvalidOperationException($"the model is unchanged, because not every BatchNorm can be exchanged:\n{new SurgeryReport([], plan.Refusals)}");
         return plan.Commit(NormSwap.TakeOver);

@@ -13,17 +13,24 @@ namespace TorchStab.Surgery;
 internal static class TorchSharpInternals
 {
     private const BindingFlags Declared = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
-    private static readonly FieldInfo Parameters = Field(typeof(nn.Module), "_internal_params");
-    private static readonly FieldInfo Buffers = Field(typeof(nn.Module), "_internal_buffers");
+    private static readonly HostField Parameters = new(typeof(nn.Module), "_internal_params");
+    private static readonly HostField Buffers = new(typeof(nn.Module), "_internal_buffers");
+    private static readonly HostField Handle = new(typeof(Tensor), "handle");
     private static readonly Type Hookable = typeof(nn.Module<Tensor, Tensor>).BaseType!;
-    private static readonly FieldInfo PreHooks = Field(Hookable, "pre_hooks");
-    private static readonly FieldInfo PostHooks = Field(Hookable, "post_hooks");
-    private static readonly FieldInfo ModulePreHooks = Field(Hookable, "module_pre_hooks");
-    private static readonly FieldInfo ModulePostHooks = Field(Hookable, "module_post_hooks");
+    private static readonly HostField PreHooks = new(Hookable, "pre_hooks");
+    private static readonly HostField PostHooks = new(Hookable, "post_hooks");
+    private static readonly HostField ModulePreHooks = new(Hookable, "module_pre_hooks");
+    private static readonly HostField ModulePostHooks = new(Hookable, "module_post_hooks");
 
     /// <summary>Parameters and buffers registered on the module itself, disposed ones included (named_parameters leaves those out).</summary>
     public static IEnumerable<Tensor> OwnTensors(nn.Module module)
     {
+        if (!Parameters.Exists) // a program compiled ahead of time: those that are not disposed
+        {
+            foreach (var (_, parameter) in module.named_parameters(false)) yield return parameter;
+            foreach (var (_, buffer) in module.named_buffers(false)) yield return buffer;
+            yield break;
+        }
         foreach (var (_, parameter) in RegisteredParameters(module)) yield return parameter;
         foreach (var (_, (buffer, _)) in RegisteredBuffers(module)) yield return buffer;
     }
@@ -33,7 +40,7 @@ internal static class TorchSharpInternals
     /// </summary>
     public static void ShareHooks(nn.Module<Tensor, Tensor> from, nn.Module<Tensor, Tensor> to)
     {
-        foreach (var field in (FieldInfo[])[PreHooks, PostHooks, ModulePreHooks, ModulePostHooks]) field.SetValue(to, field.GetValue(from));
+        foreach (var field in (HostField[])[PreHooks, PostHooks, ModulePreHooks, ModulePostHooks]) field.SetValue(to, field.GetValue(from));
     }
 
     public static bool HasPreHooks(nn.Module<Tensor, Tensor> module) => Count(PreHooks, module) + Count(ModulePreHooks, module) > 0;
@@ -49,12 +56,43 @@ internal static class TorchSharpInternals
         else RegisteredBuffers(module)[name] = (value, true);
     }
 
+    /// <summary>Lets each of two tensor objects stand for what the other one stood for: whoever holds one sees the other's values, dtype and device.</summary>
+    public static void Exchange(Tensor one, Tensor other)
+    {
+        object? handle = Handle.GetValue(one);
+        Handle.SetValue(one, Handle.GetValue(other));
+        Handle.SetValue(other, handle);
+    }
+
     private static OrderedDict<string, Parameter> RegisteredParameters(nn.Module module) => (OrderedDict<string, Parameter>)Parameters.GetValue(module)!;
 
     private static OrderedDict<string, (Tensor, bool)> RegisteredBuffers(nn.Module module) => (OrderedDict<string, (Tensor, bool)>)Buffers.GetValue(module)!;
 
-    private static int Count(FieldInfo hooks, nn.Module<Tensor, Tensor> module) => ((System.Collections.ICollection)hooks.GetValue(module)!).Count;
+    private static int Count(HostField hooks, nn.Module<Tensor, Tensor> module) => ((System.Collections.ICollection)hooks.GetValue(module)!).Count;
 
-    private static FieldInfo Field(Type type, string name) => type.GetField(name, Declared)
-        ?? throw new NotSupportedException($"TorchSharp {type.Assembly.GetName().Version} has no field {type.Name}.{name}: TorchStab's surgery knows 0.107");
+    /// <summary>Says what does not work without reflection, before anything is looked at.</summary>
+    /// <exception cref="NotSupportedException">It is not there.</exception>
+    public static void RequireReflection(bool isDynamicCodeSupported)
+    {
+        if (!isDynamicCodeSupported) throw new NotSupportedException(WithoutReflection);
+    }
+
+    private const string WithoutReflection =
+        "surgery on whole models finds modules by reflection over their fields, which a program compiled ahead of time, or trimmed, does not keep: swap, freeze, restore, fold or update "
+        + "the model in a program that is not, and save it; or make stab.nn's norms where the model is built. stab.nn, stab.optim, stab.nn.init, clipping, fuse_conv_bn_eval and fuse_linear_bn_eval need no reflection";
+
+    /// <summary>A field of TorchSharp, looked up when it is needed.</summary>
+    private sealed class HostField(Type type, string name)
+    {
+        private readonly FieldInfo? _field = type.GetField(name, Declared);
+
+        public bool Exists => _field is not null;
+
+        public object? GetValue(object of) => Found.GetValue(of);
+
+        public void SetValue(object of, object? value) => Found.SetValue(of, value);
+
+        private FieldInfo Found => _field ?? throw new NotSupportedException(type.Assembly.GetName().Version is { Major: 0, Minor: 107 } ? WithoutReflection
+            : $"TorchSharp {type.Assembly.GetName().Version} has no field {type.Name}.{name}: TorchStab's surgery knows 0.107");
+    }
 }

@@ -46,7 +46,7 @@ internal sealed class Folding : Experiment<IReadOnlyDictionary<(string Network, 
             using var folded = New(name, norms: true);
             folded.load_state_dict(with.state_dict());
             folded.eval();
-            stab.nn.utils.fuse_norms(folded);
+            stab.nn.utils.fuse_norms(folded, lab.Test.Batch(arange(2)).Images);
             using var without = New(name, norms: false);
             without.eval();
             using var noGrad = no_grad();

@@ -1,0 +1,75 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using Host = TorchSharp.Modules;
+
+namespace TorchStab.Surgery;
+
+/// <summary>Finds the GroupNorms of TorchSharp whose weight and bias nobody has written, and gives them 1 and 0.</summary>
+internal sealed class GroupNormRepair(GroupNormWeights mode)
+{
+    private readonly Dictionary<nn.Module, (bool weight, bool bias)> _resets = new(ReferenceEqualityComparer.Instance);
+    private readonly List<string> _reset = [], _unsure = [];
+
+    /// <summary>Looks at a norm that is to be exchanged; true if it gets other values.</summary>
+    public bool Look(SurgeryNode node)
+    {
+        if (mode == GroupNormWeights.Keep || node.Module is not Host.GroupNorm { affine: true } norm || norm.weight.device_type == DeviceType.META) return false;
+        using var scope = NewDisposeScope();
+        bool weight = mode == GroupNormWeights.Reset || IsGarbage(norm.weight), bias = mode == GroupNormWeights.Reset || (norm.bias is { } b && IsGarbage(b));
+        if (weight || bias)
+        {
+            // What one of both holds says what the other does, unless somebody filled that one.
+            _resets.Add(norm, (weight || !IsConstant(norm.weight), bias || (norm.bias is { } other && !IsConstant(other))));
+            _reset.Add(node.Path);
+            return true;
+        }
+        if (norm.weight.grad is null && !(Is(norm.weight, 1) && (norm.bias is null || Is(norm.bias, 0)))) _unsure.Add(node.Path);
+        return false;
+    }
+
+    /// <summary>Writes what <see cref="Look"/> decided.</summary>
+    public void Apply(nn.Module norm)
+    {
+        if (!_resets.TryGetValue(norm, out var reset)) return;
+        using var _ = no_grad();
+        using var scope = NewDisposeScope();
+        var group = (Host.GroupNorm)norm;
+        if (reset.weight) group.weight.fill_(1);
+        if (reset.bias) group.bias?.fill_(0);
+    }
+
+    public IReadOnlyList<string> Warnings =>
+    [
+        .. Warning(_reset, mode == GroupNormWeights.Reset ? "weight and bias set to 1 and 0, as asked"
+            : "weight and bias held values that no layer has: TorchSharp leaves those of a new GroupNorm uninitialised; they are 1 and 0 now"),
+        .. Warning(_unsure, "weights other than 1 or biases other than 0, and no gradient yet: taken over as they are. If the model is neither trained nor loaded, nobody has "
+            + "written them (TorchSharp leaves those of a new GroupNorm uninitialised), and SwapOptions { GroupNorm = GroupNormWeights.Reset } sets them to 1 and 0"),
+    ];
+
+    private static IEnumerable<string> Warning(List<string> paths, string text)
+    {
+        if (paths.Count > 0) yield return $"{paths[0]}{(paths.Count > 1 ? $" and {paths.Count - 1} more" : "")}  torch.nn.GroupNorm: {text}";
+    }
+
+    private static bool IsGarbage(Parameter parameter)
+    {
+        using var scope = NewDisposeScope();
+        var x = parameter.detach().to(ScalarType.Float64).abs();
+        // float16 has denormals from 6e-5 on, which layers do have.
+        double smallest = parameter.dtype switch { ScalarType.Float64 => 2.2250738585072014e-308, ScalarType.Float16 => 0, _ => 1.1754943508222875e-38 };
+        return (x.isfinite().logical_not() | x.gt(0).logical_and(x.lt(smallest)) | x.gt(1e10)).any().item<bool>();
+    }
+
+    private static bool IsConstant(Parameter parameter)
+    {
+        using var scope = NewDisposeScope();
+        return parameter.numel() == 0 || parameter.detach().eq(parameter.detach()[0]).all().item<bool>();
+    }
+
+    private static bool Is(Parameter parameter, double value)
+    {
+        using var scope = NewDisposeScope();
+        return parameter.detach().eq(value).all().item<bool>();
+    }
+}
