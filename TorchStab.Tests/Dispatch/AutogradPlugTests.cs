@@ -77,8 +77,55 @@ public class AutogradPlugTests
         var state = current.Rent();
         state.Begin(new FailingOp(), x, null, null);
         var y = current.Attach(state, x, null, null, NewTensor.Like(x.Handle));
-        Assert.Throws<ExternalException>(() => y.sum().backward());
-        Assert.Contains("out of luck", BackwardPass.LastFailure, StringComparison.Ordinal);
+        var raised = Assert.Throws<ExternalException>(() => y.sum().backward());
+        Assert.Equal("FailingOp's backward pass: out of luck", raised.Message);
+    }
+
+    [Theory]
+    [MemberData(nameof(Plugs))]
+    public void Failing_passes_leave_no_tensor_and_no_memory(string plug)
+    {
+        using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
+        using var weight = ones(1024, requires_grad: true);
+        using var upstream = randn(64, 1024);
+        Soak.AssertFlat(
+            i =>
+            {
+                using var scope = NewDisposeScope();
+                Tensor x = upstream * 1, y;
+                if (i % 2 == 0)
+                {
+                    y = stab.nn.functional.layer_norm(x, [1024], weight);
+                    x.add_(1);
+                }
+                else
+                {
+                    var state = AutogradPlug.Current.Rent();
+                    state.Begin(new FailingOp(), x, weight, null);
+                    y = AutogradPlug.Current.Attach(state, x, weight, null, NewTensor.Like(x.Handle));
+                }
+                Assert.Throws<ExternalException>(() => y.backward([upstream]));
+            },
+            Soak.Steps(inShort: 200));
+    }
+
+    [Theory]
+    [MemberData(nameof(Plugs))]
+    public void Tensors_of_inference_mode_leave_no_memory(string plug)
+    {
+        using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
+        using var weight = ones(1024, requires_grad: true);
+        Tensor x;
+        using (inference_mode()) x = randn(64, 1024);
+        using var upstream = randn(64, 1024);
+        Soak.AssertFlat(
+            _ =>
+            {
+                using var y = stab.nn.functional.layer_norm(x, [1024], weight);
+                y.backward([upstream]);
+            },
+            Soak.Steps(inShort: 200));
+        x.Dispose();
     }
 
     [Theory]
@@ -176,18 +223,19 @@ public class AutogradPlugTests
             Weight = (nint)TensorMemory.At(gradients.Weight = NewTensor.Like(saved.Weight));
         }
 
-        public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) => input * 1;
-
-        public override long[] AffineShape(NodeState state) => [2];
+        public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
+            NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) => default;
     }
 
     private sealed class FailingOp : NormOp
     {
-        public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
+        public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+        {
+            gradients.Input = NewTensor.Like(saved.Input);
             throw new InvalidOperationException("out of luck");
+        }
 
-        public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) => input * 1;
-
-        public override long[] AffineShape(NodeState state) => [1];
+        public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
+            NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) => default;
     }
 }

@@ -47,23 +47,33 @@ internal static unsafe class LibTorch
 
     public static readonly delegate* unmanaged<nint, void> Dispose = (delegate* unmanaged<nint, void>)Export("THSTensor_dispose");
 
-    /// <summary>(input, dtype, device type, device index, requires grad) → a new handle; keeps the input's memory format.</summary>
-    public static readonly delegate* unmanaged<nint, sbyte, int, int, byte, nint> EmptyLike =
+    // These make a handle, and give 0 and an error where they fail: they are reached through the methods below, which look.
+    private static readonly delegate* unmanaged<nint, sbyte, int, int, byte, nint> ExportedEmptyLike =
         (delegate* unmanaged<nint, sbyte, int, int, byte, nint>)Export("THSTensor_empty_like");
 
-    /// <summary>A second handle to the same tensor.</summary>
-    public static readonly delegate* unmanaged<nint, nint> Alias = (delegate* unmanaged<nint, nint>)Export("THSTensor_alias");
+    private static readonly delegate* unmanaged<nint, nint> ExportedAlias = (delegate* unmanaged<nint, nint>)Export("THSTensor_alias");
 
-    /// <summary>A new handle to the tensor laid out contiguously: the same tensor where it is so already.</summary>
-    public static readonly delegate* unmanaged<nint, nint> Contiguous = (delegate* unmanaged<nint, nint>)Export("THSTensor_contiguous");
+    private static readonly delegate* unmanaged<nint, nint> ExportedContiguous = (delegate* unmanaged<nint, nint>)Export("THSTensor_contiguous");
 
     /// <summary>(tensor, dim, dim) in place; of a dim with itself it changes nothing but the tensor's version counter.</summary>
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long, long, void> TransposeInPlace =
         (delegate* unmanaged[SuppressGCTransition]<nint, long, long, void>)Export("THSTensor_transpose_");
 
     public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
-        && IsContiguous != null && IsSparse != null && RequiresGrad != null && ThreadCount != null && Grad != null && Dispose != null && EmptyLike != null && Alias != null
-        && Contiguous != null && TransposeInPlace != null;
+        && IsContiguous != null && IsSparse != null && RequiresGrad != null && ThreadCount != null && Grad != null && Dispose != null && ExportedEmptyLike != null
+        && ExportedAlias != null && ExportedContiguous != null && TransposeInPlace != null;
+
+    /// <summary>A new handle to an uninitialized tensor on the CPU, of the dtype, shape and memory format of another.</summary>
+    public static nint EmptyLike(nint tensor) => Made(ExportedEmptyLike(tensor, Dtype(tensor), 0, -1, 0));
+
+    /// <summary>A second handle to the same tensor.</summary>
+    public static nint Alias(nint tensor) => Made(ExportedAlias(tensor));
+
+    /// <summary>A new handle to the tensor laid out contiguously: the same tensor where it is so already.</summary>
+    public static nint Contiguous(nint tensor) => Made(ExportedContiguous(tensor));
+
+    /// <summary>A handle that a native call has just made; where it made none, its error, before another call clears it.</summary>
+    public static nint Made(nint handle) => handle != 0 ? handle : throw Failure();
 
     /// <summary>The address of an exported function, or 0.</summary>
     public static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;
@@ -79,6 +89,12 @@ internal static unsafe class LibTorch
         {
             // Expected.
         }
+    }
+
+    private static InvalidOperationException Failure()
+    {
+        CheckForErrors();
+        return new("libtorch made no tensor and gave no reason");
     }
 
     // The same name relative to the same assembly as TorchSharp's own DllImports, so it is the library that they bound to.

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace TorchStab.Dispatch;
 
 /// <summary>New tensors by handle, without a managed wrapper.</summary>
@@ -8,8 +6,7 @@ internal static unsafe class NewTensor
     /// <summary>Uninitialized, of the shape, dtype and dense layout of another tensor on the CPU, which has a kernel.</summary>
     public static nint Like(nint tensor)
     {
-        nint made = LibTorch.EmptyLike(tensor, LibTorch.Dtype(tensor), 0, -1, 0);
-        if (made == 0) CheckForErrors();
+        nint made = LibTorch.EmptyLike(tensor);
         long bytes = LibTorch.Numel(made) * TensorMemory.SizeOf(TensorMemory.ElementOf(made));
         if (bytes >= HugePages.LeastBytes) HugePages.Advise(TensorMemory.At(made), bytes);
         return made;

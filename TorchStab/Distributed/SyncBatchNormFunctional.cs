@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using TorchStab.Normalization;
 using static TorchSharp.torch;
 
@@ -37,15 +38,18 @@ internal static class SyncBatchNormFunctional
         return group.Normalization.Record(output, input, weight, bias, SyncBatchNormNode.Keep(mean, variance, count, eps)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The output from sums over the ranks that are part of the graph, for derivatives of derivatives; intermediate tensors are the caller's.</summary>
-    public static Tensor Recompute(RankSumNode ranks, Tensor input, double count, Tensor? weight, Tensor? bias, double eps)
+    /// <summary>
+    /// The wanted gradients from sums over the ranks that are part of the graph, for derivatives of derivatives; intermediate tensors are the caller's.
+    /// </summary>
+    public static (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
+        RankSumNode ranks, NodeState state, Tensor gradient, Tensor input, double count, Tensor? weight, double eps)
     {
         var x = input.to(ScalarType.Float64);
         var centred = x - Mean(x);
-        var y = centred * (Mean(centred.square()) + eps).rsqrt();
-        if (weight is not null) y = y * SyncBatchNormNode.Channels(weight, x);
-        if (bias is not null) y = y + SyncBatchNormNode.Channels(bias, x);
-        return y.to(input.dtype);
+        var rstd = (Mean(centred.square()) + eps).rsqrt();
+        var standardized = centred * rstd;
+        return NormGradient.Of(state, gradient, standardized, input, weight, NormGradient.PerChannel(input),
+            d => (d - Mean(d) - (standardized * Mean(d * standardized))) * rstd);
 
         Tensor Mean(Tensor values) => SyncBatchNormNode.Channels(ranks.Sum(SyncBatchNormNode.Sum(values).cpu()) / count, x);
     }

@@ -13,13 +13,10 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     private readonly RankSumNode _sum = new(group);
 
     /// <inheritdoc/>
-    public override long[] AffineShape(NodeState state) => [CountOf(state)];
-
-    /// <inheritdoc/>
-    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias)
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
     {
         var (_, _, count, eps) = Kept(state);
-        return SyncBatchNormFunctional.Recompute(_sum, input, count, weight, bias, eps);
+        return SyncBatchNormFunctional.BackwardInTensorOps(_sum, state, outputGradient, input, count, weight, eps);
     }
 
     /// <inheritdoc/>

@@ -22,17 +22,27 @@ internal class BatchNormNode : NormOp
         BatchNormLaunch<No>.Backward(state, outputGradient, saved, ref gradients);
 
     /// <inheritdoc/>
-    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) => Recompute(state, input, weight, bias, relu: false);
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) =>
+        Differentiate(state, outputGradient, input, weight, Standardize(state, input));
 
-    /// <inheritdoc/>
-    public override long[] AffineShape(NodeState state) => [state.Middle];
-
-    /// <summary>In tensor operations, with the statistics of the batch or those that were given.</summary>
-    protected static Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias, bool relu)
+    /// <summary>With the statistics of the batch, or those that were given.</summary>
+    protected static Moments Standardize(NodeState state, Tensor input)
     {
-        if (state.Training) return BatchNormFunctional.NormalizeInTensorOps(input, weight, bias, state.Epsilon, relu).Output;
-        long[] shape = [state.Middle];
-        Tensor mean = ChannelStatistics.Mean(state, shape, input), variance = ChannelStatistics.Variance(state, shape, input);
-        return BatchNormFunctional.EvaluateInTensorOps(input, mean, variance, weight, bias, state.Epsilon, relu);
+        var x = input.to(Moments.Accumulator(input));
+        if (state.Training) return Moments.Over(x, StatisticsDims(input));
+        long[] shape = [state.Middle], view = NormGradient.PerChannel(input);
+        Tensor mean = ChannelStatistics.Mean(state, shape, input).reshape(view), variance = ChannelStatistics.Variance(state, shape, input).reshape(view);
+        return new(x - mean, mean, variance);
     }
+
+    /// <summary>The gradients before any activation.</summary>
+    protected static (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor gradient, Tensor input, Tensor? weight, Moments moments)
+    {
+        var rstd = (moments.Variance + state.Epsilon).rsqrt();
+        var standardized = moments.Centred * rstd;
+        return NormGradient.Of(state, gradient, standardized, input, weight, NormGradient.PerChannel(input),
+            d => state.Training ? NormGradient.ThroughStatistics(d, standardized, rstd, StatisticsDims(input)) : d * rstd);
+    }
+
+    private static long[] StatisticsDims(Tensor input) => [.. Enumerable.Range(0, (int)input.dim()).Where(d => d != 1).Select(d => (long)d)];
 }

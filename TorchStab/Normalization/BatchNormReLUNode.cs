@@ -28,5 +28,10 @@ internal sealed class BatchNormReLUNode : BatchNormNode
         BatchNormLaunch<Yes>.Backward(state, outputGradient, saved, ref gradients);
 
     /// <inheritdoc/>
-    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) => Recompute(state, input, weight, bias, relu: true);
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    {
+        var moments = Standardize(state, input);
+        var output = BatchNormFunctional.Affine(moments.Centred, moments.Variance, weight, bias, state.Epsilon);
+        return Differentiate(state, outputGradient.masked_fill(output.detach().le(0), 0), input, weight, moments);
+    }
 }

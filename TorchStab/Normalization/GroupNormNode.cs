@@ -35,9 +35,14 @@ internal sealed class GroupNormNode : NormOp
         Launch.Backward(state, outputGradient, saved, ref gradients);
 
     /// <inheritdoc/>
-    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) =>
-        GroupNormFunctional.Normalize(input, state.Groups, weight, bias, state.Epsilon).output;
-
-    /// <inheritdoc/>
-    public override long[] AffineShape(NodeState state) => [state.Middle];
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    {
+        long[] shape = input.shape, grouped = [shape[0], state.Groups, shape[1] / state.Groups, .. shape[2..]];
+        long[] dims = [.. Enumerable.Range(2, grouped.Length - 2).Select(d => (long)d)];
+        var moments = Moments.Over(input.to(Moments.Accumulator(input)).reshape(grouped), dims);
+        var rstd = (moments.Variance + state.Epsilon).rsqrt();
+        var standardized = moments.Centred * rstd;
+        return NormGradient.Of(state, outputGradient, standardized.reshape(shape), input, weight, NormGradient.PerChannel(input),
+            d => NormGradient.ThroughStatistics(d.reshape(grouped), standardized, rstd, dims).reshape(shape));
+    }
 }

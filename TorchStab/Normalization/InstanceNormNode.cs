@@ -43,9 +43,13 @@ internal sealed class InstanceNormNode : NormOp
         Launch.Backward(state, outputGradient, saved, ref gradients);
 
     /// <inheritdoc/>
-    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) =>
-        InstanceNormFunctional.NormalizeInTensorOps(input, weight, bias, state.Epsilon).Output;
-
-    /// <inheritdoc/>
-    public override long[] AffineShape(NodeState state) => [state.Middle];
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    {
+        long[] dims = [.. Enumerable.Range(2, (int)input.dim() - 2).Select(d => (long)d)];
+        var moments = Moments.Over(input.to(Moments.Accumulator(input)), dims);
+        var rstd = (moments.Variance + state.Epsilon).rsqrt();
+        var standardized = moments.Centred * rstd;
+        return NormGradient.Of(state, outputGradient, standardized, input, weight, NormGradient.PerChannel(input),
+            d => NormGradient.ThroughStatistics(d, standardized, rstd, dims));
+    }
 }

@@ -19,9 +19,13 @@ internal sealed class RMSNormNode : NormOp
         Launch.Backward(state, outputGradient, saved, ref gradients);
 
     /// <inheritdoc/>
-    public override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) =>
-        RMSNormFunctional.Normalize(input, state.NormalizedShape!, weight, state.Epsilon).output;
-
-    /// <inheritdoc/>
-    public override long[] AffineShape(NodeState state) => state.NormalizedShape!;
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    {
+        long[] dims = NormalizedShape.Dims(state.NormalizedShape!);
+        long[] shape = [.. Enumerable.Repeat(1L, (int)input.dim() - dims.Length), .. state.NormalizedShape!];
+        var x = input.to(Moments.Accumulator(input));
+        var rstd = (x.square().mean(dims, keepdim: true) + state.Epsilon).rsqrt();
+        var standardized = x * rstd;
+        return NormGradient.Of(state, outputGradient, standardized, input, weight, shape, d => NormGradient.ThroughStatistics(d, standardized, rstd, dims, centred: false));
+    }
 }

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace TorchStab.Dispatch;
 
 /// <summary>An array of tensor handles as LibTorchSharp's C++ passes it.</summary>
@@ -64,11 +66,29 @@ internal static unsafe class AutogradLibrary
     /// </summary>
     public static bool FreesGraph => KeepsGraph != null && ForgetSaved != null && KeepsGraph() == 0;
 
-    /// <summary>The text of the last error of a call on this thread, or 0; forgets it.</summary>
-    public static readonly delegate* unmanaged<nint> TakeError = (delegate* unmanaged<nint>)LibTorch.Export("THSTorch_get_and_reset_last_err");
-
     public static bool IsAvailable { get; } = LibTorch.IsAvailable && IsKnownVersion() && CreateNode != null && ReleaseShared != null && ReleaseWeak != null && SetNextEdges != null && WrapOutputs != null && Save != null
-        && Unpack != null && ReleaseSaved != null && TakeError != null;
+        && Unpack != null && ReleaseSaved != null;
+
+    /// <summary>The message of the call on this thread that has just failed, without the trace of C++ that follows it; frees it.</summary>
+    public static string TakeError()
+    {
+        try
+        {
+            TorchSharp.torch.CheckForErrors();
+            return "libtorch gave no reason.";
+        }
+        catch (ExternalException e)
+        {
+            return WithoutTrace(e.Message);
+        }
+    }
+
+    /// <summary>libtorch's words alone.</summary>
+    public static string WithoutTrace(string message)
+    {
+        int trace = message.IndexOf("\nException raised from", StringComparison.Ordinal);
+        return trace < 0 ? message : message[..trace];
+    }
 
     private static bool IsKnownVersion() => typeof(TorchSharp.torch).Assembly.GetName().Version is { Major: 0, Minor: 107 };
 }

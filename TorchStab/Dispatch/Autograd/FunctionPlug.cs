@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
@@ -7,6 +8,10 @@ namespace TorchStab.Dispatch;
 /// it over; every wrapper that TorchSharp would leave to the finalizer is disposed here, and its spare of each output too: that is for undefined
 /// gradients, which ours are never made from.
 /// </summary>
+/// <remarks>
+/// Two limits are TorchSharp's own: it releases what a node saved within the node's callback, so dropping a chain of some ten thousand norms needs a stack of
+/// 8 MB; and its callbacks take locks, at which <see cref="Thread.Interrupt"/> raises if several threads meet there. <see cref="PooledPlug"/> has neither.
+/// </remarks>
 internal sealed class FunctionPlug : IAutogradPlug
 {
     public NodeState Rent() => new();
@@ -20,7 +25,23 @@ internal sealed class FunctionPlug : IAutogradPlug
     {
         using var scope = NewDisposeScope();
         var raw = Tensor.UnsafeCreateTensor(output);
-        return NormFunction.apply(input, weight!, bias!, new Call(state, raw)).MoveToOuterDisposeScope();
+        return NormFunction.apply(Savable(input)!, Savable(weight)!, Savable(bias)!, new Call(state, raw)).MoveToOuterDisposeScope();
+    }
+
+    // A tensor made in inference mode cannot be saved; where no gradient of it is wanted, a copy serves. TorchSharp keeps a node for good whose saving failed.
+    private static Tensor? Savable(Tensor? tensor)
+    {
+        if (tensor is null || tensor.requires_grad) return tensor;
+        using var probe = tensor.detach();
+        try
+        {
+            probe.requires_grad = true;
+            return tensor;
+        }
+        catch (ExternalException)
+        {
+            return tensor.clone();
+        }
     }
 
     /// <summary>What one call hands to its forward pass; no tensor by itself, so no input of the graph.</summary>
@@ -51,16 +72,17 @@ internal sealed class NormFunction : autograd.SingleTensorFunction<NormFunction>
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         var state = (NodeState)ctx.get_data(StateKey);
-        ReleaseReturned();
+        Handles gradients = default;
         try
         {
-            Handles gradients = default;
+            ReleaseReturned();
             if (!grad_output.IsInvalid) Differentiate(ctx, state, grad_output, ref gradients);
             return Keep([Wrap(gradients.Input), Wrap(gradients.Weight), Wrap(gradients.Bias), null!]);
         }
         catch (Exception e)
         {
-            BackwardPass.Fail(state, e);
+            gradients.Dispose();
+            BackwardFailure.Note(state.Op, e);
             return Keep([Refused(true), Refused(state.HasWeight), Refused(state.HasBias), null!]);
         }
         finally
@@ -71,15 +93,28 @@ internal sealed class NormFunction : autograd.SingleTensorFunction<NormFunction>
 
     private static void Differentiate(autograd.AutogradContext ctx, NodeState state, Tensor gradOutput, ref Handles gradients)
     {
-        var saved = ctx.get_saved_variables();
+        var saved = Saved(ctx, state);
         try
         {
-            Handles handles = new() { Input = saved[0].Handle, Weight = saved[1]?.Handle ?? 0, Bias = saved[2]?.Handle ?? 0 };
+            Handles handles = new() { Input = saved[0]!.Handle, Weight = saved[1]?.Handle ?? 0, Bias = saved[2]?.Handle ?? 0 };
             BackwardPass.Run(state, gradOutput.Handle, handles, ref gradients);
         }
         finally
         {
             foreach (var tensor in saved) tensor?.Dispose();
+        }
+    }
+
+    private static List<Tensor?> Saved(autograd.AutogradContext ctx, NodeState state)
+    {
+        try
+        {
+            return ctx.get_saved_variables()!;
+        }
+        catch (ExternalException e)
+        {
+            // TorchSharp unpacks all of them and does not say which one failed.
+            throw new InvalidOperationException($"{state.Op.Name}'s input, weight or bias: {AutogradLibrary.WithoutTrace(e.Message)}", e);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
@@ -10,13 +9,8 @@ namespace TorchStab.Dispatch;
 internal abstract class LinearOp : TensorOp
 {
     /// <inheritdoc/>
-    public sealed override bool IsLinear => true;
-
-    /// <inheritdoc/>
-    public sealed override long[] AffineShape(NodeState state) => [];
-
-    /// <inheritdoc/>
-    public sealed override Tensor Recompute(NodeState state, Tensor input, Tensor? weight, Tensor? bias) => throw new UnreachableException("a linear op is not recomputed");
+    public sealed override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
+        NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) => Differentiate(state, outputGradient, input, weight);
 
     /// <inheritdoc/>
     protected sealed override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight) =>

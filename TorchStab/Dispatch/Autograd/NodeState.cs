@@ -39,9 +39,9 @@ internal sealed unsafe class NodeState
     /// <summary>Means, and after them the inverse deviations.</summary>
     public double* Statistics { get; private set; }
 
-    /// <summary>Whether a call on these inputs is to be recorded.</summary>
+    /// <summary>Whether a call on these inputs is to be recorded. Inference mode records nothing, even where gradients are enabled within it.</summary>
     public static bool IsWanted(Tensor input, Tensor? weight, Tensor? bias) =>
-        is_grad_enabled() && (input.requires_grad || weight is { requires_grad: true } || bias is { requires_grad: true });
+        is_grad_enabled() && (input.requires_grad || weight is { requires_grad: true } || bias is { requires_grad: true }) && !is_inference_mode_enabled();
 
     /// <summary>Notes the op and which of its inputs there are and want a gradient.</summary>
     public void Begin(NormOp op, Tensor input, Tensor? weight, Tensor? bias)

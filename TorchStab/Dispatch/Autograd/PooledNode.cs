@@ -7,19 +7,27 @@ namespace TorchStab.Dispatch;
 /// A node of the autograd graph whose backward pass is ours. Its two callbacks carry no data of their own, so each node owns a pair of
 /// delegates for good. C++ owns the node while a graph holds it, and calls <see cref="Deleted"/> when the last one lets go.
 /// </summary>
+/// <remarks>
+/// Callbacks run on any thread, <see cref="Apply"/> on several at once where they share a graph, and <see cref="Deleted"/> within another node's. Nothing
+/// may leave them by exception, so they take no lock that can be interrupted and call no code of the user's.
+/// </remarks>
 internal sealed unsafe class PooledNode
 {
+    [ThreadStatic]
+    private static PooledNode? t_deleted;
+
+    [ThreadStatic]
+    private static bool t_releases;
+
     private readonly ApplyCallback _apply;
     private readonly DeletedCallback _deleted;
     private readonly nint _applyAddress, _deletedAddress;
-    private readonly nint* _returned = (nint*)NativeMemory.AllocZeroed(6, (nuint)sizeof(nint)), _taken;
+    private readonly SavedInputs _saved = new();
     private NodeHandle _node;
-    private Handles _saved;
 
     public PooledNode()
     {
         State = new NodeState { Node = this };
-        _taken = _returned + 3;
         _apply = Apply;
         _deleted = Deleted;
         _applyAddress = Marshal.GetFunctionPointerForDelegate(_apply);
@@ -34,24 +42,27 @@ internal sealed unsafe class PooledNode
 
     public NodeState State { get; }
 
-    /// <summary>Creates the native node, with edges to the inputs' graphs, and saves the inputs.</summary>
-    public void Open(nint input, nint weight, nint bias)
+    /// <summary>The next one in the list that this node stands in: of those that wait to be used, or of those that a thread has to release.</summary>
+    public PooledNode? Next { get; set; }
+
+    /// <summary>Creates the native node. <see cref="Close"/> follows, whatever comes in between.</summary>
+    public void Open()
     {
         _node = AutogradLibrary.CreateNode(_applyAddress, _deletedAddress);
+        LibTorch.Made(_node.Weak);
+    }
+
+    /// <summary>Makes the node the origin of a tensor, with edges to the graphs of the inputs; the allocator receives a new handle to the tensor.</summary>
+    public void Attach(nint input, nint weight, nint bias, nint output, delegate* unmanaged<nuint, nint*> allocate)
+    {
         nint* inputs = stackalloc nint[3];
         int count = 0;
         inputs[count++] = input;
         if (State.HasWeight) inputs[count++] = weight;
         if (State.HasBias) inputs[count++] = bias;
         AutogradLibrary.SetNextEdges(_node, new() { Items = inputs, Count = count }, 1);
-        _saved.Input = AutogradLibrary.Save(input, _node, 0);
-        if (State.HasWeight) _saved.Weight = AutogradLibrary.Save(weight, _node, 0);
-        if (State.HasBias && State.Op.NeedsBias) _saved.Bias = AutogradLibrary.Save(bias, _node, 0);
-    }
-
-    /// <summary>Makes this node the origin of a tensor; the allocator receives a new handle to it.</summary>
-    public void Wrap(nint output, delegate* unmanaged<nuint, nint*> allocate)
-    {
+        CheckForErrors();
+        _saved.Save(State, _node, input, weight, bias);
         AutogradLibrary.WrapOutputs(default, default, default, new() { Items = &output, Count = 1 }, _node, allocate);
         CheckForErrors();
     }
@@ -59,86 +70,65 @@ internal sealed unsafe class PooledNode
     /// <summary>Leaves the node to the graph; where nothing was attached to it, it comes back at once.</summary>
     public void Close() => AutogradLibrary.ReleaseShared(_node);
 
-    // Called by libtorch's engine: no exception may leave. A wrong number of gradients makes the engine raise in C++, which is what
-    // reaches the caller of backward() as an exception.
+    // Called by libtorch's engine. A wrong number of gradients makes the engine raise in C++, which is what reaches the caller of backward() as an exception.
     private HandleArray Apply(nint* outputGradients, int count)
     {
-        var pending = PendingHandles.Own;
+        Handles gradients = default;
         try
         {
+            var pending = PendingHandles.Own;
             pending.Release();
-            Handles gradients = default;
             if (outputGradients[0] != 0) Differentiate(outputGradients[0], ref gradients);
-            if (!TensorOwnership.IsProven) pending.Add(gradients);
-            int n = 0;
-            Return(n++, gradients.Input);
-            if (State.HasWeight) Return(n++, gradients.Weight);
-            if (State.HasBias) Return(n++, gradients.Bias);
-            return new() { Items = _returned, Count = n };
+            return pending.Return(State, gradients);
         }
         catch (Exception e)
         {
-            BackwardPass.Fail(State, e);
+            gradients.Dispose();
+            BackwardFailure.Note(State.Op, e);
             return default;
         }
         finally
         {
-            for (int i = 0; i < count; i++) Release(outputGradients[i]);
+            for (int i = 0; i < count; i++)
+                if (outputGradients[i] != 0) LibTorch.Dispose(outputGradients[i]);
         }
-    }
-
-    private void Return(int place, nint gradient)
-    {
-        _returned[place] = gradient;
-        if (gradient == 0 || !TensorOwnership.IsProven) return;
-        _taken[place] = TensorOwnership.Take(gradient);
-        _returned[place] = (nint)(_taken + place);
     }
 
     private void Differentiate(nint outputGradient, ref Handles gradients)
     {
-        Handles saved = default;
+        var saved = _saved.Unpack(State.Op, _node);
         try
         {
-            saved.Input = Unpack(_saved.Input);
-            if (_saved.Weight != 0) saved.Weight = Unpack(_saved.Weight);
-            if (_saved.Bias != 0) saved.Bias = Unpack(_saved.Bias);
             BackwardPass.Run(State, outputGradient, saved, ref gradients);
-            if (AutogradLibrary.FreesGraph) AutogradLibrary.ForgetSaved(_saved.Input);
+            if (AutogradLibrary.FreesGraph) _saved.ForgetInput();
         }
         finally
         {
-            Release(saved.Input);
-            Release(saved.Weight);
-            Release(saved.Bias);
+            saved.Dispose();
         }
     }
 
-    private nint Unpack(nint saved)
-    {
-        nint tensor = AutogradLibrary.Unpack(saved, _node);
-        nint error = AutogradLibrary.TakeError();
-        return tensor != 0 ? tensor : throw new InvalidOperationException(Marshal.PtrToStringUTF8(error) ?? "a saved tensor is gone");
-    }
-
+    // What a node saved may be all that holds the node before it, and so on through the whole graph: released here, each would be deleted within the
+    // other's callback, and a deep graph would end the stack. So the outermost callback of a thread releases for all that come meanwhile.
     private void Deleted()
     {
-        ReleaseSaved(ref _saved.Input);
-        ReleaseSaved(ref _saved.Weight);
-        ReleaseSaved(ref _saved.Bias);
+        Next = t_deleted;
+        t_deleted = this;
+        if (t_releases) return;
+        t_releases = true;
+        while (t_deleted is { } node)
+        {
+            t_deleted = node.Next;
+            node.Release();
+        }
+        t_releases = false;
+        if (!TensorOwnership.IsProven) PendingHandles.Own.Release();
+    }
+
+    private void Release()
+    {
+        _saved.Release();
         AutogradLibrary.ReleaseWeak(_node);
-        PendingHandles.Own.Release();
         PooledPlug.Recycle(this);
-    }
-
-    private static void Release(nint handle)
-    {
-        if (handle != 0) LibTorch.Dispose(handle);
-    }
-
-    private static void ReleaseSaved(ref nint saved)
-    {
-        if (saved != 0) AutogradLibrary.ReleaseSaved(saved);
-        saved = 0;
     }
 }

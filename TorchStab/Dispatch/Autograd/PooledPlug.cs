@@ -10,33 +10,27 @@ namespace TorchStab.Dispatch;
 /// </summary>
 internal sealed unsafe class PooledPlug : IAutogradPlug
 {
-    private static readonly object Gate = new();
-    private static readonly List<PooledNode> All = [];
-    private static readonly Stack<PooledNode> Free = [];
+    private static int s_gate, s_created, s_idle;
+    private static PooledNode? s_free;
 
     /// <summary>How many nodes there are, in use or not.</summary>
-    public static int Created => All.Count;
+    public static int Created => s_created;
 
     /// <summary>How many nodes wait to be used.</summary>
-    public static int Idle => Free.Count;
+    public static int Idle => s_idle;
 
     /// <summary>Takes back a node that is in no graph.</summary>
     public static void Recycle(PooledNode node)
     {
         node.State.Recycle();
-        lock (Gate) Free.Push(node);
+        SpinGate.Enter(ref s_gate);
+        node.Next = s_free;
+        s_free = node;
+        s_idle++;
+        SpinGate.Exit(ref s_gate);
     }
 
-    public NodeState Rent()
-    {
-        lock (Gate)
-        {
-            if (Free.TryPop(out var idle)) return idle.State;
-            var node = new PooledNode();
-            All.Add(node);
-            return node.State;
-        }
-    }
+    public NodeState Rent() => (Pop() ?? Create()).State;
 
     public void Return(NodeState state) => Recycle(state.Node!);
 
@@ -45,20 +39,60 @@ internal sealed unsafe class PooledPlug : IAutogradPlug
         var node = state.Node!;
         var pending = PendingHandles.Own;
         pending.Release();
-        node.Open(input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0);
         try
         {
-            node.Wrap(output, &Allocate);
+            Open(node);
+            try
+            {
+                node.Attach(input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0, output, &Allocate);
+            }
+            finally
+            {
+                node.Close();
+            }
             return Tensor.UnsafeCreateTensor(*pending.Slot);
         }
         finally
         {
             LibTorch.Dispose(output); // the wrapped handle is another one to the same tensor
-            node.Close();
             GC.KeepAlive(input);
             GC.KeepAlive(weight);
             GC.KeepAlive(bias);
         }
+    }
+
+    private static void Open(PooledNode node)
+    {
+        try
+        {
+            node.Open();
+        }
+        catch
+        {
+            Recycle(node);
+            throw;
+        }
+    }
+
+    private static PooledNode? Pop()
+    {
+        SpinGate.Enter(ref s_gate);
+        var node = s_free;
+        if (node is not null)
+        {
+            s_free = node.Next;
+            s_idle--;
+        }
+        SpinGate.Exit(ref s_gate);
+        return node;
+    }
+
+    private static PooledNode Create()
+    {
+        var node = new PooledNode();
+        _ = GCHandle.Alloc(node); // for good
+        Interlocked.Increment(ref s_created);
+        return node;
     }
 
     // C++ writes the handle of the one output here.

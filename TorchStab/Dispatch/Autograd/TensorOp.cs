@@ -23,15 +23,12 @@ internal abstract class TensorOp : NormOp
     public sealed override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
         using var scope = NewDisposeScope();
-        var (input, weight, bias) = Differentiate(state, Wrap(outputGradient)!, Wrap(saved.Input)!, Wrap(saved.Weight));
-        gradients = new() { Input = Take(state.InputWanted, input), Weight = Take(state.WeightWanted, weight), Bias = Take(state.BiasWanted, bias) };
+        var (input, weight, bias) = Differentiate(state, BackwardPass.Copy(outputGradient)!, BackwardPass.Copy(saved.Input)!, BackwardPass.Copy(saved.Weight));
+        gradients.Input = BackwardPass.Take(state.InputWanted, input);
+        gradients.Weight = BackwardPass.Take(state.WeightWanted, weight);
+        gradients.Bias = BackwardPass.Take(state.BiasWanted, bias);
     }
 
     /// <summary>The gradients that are wanted; others may be null. Runs in a scope of its own.</summary>
     protected abstract (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight);
-
-    // A second handle to the tensor, in a wrapper of its own.
-    private static unsafe Tensor? Wrap(nint handle) => handle == 0 ? null : Tensor.UnsafeCreateTensor(LibTorch.Alias(handle));
-
-    private static nint Take(bool wanted, Tensor? gradient) => wanted && gradient is not null ? gradient.DetachFromDisposeScope().DecoupleFromNativeHandle() : 0;
 }

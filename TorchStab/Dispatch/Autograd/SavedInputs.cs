@@ -1,0 +1,91 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>
+/// What a node saved of its inputs. Backward passes of several threads may go through one node at once (libtorch's own nodes have a mutex each), so a
+/// gate guards the saved variables; what was unpacked belongs to the pass that did it.
+/// </summary>
+internal sealed unsafe class SavedInputs
+{
+    private Handles _saved;
+    private int _gate;
+
+    /// <summary>Saves the input, the weight and, where the op needs it, the bias.</summary>
+    /// <exception cref="InvalidOperationException">libtorch refuses to save one of them.</exception>
+    public void Save(NodeState state, NodeHandle node, nint input, nint weight, nint bias)
+    {
+        _saved.Input = Save(input, node);
+        if (state.HasWeight) _saved.Weight = Save(weight, node);
+        if (state.HasBias && state.Op.NeedsBias) _saved.Bias = Save(bias, node);
+    }
+
+    /// <summary>New handles to what was saved; give them to <see cref="Handles.Dispose"/>.</summary>
+    /// <exception cref="InvalidOperationException">A tensor was changed in place, or let go by an earlier backward pass: libtorch's words, and which one it is.</exception>
+    public Handles Unpack(NormOp op, NodeHandle node)
+    {
+        Handles tensors = default;
+        SpinGate.Enter(ref _gate);
+        try
+        {
+            tensors.Input = Unpack(_saved.Input, node, op, "input");
+            if (_saved.Weight != 0) tensors.Weight = Unpack(_saved.Weight, node, op, "weight");
+            if (_saved.Bias != 0) tensors.Bias = Unpack(_saved.Bias, node, op, "bias");
+            return tensors;
+        }
+        catch
+        {
+            tensors.Dispose();
+            throw;
+        }
+        finally
+        {
+            SpinGate.Exit(ref _gate);
+        }
+    }
+
+    /// <summary>Lets go of the input, which is as large as an activation; a later <see cref="Unpack(NormOp, NodeHandle)"/> is autograd's usual error.</summary>
+    public void ForgetInput()
+    {
+        SpinGate.Enter(ref _gate);
+        AutogradLibrary.ForgetSaved(_saved.Input);
+        SpinGate.Exit(ref _gate);
+    }
+
+    /// <summary>Lets go of everything; no pass can run any more.</summary>
+    public void Release()
+    {
+        Release(_saved.Input);
+        Release(_saved.Weight);
+        Release(_saved.Bias);
+        _saved = default;
+    }
+
+    private static nint Save(nint tensor, NodeHandle node)
+    {
+        nint saved = AutogradLibrary.Save(tensor, node, 0);
+        return saved != 0 ? saved : SaveCopy(tensor, node, AutogradLibrary.TakeError());
+    }
+
+    // A tensor made in inference mode cannot be saved: it counts no changes, so one would go unseen. A copy of it can. A gradient of a gradient would not
+    // pass through the copy, so a tensor that wants one is refused.
+    private static nint SaveCopy(nint tensor, NodeHandle node, string error)
+    {
+        if (LibTorch.RequiresGrad(tensor) != 0) throw new InvalidOperationException(error);
+        using var original = Tensor.UnsafeCreateTensor(LibTorch.Alias(tensor));
+        using var copy = original.clone();
+        nint saved = AutogradLibrary.Save(copy.Handle, node, 0);
+        return saved != 0 ? saved : throw new InvalidOperationException(AutogradLibrary.TakeError());
+    }
+
+    private static nint Unpack(nint saved, NodeHandle node, NormOp op, string name)
+    {
+        nint tensor = AutogradLibrary.Unpack(saved, node);
+        return tensor != 0 ? tensor : throw new InvalidOperationException($"{op.Name}'s {name}: {AutogradLibrary.TakeError()}");
+    }
+
+    private static void Release(nint saved)
+    {
+        if (saved != 0) AutogradLibrary.ReleaseSaved(saved);
+    }
+}
