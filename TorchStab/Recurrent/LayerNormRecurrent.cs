@@ -99,6 +99,7 @@ public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Ten
         {
             var cell = cells[layer];
             if (layer > 0 && dropout > 0) x = nn.functional.dropout(x, dropout, training);
+            if (valid is not null) x = Recurrence.WithoutPadding(x, valid);
             var (output, state) = Recurrence.Run(InputGates(cell, x), [.. start.Select(s => s[layer])], valid, (gates, s) => Step(cell, gates, s));
             x = output;
             last.Add(state);

@@ -34,6 +34,12 @@ internal static class Recurrence
         return (stack(outputs), state);
     }
 
+    /// <summary>
+    /// The same with each sequence's first step, which always counts, in place of its padding. What stands in padding may be anything: it must reach no
+    /// sum, because a gradient of 0 times NaN or infinity is NaN.
+    /// </summary>
+    public static Tensor WithoutPadding(Tensor inputs, Tensor valid) => where(valid, inputs, inputs.narrow(0, 0, 1));
+
     /// <summary>True at steps within each sequence's length: (T, N, 1); null where there are no lengths.</summary>
     public static Tensor? Valid(Tensor? lengths, Tensor inputs)
     {
