@@ -8,6 +8,9 @@ namespace TorchStab.Clipping;
 /// </summary>
 internal static class GradientNorms
 {
+    /// <summary>A sum of powers outside these may have lost digits to powers that vanished, or overflowed.</summary>
+    private const double LeastSum = 1e-280, MostSum = 1e300;
+
     /// <summary>‖t‖ₚ of each tensor: p = ∞ is max |t|, −∞ min |t|, 0 the count of elements that are not zero.</summary>
     public static double[] Of(IReadOnlyList<Tensor> tensors, double order)
     {
@@ -21,8 +24,9 @@ internal static class GradientNorms
     public static void Measure(ReadOnlySpan<TensorView> views, Func<int, Tensor> tensor, double order, Span<double> norms)
     {
         if (views.Length == 0) return;
-        if (GlobalNormDispatch.Norms(views, order, norms) is { } rest) TensorForm(tensor, rest, order, norms);
-        if (!double.IsPositiveInfinity(order) && norms.Contains(double.PositiveInfinity)) WithoutOverflow(views, tensor, order, norms);
+        var rest = GlobalNormDispatch.Norms(views, order, norms);
+        if (rest is not null) TensorForm(tensor, rest, order, norms);
+        if (Doubtful(views, rest, tensor, order, norms) is { } again) Again(views, tensor, again, order, norms);
     }
 
     /// <summary>(Σ nᵢᵖ)^(1/p), the norm of the norms: that of all elements together. 0 for no tensor at all.</summary>
@@ -39,15 +43,16 @@ internal static class GradientNorms
         if (double.IsPositiveInfinity(order)) return largest;
         if (double.IsNegativeInfinity(order)) return smallest;
         if (order == 0) return sum;
-        if (order > 0 && double.IsInfinity(sum) && double.IsFinite(largest)) return Scaled(norms, order, largest);
+        double pivot = order > 0 ? largest : smallest;
+        if (!(sum is >= LeastSum and <= MostSum) && pivot > 0 && double.IsFinite(pivot)) return Scaled(norms, order, pivot);
         return order == 2 ? Math.Sqrt(sum) : Math.Pow(sum, 1 / order);
     }
 
-    private static double Scaled(ReadOnlySpan<double> norms, double order, double largest)
+    private static double Scaled(ReadOnlySpan<double> norms, double order, double pivot)
     {
         double sum = 0;
-        foreach (double n in norms) sum += Math.Pow(n / largest, order);
-        return largest * Math.Pow(sum, 1 / order);
+        foreach (double n in norms) sum += Math.Pow(n / pivot, order);
+        return pivot * Math.Pow(sum, 1 / order);
     }
 
     private static void TensorForm(Func<int, Tensor> tensor, List<int> which, double order, Span<double> norms)
@@ -80,25 +85,51 @@ internal static class GradientNorms
         return stacked.to(CPU).to(ScalarType.Float64).data<double>().ToArray();
     }
 
-    // Powers of finite elements overflow (squares from 1e19 in float32, 1e154 in float64): then, and only then, divide by the largest first.
-    // A tensor whose largest element is not finite is told by that alone: nothing of it is copied, and all of them are read back at once.
-    private static void WithoutOverflow(ReadOnlySpan<TensorView> views, Func<int, Tensor> tensor, double order, Span<double> norms)
+    // The norms whose sums of powers may have overflowed, or lost terms that vanished; null for none. Indices in rest come from tensor operations.
+    private static List<int>? Doubtful(ReadOnlySpan<TensorView> views, List<int>? rest, Func<int, Tensor> tensor, double order, ReadOnlySpan<double> norms)
     {
-        List<int> infinite = [], finite = [];
-        for (int i = 0; i < norms.Length; i++) if (double.IsPositiveInfinity(norms[i])) infinite.Add(i);
-        var suspects = new TensorView[infinite.Count];
-        for (int k = 0; k < suspects.Length; k++) suspects[k] = views[infinite[k]];
-        double[] largest = new double[suspects.Length];
-        Measure(suspects, k => tensor(infinite[k]), double.PositiveInfinity, largest);
-        for (int k = 0; k < largest.Length; k++)
+        if (order == 0 || double.IsInfinity(order)) return null;
+        List<int>? found = null;
+        int next = 0;
+        for (int i = 0; i < norms.Length; i++)
         {
-            norms[infinite[k]] = largest[k];
-            if (double.IsFinite(largest[k]) && largest[k] > 0) finite.Add(infinite[k]);
+            bool inTensorOps = rest is not null && next < rest.Count && rest[next] == i;
+            if (inTensorOps) next++;
+            if (!(inTensorOps ? Holds(norms[i], order, tensor(i)) : Holds(norms[i], order, views[i]))) (found ??= []).Add(i);
         }
+        return found;
+    }
+
+    // Kernels add in double, where no square of a float vanishes.
+    private static bool Holds(double norm, double order, in TensorView view) => view.Count == 0 || double.IsNaN(norm)
+        || (view.Dtype != ScalarType.Float64 || order == 1 ? norm < double.PositiveInfinity : norm is > 1e-130 and < 1e150);
+
+    // The mean power tells whether the terms that weigh most kept their digits, and the sum whether it is finite.
+    private static bool Holds(double norm, double order, Tensor tensor)
+    {
+        long count = tensor.numel();
+        if (count == 0 || double.IsNaN(norm)) return true;
+        bool wide = tensor.dtype == ScalarType.Float64;
+        double power = order * Math.Log2(norm);
+        return power - Math.Log2(count) >= (wide ? -960 : -100) && power <= (wide ? 1000 : 120);
+    }
+
+    // Relative to the term that weighs most, the largest element, or of a negative order the smallest: in double no power of the others overflows, and
+    // what vanishes is of no weight. A tensor whose pivot is 0 or not finite is told by that alone: nothing of it is copied, and all of them are read back at once.
+    private static void Again(ReadOnlySpan<TensorView> views, Func<int, Tensor> tensor, List<int> which, double order, Span<double> norms)
+    {
+        var suspects = new TensorView[which.Count];
+        for (int k = 0; k < suspects.Length; k++) suspects[k] = views[which[k]];
+        double[] pivots = new double[suspects.Length];
+        Measure(suspects, k => tensor(which[k]), order > 0 ? double.PositiveInfinity : double.NegativeInfinity, pivots);
+        for (int k = 0; k < pivots.Length; k++) norms[which[k]] = pivots[k];
+        List<int> finite = [];
+        for (int k = 0; k < pivots.Length; k++)
+            if (double.IsFinite(pivots[k]) && pivots[k] > 0) finite.Add(which[k]);
         if (finite.Count > 0) Rescaled(tensor, finite, order, norms);
     }
 
-    /// <summary>‖t‖ = m · ‖t / m‖ of those in <paramref name="which"/>, whose largest magnitudes m stand in <paramref name="norms"/>.</summary>
+    /// <summary>‖t‖ = m · ‖t / m‖ of those in <paramref name="which"/>, whose pivots m stand in <paramref name="norms"/>.</summary>
     private static void Rescaled(Func<int, Tensor> tensor, List<int> which, double order, Span<double> norms)
     {
         var tensors = which.ConvertAll(i => tensor(i));
