@@ -37,10 +37,15 @@ public class SyncBatchNormTests
         new Problem(4, ScalarType.Float64, 1, affine, track, momentum).Check([3, 5]);
     }
 
-    [Fact]
-    public void A_small_deviation_beside_a_large_mean_keeps_its_digits()
+    [Theory]
+    [InlineData(1e4, 1e-2)]
+    [InlineData(0, 1e20)]
+    public void A_small_deviation_beside_a_large_mean_keeps_its_digits_and_a_large_one_its_size(double mean, double deviation)
     {
-        new Problem(3, ScalarType.Float32, 2) { Mean = 1e4, Deviation = 1e-2 }.CheckOutput([3, 5]);
+        foreach (var form in new[] { KernelForm.Kernel(), KernelForm.TensorOps() })
+        {
+            using (form) new Problem(3, ScalarType.Float32, 2) { Mean = mean, Deviation = deviation }.CheckOutput([3, 5]);
+        }
     }
 
     [Theory]

@@ -78,6 +78,38 @@ public class NormErrorTests
     }
 
     [Fact]
+    public void The_way_out_of_a_single_value_is_one()
+    {
+        using var scope = NewDisposeScope();
+        foreach (bool track in new[] { true, false })
+        {
+            foreach (bool training in new[] { true, false })
+            {
+                using var module = stab.nn.BatchNorm1d(3, track_running_stats: track);
+                module.train(training);
+                if (track && !training)
+                {
+                    module.call(randn(1, 3));
+                    continue;
+                }
+                string message = Assert.Throws<ArgumentException>("input", () => module.call(randn(1, 3))).Message;
+                Assert.Equal(track, message.Contains("eval(), or SingleValuePolicy.UseRunningStatistics", StringComparison.Ordinal));
+                Assert.Equal(!track, message.Contains("without running statistics (track_running_stats: false", StringComparison.Ordinal));
+            }
+        }
+    }
+
+    [Fact]
+    public void An_empty_vector_is_taken_as_libtorch_takes_it()
+    {
+        using var scope = NewDisposeScope();
+        foreach (bool training in new[] { true, false })
+            Assert.Equal([0L], stab.nn.functional.batch_norm(zeros(0), zeros(3), ones(3), ones(3), zeros(3), training).shape);
+        Assert.Throws<ArgumentException>("input", () => stab.nn.functional.batch_norm(zeros([]), null, null, training: true));
+        Assert.Throws<ArgumentException>("input", () => stab.nn.functional.instance_norm(zeros(0)));
+    }
+
+    [Fact]
     public void Without_elements_nothing_is_counted_as_in_libtorch()
     {
         using var scope = NewDisposeScope();

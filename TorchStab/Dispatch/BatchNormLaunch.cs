@@ -13,12 +13,15 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     private const int Statistics = 3;
 
     /// <summary>Normalizes with the batch's statistics, which are left in the state.</summary>
-    /// <returns>The output's handle.</returns>
+    /// <returns>The output's handle; 0 where the values are too large or too small for a kernel. The statistics are right all the same.</returns>
     public static nint Train(Tensor input, Tensor? weight, Tensor? bias, NodeState state)
     {
         var job = ChannelNorm.Describe(input, weight, bias, state.Reserve((long)Statistics * state.Middle));
         job.Epsilon = state.Epsilon;
-        return Forward(input, weight, bias, ref job);
+        int extreme = 0;
+        job.Extreme = &extreme;
+        nint output = Forward(input, weight, bias, ref job);
+        return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
     /// <summary>Normalizes with given statistics.</summary>

@@ -52,28 +52,37 @@ internal static unsafe class ChannelStatistics
         for (int c = 0; c < channels; c++) statistics[(2 * channels) + c] = 1 / Math.Sqrt(statistics[channels + c] + eps);
     }
 
-    /// <summary>running ← (1 − momentum)·running + momentum·factor·batch, in double, rounded once.</summary>
-    public static void Blend(Tensor running, Tensor batch, double factor, double momentum)
+    /// <summary>
+    /// running ← (1 − momentum)·running + momentum·factor·batch, in double, rounded once; no value above <paramref name="most"/> enters or is left.
+    /// </summary>
+    public static void Blend(Tensor running, Tensor batch, double factor, double momentum, double most)
     {
         int channels = (int)LibTorch.Numel(running.Handle);
         var kept = t_kept ??= new NativeList<double>();
         kept.Resize(channels);
         Widen(batch, kept.Items, channels);
-        Blend(running, new ReadOnlySpan<double>(kept.Items, channels), factor, momentum);
+        Blend(running, new ReadOnlySpan<double>(kept.Items, channels), factor, momentum, most);
     }
 
     /// <summary>The same with statistics in double.</summary>
-    public static void Blend(Tensor running, ReadOnlySpan<double> batch, double factor, double momentum)
+    public static void Blend(Tensor running, ReadOnlySpan<double> batch, double factor, double momentum, double most)
     {
         if (running.dtype == ScalarType.Float64)
         {
             var values = TensorMemory.Span<double>(running);
-            for (int c = 0; c < values.Length; c++) values[c] = ((1 - momentum) * values[c]) + (momentum * factor * batch[c]);
+            for (int c = 0; c < values.Length; c++) values[c] = Blend(values[c], batch[c]);
         }
         else
         {
             var values = TensorMemory.Span<float>(running);
-            for (int c = 0; c < values.Length; c++) values[c] = (float)(((1 - momentum) * values[c]) + (momentum * factor * batch[c]));
+            for (int c = 0; c < values.Length; c++) values[c] = (float)Blend(values[c], batch[c]);
+        }
+
+        double Blend(double old, double value)
+        {
+            double blended = ((1 - momentum) * old) + (momentum * factor * value);
+            if (blended <= most && factor * value <= most) return blended;
+            return Math.Min(most, ((1 - momentum) * Math.Min(most, old)) + (momentum * Math.Min(most, factor * value))); // Math.Min keeps NaN
         }
     }
 

@@ -11,7 +11,7 @@ internal static unsafe class GroupNormLaunch<TForward, TBackward>
     where TBackward : struct, IKernel
 {
     /// <summary>Normalizes into a new tensor; mean, variance and inverse deviation of each sample and group are left in the state.</summary>
-    /// <returns>The output's handle.</returns>
+    /// <returns>The output's handle; 0 where the values are too large or too small for a kernel.</returns>
     public static nint Forward(Tensor input, Tensor? weight, Tensor? bias, NodeState state)
     {
         var saved = new Handles { Input = input.Handle, Weight = weight?.Handle ?? 0, Bias = bias?.Handle ?? 0 };
@@ -21,12 +21,14 @@ internal static unsafe class GroupNormLaunch<TForward, TBackward>
         nint output = NewTensor.Like(input.Handle);
         job.Output = TensorMemory.At(output);
         job.Epsilon = state.Epsilon;
+        int extreme = 0;
+        job.Extreme = &extreme;
         job.Stream = ChannelNorm.IsLarge(job, element);
         ChannelNorm.Run<TForward>(job, element, job.Samples * job.Groups);
         GC.KeepAlive(input);
         GC.KeepAlive(weight);
         GC.KeepAlive(bias);
-        return output;
+        return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
     /// <summary>The wanted gradients, in new tensors.</summary>

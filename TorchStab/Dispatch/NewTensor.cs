@@ -11,4 +11,12 @@ internal static unsafe class NewTensor
         if (bytes >= HugePages.LeastBytes) HugePages.Advise(TensorMemory.At(made), bytes);
         return made;
     }
+
+    /// <summary>Releases an output that is of no use.</summary>
+    /// <returns>0, no handle.</returns>
+    public static nint Discard(nint output)
+    {
+        LibTorch.Dispose(output);
+        return 0;
+    }
 }

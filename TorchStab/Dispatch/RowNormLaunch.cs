@@ -22,13 +22,15 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
     private const long StreamBytes = 16L << 20;
 
     /// <summary>Normalizes into a new tensor and leaves the statistics, if they are to be kept, in the state.</summary>
-    /// <returns>The output's handle.</returns>
+    /// <returns>The output's handle; 0 where the values are too large or too small for a kernel.</returns>
     public static nint Forward(Tensor input, Tensor? weight, Tensor? bias, int columns, double eps, NodeState? state)
     {
         var job = Describe(input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0, columns, out var element, out long elements);
         nint output = NewTensor.Like(input.Handle);
         job.Output = TensorMemory.At(output);
         job.Epsilon = eps;
+        int extreme = 0;
+        job.Extreme = &extreme;
         if (state is not null)
         {
             job.Mean = state.Reserve(2L * job.Rows);
@@ -38,7 +40,7 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
         GC.KeepAlive(input);
         GC.KeepAlive(weight);
         GC.KeepAlive(bias);
-        return output;
+        return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
     /// <summary>The wanted gradients, in new tensors.</summary>

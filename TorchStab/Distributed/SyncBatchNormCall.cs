@@ -14,8 +14,9 @@ internal static class SyncBatchNormCall
         BatchNormCheck.Statistics(call.RunningMean, call.RunningVar, call.Weight, call.Bias, input.size(1), training: true);
         BatchNormCheck.Dtypes(input, call.Weight, call.Bias, call.RunningMean, call.RunningVar);
         using var scope = NewDisposeScope();
+        RunningStatistics.RequireWritable(call.RunningMean, call.RunningVar, input);
         var (mean, variance, count) = SyncBatchNormFunctional.Statistics(group, input);
-        if (count == 1) throw BatchNormCheck.TooFewValues(input, masked: false);
+        if (count == 1) throw BatchNormCheck.TooFewValues(input, call.RunningMean is not null, masked: false);
         var output = SyncBatchNormFunctional.Normalize(group, input, mean, variance, count, call.Weight, call.Bias, call.Eps);
         if (count > 1) RunningStatistics.Update(call.RunningMean, call.RunningVar, Narrow(mean), Narrow(variance), count, momentum);
         call.Trained = true;

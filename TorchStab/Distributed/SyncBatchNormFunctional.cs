@@ -59,7 +59,7 @@ internal static class SyncBatchNormFunctional
     {
         if (input.numel() == 0) return zeros(2, channels, ScalarType.Float64);
         // In double: a mean rounded to float32 may be as far off as a small deviation.
-        var (mean, variance) = BatchNormFunctional.Statistics(input.detach().to(ScalarType.Float64), null);
-        return stack([mean, variance]).to(CPU);
+        var moments = BatchNormFunctional.Statistics(input.detach().to(ScalarType.Float64), null, eps: 1);
+        return stack([moments.Mean.flatten(), moments.Variance.flatten()]).to(CPU);
     }
 }

@@ -11,7 +11,9 @@ internal static unsafe class BatchNormTerms<T, E>
     {
         job->Mean[channel] = mean;
         job->Variance[channel] = variance;
-        job->InverseDeviation[channel] = 1 / Math.Sqrt(variance + job->Epsilon);
+        double square = variance + job->Epsilon;
+        job->InverseDeviation[channel] = 1 / Math.Sqrt(square);
+        if (!Magnitude<T>.Holds(square)) Magnitude<T>.Report(job->Extreme, mean);
     }
 
     public static Affine<T> Forward(ChannelNormJob* job, int channel) => Affine<T>.Of(job->Mean[channel], job->InverseDeviation[channel],

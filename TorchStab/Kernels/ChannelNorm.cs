@@ -34,6 +34,9 @@ internal unsafe struct ChannelNormJob
     public int BlockRows, Blocks;
     public double Epsilon;
 
+    /// <summary>Set to 1 where values are finite but their deviation is beyond <see cref="Magnitude{T}"/>: the output is then of no use.</summary>
+    public int* Extreme;
+
     /// <summary>Whether the statistics are given and no gradient passes through them (BatchNorm in eval mode).</summary>
     public bool Given;
 

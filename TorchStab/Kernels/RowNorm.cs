@@ -24,6 +24,9 @@ internal unsafe struct RowNormJob
     public int Rows, Columns, BlockRows, Blocks;
     public double Epsilon;
 
+    /// <summary>Set to 1 where a row's values are finite but beyond <see cref="Magnitude{T}"/>: the output is then of no use.</summary>
+    public int* Extreme;
+
     /// <summary>Whether output and input gradient are large enough for non-temporal stores (checked against alignment by the kernel).</summary>
     public bool Stream;
 }
@@ -44,7 +47,8 @@ internal static unsafe class RowNorm<V, T, E>
         {
             E* x = (E*)job->Input + ((long)row * n), y = (E*)job->Output + ((long)row * n);
             var (mean, variance) = Centre.IsSet ? Statistics<V, T, E>.Of(x, n) : (0, Statistics<V, T, E>.MeanSquare(x, n));
-            double r = 1 / Math.Sqrt(variance + job->Epsilon);
+            double square = variance + job->Epsilon, r = 1 / Math.Sqrt(square);
+            if (!Magnitude<T>.Holds(square)) Report<Centre>(job, x, mean);
             if (job->InverseDeviation != null) job->InverseDeviation[row] = r;
             if (Centre.IsSet && job->Mean != null) job->Mean[row] = mean;
             var (high, scale, offset) = Split(mean, r);
@@ -52,6 +56,14 @@ internal static unsafe class RowNorm<V, T, E>
             else Scale<Centre, No>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
         }
         if (stream) Memory.Fence();
+    }
+
+    // Rare. A sum of squares that overflowed does not tell finite elements from others: their own sum in double does.
+    private static void Report<Centre>(RowNormJob* job, E* x, double mean) where Centre : struct, IFlag
+    {
+        double square = 0;
+        if (!Centre.IsSet) Statistics<V, T, E>.AddCentred(x, job->Columns, 0, ref mean, ref square);
+        Magnitude<T>.Report(job->Extreme, mean);
     }
 
     /// <summary>(x − mean)·r as (x − high)·scale + offset in T.</summary>

@@ -20,9 +20,11 @@ internal static unsafe class Statistics<V, T, E>
     /// <summary>Below this ratio of variance to squared offset, float sums have lost more than a bit.</summary>
     private const double Guard = 0.5;
 
-    /// <summary>Whether sums about a shift that lies <paramref name="offset"/> from the mean do for this variance; false for NaN.</summary>
+    /// <summary>
+    /// Whether sums about a shift that lies <paramref name="offset"/> from the mean do for this variance; false for NaN and where squares overflowed.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Suffices(double variance, double offset) => variance >= Guard * offset * offset;
+    public static bool Suffices(double variance, double offset) => variance >= Guard * offset * offset && variance < double.PositiveInfinity;
 
     /// <summary>The mean of the first elements. Scaled before it is summed, so that it can't overflow.</summary>
     [MethodImpl(Jit.Loop)]

@@ -52,9 +52,10 @@ public abstract class BatchNorm : NormBase
         InputObserver?.Invoke(input, mask);
         bool track = training && track_running_stats;
         var (mean, variance) = !training || track ? (running_mean, running_var) : (null, null);
+        BatchCounter counter = new(track ? num_batches_tracked : null);
         var call = Configure(new BatchNormCall(input, mean, variance, WeightOrNull, bias, eps) { Mask = mask, SingleValue = SingleValuePolicy });
         var output = Run(ref call, training || (mean is null && variance is null), track ? Momentum() : 0);
-        if (track && call.Trained) CountBatch();
+        if (call.Trained) counter.Raise();
         return output;
     }
 
@@ -67,9 +68,4 @@ public abstract class BatchNorm : NormBase
     // Read from the counter only where the average is cumulative: on a GPU that waits for the device.
     // The cast, not item: a counter taken over from TorchSharp may be a float.
     private double Momentum() => momentum ?? (num_batches_tracked is { } count ? 1.0 / ((double)count + 1) : 0);
-
-    private void CountBatch()
-    {
-        if (num_batches_tracked is { } count) RunningStatistics.Count(count);
-    }
 }

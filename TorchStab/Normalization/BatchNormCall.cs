@@ -30,17 +30,18 @@ internal record struct BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
     {
         ArgumentNullException.ThrowIfNull(Input, "input");
         bool mayFallBack = SingleValue == SingleValuePolicy.UseRunningStatistics && HasRunning;
-        if (training && !mayFallBack) BatchNormCheck.MoreThanOneValue(Input);
+        if (training && !mayFallBack) BatchNormCheck.MoreThanOneValue(Input, HasRunning);
         BatchNormCheck.Arguments(Input, RunningMean, RunningVar, Weight, Bias, training, Eps);
         if (Mask is not null) MaskCheck.Require(Mask, Input);
         if (Input.numel() == 0) return Empty(training);
         if (!training) return Evaluate();
-        if (TakesKernel()) return TrainByKernel(mayFallBack, momentum);
+        if (TakesKernel() && TrainByKernel(mayFallBack, momentum) is { } done) return done;
 
         using var scope = NewDisposeScope();
+        RunningStatistics.RequireWritable(RunningMean, RunningVar, Input);
         var counts = Mask is null ? null : BatchNormFunctional.MaskCount(Input, Mask);
         double count = counts is null ? BatchNormCheck.ValuesPerChannel(Input) : counts.min().to(ScalarType.Float64).item<double>();
-        if (count <= 1) return mayFallBack ? Evaluate().MoveToOuterDisposeScope() : throw BatchNormCheck.TooFewValues(Input, masked: true);
+        if (count <= 1) return mayFallBack ? Evaluate().MoveToOuterDisposeScope() : throw BatchNormCheck.TooFewValues(Input, HasRunning, masked: true);
         var (output, mean, variance) = Normalize();
         if (counts is null) RunningStatistics.Update(RunningMean, RunningVar, mean, variance, count, momentum);
         else RunningStatistics.Update(RunningMean, RunningVar, mean, variance, counts, momentum);
@@ -52,11 +53,12 @@ internal record struct BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
     private readonly bool TakesKernel() => Mask is null && Renorm is null && KernelSelection.TakesChannels(Input, Weight, Bias)
         && KernelSelection.TakesStatistics(RunningMean) && KernelSelection.TakesStatistics(RunningVar);
 
-    private Tensor TrainByKernel(bool mayFallBack, double momentum)
+    private Tensor? TrainByKernel(bool mayFallBack, double momentum)
     {
         double count = BatchNormCheck.ValuesPerChannel(Input);
         if (count <= 1 && mayFallBack) return Evaluate();
         var output = BatchNormFunctional.NormalizeByKernel(Input, Weight, Bias, Eps, Relu, out var moments);
+        if (output is null) return null;
         RunningStatistics.Update(RunningMean, RunningVar, moments, count, momentum);
         Trained = true;
         return output;

@@ -8,16 +8,16 @@ internal static class BatchNormCheck
     /// <summary>Conditions on the arguments of batch_norm; an input without elements is let pass, as PyTorch does.</summary>
     public static void Arguments(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, bool training, double eps)
     {
-        Input(input, eps);
+        Input(input, eps, emptyVector: true);
         if (input.numel() == 0) return;
         Statistics(running_mean, running_var, weight, bias, input.size(1), training);
         Dtypes(input, weight, bias, running_mean, running_var);
     }
 
     /// <summary>What holds for an input without elements too.</summary>
-    public static void Input(Tensor input, double eps)
+    public static void Input(Tensor input, double eps, bool emptyVector = false)
     {
-        if (input.dim() < 2)
+        if (input.dim() < 2 && !(emptyVector && input.numel() == 0))
             throw new ArgumentException("Dimension out of range (expected to be in range of [-1, 0], but got 1): "
                 + $"input needs a batch and a channel dimension, got {Repr.Size(input)}", nameof(input));
         ShapeCheck.FloatingPoint(input, "batch_norm");
@@ -43,15 +43,16 @@ internal static class BatchNormCheck
     }
 
     /// <summary>Training needs more than one value in each channel.</summary>
-    public static void MoreThanOneValue(Tensor input)
+    public static void MoreThanOneValue(Tensor input, bool hasRunning)
     {
-        if (input.dim() >= 2 && ValuesPerChannel(input) == 1) throw TooFewValues(input, masked: false);
+        if (input.dim() >= 2 && ValuesPerChannel(input) == 1) throw TooFewValues(input, hasRunning, masked: false);
     }
 
     /// <summary>PyTorch's words for a channel with one value, or under a mask fewer.</summary>
-    public static ArgumentException TooFewValues(Tensor input, bool masked) => new(
+    public static ArgumentException TooFewValues(Tensor input, bool hasRunning, bool masked) => new(
         $"Expected more than 1 value per channel when training, got input size {Repr.Size(input)}{(masked ? " and a mask of weight 1 or less in a channel" : "")}; "
-        + "use a larger batch, eval(), or SingleValuePolicy.UseRunningStatistics on the module", nameof(input));
+        + (hasRunning ? "use a larger batch, eval(), or SingleValuePolicy.UseRunningStatistics on the module"
+            : "use a larger batch: without running statistics (track_running_stats: false, or none given) the batch's own normalize in eval mode too"), nameof(input));
 
     /// <summary>How many values a channel has: the batch size times the spatial ones.</summary>
     public static long ValuesPerChannel(Tensor input) => input.size(0) * ShapeCheck.Positions(input);

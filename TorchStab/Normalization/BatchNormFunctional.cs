@@ -20,22 +20,23 @@ internal static class BatchNormFunctional
     /// </summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu = false)
     {
-        if (!KernelSelection.TakesChannels(input, weight, bias)) return NormalizeInTensorOps(input, weight, bias, eps, relu);
-        var output = NormalizeByKernel(input, weight, bias, eps, relu, out var moments);
+        if (!KernelSelection.TakesChannels(input, weight, bias) || NormalizeByKernel(input, weight, bias, eps, relu, out var moments) is not { } output)
+            return NormalizeInTensorOps(input, weight, bias, eps, relu);
         return (output, ChannelStatistics.ToTensor(moments.Mean, input), ChannelStatistics.ToTensor(moments.Variance, input));
     }
 
     /// <summary>
-    /// The output by kernel, for what <see cref="KernelSelection.TakesChannels"/> lets through. The statistics hold until the thread's next call.
+    /// The output by kernel, for what <see cref="KernelSelection.TakesChannels"/> lets through; null where the values are too large or too small for
+    /// one. The statistics hold until the thread's next call.
     /// </summary>
-    public static Tensor NormalizeByKernel(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu, out ChannelMoments moments) =>
+    public static Tensor? NormalizeByKernel(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu, out ChannelMoments moments) =>
         relu ? BatchNormReLUNode.Train(input, weight, bias, eps, out moments) : BatchNormNode.Train(input, weight, bias, eps, out moments);
 
     /// <summary>The equation in tensor operations.</summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu)
     {
         using var scope = NewDisposeScope();
-        return Finish(input, Moments.Over(Wide(input), StatisticsDims(input)), weight, bias, eps, relu);
+        return Finish(input, Statistics(input, null, eps), weight, bias, relu);
     }
 
     /// <summary>
@@ -47,15 +48,17 @@ internal static class BatchNormFunctional
     {
         if (mask is null) return Normalize(input, weight, bias, eps, relu);
         using var scope = NewDisposeScope();
-        return Finish(input, Moments.Over(Wide(input), StatisticsDims(input), mask), weight, bias, eps, relu);
+        return Finish(input, Statistics(input, mask, eps), weight, bias, relu);
     }
 
-    /// <summary>Mean and biased variance of each channel alone, as <see cref="Normalize(Tensor, Tensor?, Tensor?, Tensor?, double, bool)"/> takes them.</summary>
-    public static (Tensor Mean, Tensor Variance) Statistics(Tensor input, Tensor? mask)
+    /// <summary>
+    /// The moments of each channel, as <see cref="Normalize(Tensor, Tensor?, Tensor?, Tensor?, double, bool)"/> takes them; intermediate tensors are the
+    /// caller's.
+    /// </summary>
+    public static Moments Statistics(Tensor input, Tensor? mask, double eps)
     {
-        using var scope = NewDisposeScope();
-        var moments = mask is null ? Moments.Over(Wide(input), StatisticsDims(input)) : Moments.Over(Wide(input), StatisticsDims(input), mask);
-        return (PerChannel(moments.Mean).MoveToOuterDisposeScope(), PerChannel(moments.Variance).MoveToOuterDisposeScope());
+        var x = Wide(input);
+        return mask is null ? Moments.Over(x, StatisticsDims(input), eps) : Moments.Over(x, StatisticsDims(input), eps, mask);
     }
 
     /// <summary>Normalizes with given statistics of shape (C), through which no gradient passes.</summary>
@@ -71,7 +74,11 @@ internal static class BatchNormFunctional
     {
         using var scope = NewDisposeScope();
         var x = Wide(input);
-        var y = Affine(x - Broadcastable(mean.detach(), x), Broadcastable(variance.detach(), x), weight, bias, eps);
+        var inverse = (Wide(variance.detach()) + eps).rsqrt(); // before it meets x: float32 does not hold every variance in float64
+        var centred = x - Broadcastable(mean.detach(), x);
+        // In two steps: a mean rounded to x's dtype may be as far off as a small deviation.
+        if (mean.dtype == ScalarType.Float64 && x.dtype != ScalarType.Float64) centred = centred - Broadcastable(mean.detach() - mean.detach().to(x.dtype), x);
+        var y = Affine(centred, Broadcastable(inverse, x), weight, bias);
         return Output(y, input, relu).MoveToOuterDisposeScope();
     }
 
@@ -95,19 +102,18 @@ internal static class BatchNormFunctional
 
     // For the scope of the caller: what is returned goes to the scope around it.
     private static (Tensor Output, Tensor Mean, Tensor Variance) Finish(
-        Tensor input, Moments moments, Tensor? weight, Tensor? bias, double eps, bool relu)
+        Tensor input, Moments moments, Tensor? weight, Tensor? bias, bool relu)
     {
-        var output = Output(Affine(moments.Centred, moments.Variance, weight, bias, eps), input, relu);
+        var output = Output(Affine(moments.Centred, moments.InverseDeviation, weight, bias), input, relu);
         return (output.MoveToOuterDisposeScope(), PerChannel(moments.Mean).MoveToOuterDisposeScope(), PerChannel(moments.Variance).MoveToOuterDisposeScope());
     }
 
     private static Tensor Wide(Tensor input) => input.to(Moments.Accumulator(input));
 
-    /// <summary>centred/√(variance + eps)·weight + bias in the accumulation type; weight and bias of shape (C).</summary>
-    public static Tensor Affine(Tensor centred, Tensor variance, Tensor? weight, Tensor? bias, double eps)
+    /// <summary>centred·inverse·weight + bias in the accumulation type; weight and bias of shape (C).</summary>
+    public static Tensor Affine(Tensor centred, Tensor inverse, Tensor? weight, Tensor? bias)
     {
-        var scale = (variance + eps).rsqrt();
-        if (weight is not null) scale = scale * Broadcastable(weight, centred);
+        var scale = weight is null ? inverse : inverse * Broadcastable(weight, centred);
         var output = centred * scale;
         return bias is null ? output : output + Broadcastable(bias, centred);
     }

@@ -9,8 +9,8 @@ internal class BatchNormNode : NormOp
 {
     private static readonly BatchNormNode Op = new();
 
-    /// <summary>Normalizes with the batch's statistics; the arguments have passed <see cref="KernelSelection.TakesChannels"/>.</summary>
-    public static Tensor Train(Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments) =>
+    /// <summary>Normalizes with the batch's statistics; null where the values are too large or too small for a kernel. The arguments have passed <see cref="KernelSelection.TakesChannels"/>.</summary>
+    public static Tensor? Train(Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments) =>
         BatchNormRecording<No>.Train(Op, input, weight, bias, eps, out moments);
 
     /// <summary>Normalizes with given statistics.</summary>
@@ -29,16 +29,16 @@ internal class BatchNormNode : NormOp
     protected static Moments Standardize(NodeState state, Tensor input)
     {
         var x = input.to(Moments.Accumulator(input));
-        if (state.Training) return Moments.Over(x, StatisticsDims(input));
+        if (state.Training) return Moments.Over(x, StatisticsDims(input), state.Epsilon);
         long[] shape = [state.Middle], view = NormGradient.PerChannel(input);
         Tensor mean = ChannelStatistics.Mean(state, shape, input).reshape(view), variance = ChannelStatistics.Variance(state, shape, input).reshape(view);
-        return new(x - mean, mean, variance);
+        return new(x - mean, mean, variance, variance + state.Epsilon, Scale: null);
     }
 
     /// <summary>The gradients before any activation.</summary>
     protected static (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor gradient, Tensor input, Tensor? weight, Moments moments)
     {
-        var rstd = (moments.Variance + state.Epsilon).rsqrt();
+        var rstd = moments.InverseDeviation;
         var standardized = moments.Centred * rstd;
         return NormGradient.Of(state, gradient, standardized, input, weight, NormGradient.PerChannel(input),
             d => state.Training ? NormGradient.ThroughStatistics(d, standardized, rstd, StatisticsDims(input)) : d * rstd);

@@ -16,7 +16,7 @@ internal sealed class BatchNormReLUNode : BatchNormNode
     public override bool NeedsBias => true;
 
     /// <inheritdoc cref="BatchNormNode.Train"/>
-    public static new Tensor Train(Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments) =>
+    public static new Tensor? Train(Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments) =>
         BatchNormRecording<Yes>.Train(Op, input, weight, bias, eps, out moments);
 
     /// <inheritdoc cref="BatchNormNode.Evaluate"/>
@@ -31,7 +31,7 @@ internal sealed class BatchNormReLUNode : BatchNormNode
     public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
     {
         var moments = Standardize(state, input);
-        var output = BatchNormFunctional.Affine(moments.Centred, moments.Variance, weight, bias, state.Epsilon);
+        var output = BatchNormFunctional.Affine(moments.Centred, moments.InverseDeviation, weight, bias);
         return Differentiate(state, outputGradient.masked_fill(output.detach().le(0), 0), input, weight, moments);
     }
 }

@@ -7,7 +7,8 @@ namespace TorchStab.Normalization;
 /// <summary>Runs batch normalization by kernel and records it where gradients are wanted.</summary>
 internal static class BatchNormRecording<Relu> where Relu : struct, IFlag
 {
-    public static Tensor Train(NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments)
+    /// <returns>The output; null where the values are too large or too small for a kernel. The moments are right all the same.</returns>
+    public static Tensor? Train(NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments)
     {
         var plug = AutogradPlug.Current;
         var state = plug.Rent();
@@ -41,7 +42,7 @@ internal static class BatchNormRecording<Relu> where Relu : struct, IFlag
             plug.Return(state);
             throw;
         }
-        return plug.Finish(state, input, weight, bias, output);
+        return plug.Finish(state, input, weight, bias, output)!;
     }
 
     private static void Begin(NodeState state, NormOp op, Tensor input, Tensor? weight, Tensor? bias, double eps, bool training)

@@ -26,9 +26,10 @@ internal static class BatchRenormFunctional
         Tensor input, Tensor? mask, Tensor runningMean, Tensor runningVar, double eps, double rmax, double dmax)
     {
         using var _ = no_grad();
-        var (mean, variance) = BatchNormFunctional.Statistics(input, mask);
+        var moments = BatchNormFunctional.Statistics(input, mask, eps);
+        var (mean, sigma) = (moments.Mean.flatten(), moments.Deviation.flatten());
         var runningSigma = (runningVar.to(mean.dtype) + eps).sqrt().flatten();
-        var r = ((variance + eps).sqrt() / runningSigma).clamp(1 / rmax, rmax);
+        var r = (sigma / runningSigma).clamp(1 / rmax, rmax);
         var d = ((mean - runningMean.to(mean.dtype).flatten()) / runningSigma).clamp(-dmax, dmax);
         return (r, d);
     }

@@ -14,24 +14,22 @@ internal static class GroupNormFunctional
     {
         Require(input, num_groups, weight, bias);
         ParameterTypes.Require(input, weight, bias, "GroupNormKernelImpl");
-        if (KernelSelection.TakesGroups(input, weight, bias, num_groups)) return GroupNormNode.Apply(input, num_groups, weight, bias, eps);
+        if (KernelSelection.TakesGroups(input, weight, bias, num_groups) && GroupNormNode.Apply(input, num_groups, weight, bias, eps) is { } output) return output;
         using var scope = NewDisposeScope();
-        return Normalize(input, num_groups, weight, bias, eps).output.MoveToOuterDisposeScope();
+        return Normalize(input, num_groups, weight, bias, eps).MoveToOuterDisposeScope();
     }
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
-    /// <returns>The output, and per sample and group the mean and 1/√(var + eps) in the dtype of accumulation.</returns>
-    internal static (Tensor output, Tensor mean, Tensor rstd) Normalize(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    internal static Tensor Normalize(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
     {
         long[] shape = input.shape;
         // Splitting a dimension is a view under any strides: groups of a channels_last tensor need no copy.
         var x = input.to(Moments.Accumulator(input)).view([shape[0], num_groups, shape[1] / num_groups, .. shape[2..]]);
-        var moments = Moments.Over(x, [.. Enumerable.Range(2, shape.Length - 1).Select(d => (long)d)]);
-        var rstd = (moments.Variance + eps).rsqrt();
-        var y = (moments.Centred * rstd).reshape(shape);
+        var moments = Moments.Over(x, [.. Enumerable.Range(2, shape.Length - 1).Select(d => (long)d)], eps);
+        var y = (moments.Centred * moments.InverseDeviation).reshape(shape);
         if (weight is not null) y = y * PerChannel(weight, shape);
         if (bias is not null) y = y + PerChannel(bias, shape);
-        return (MemoryLayout.Suggested(y.to(input.dtype), input), moments.Mean, rstd);
+        return MemoryLayout.Suggested(y.to(input.dtype), input);
     }
 
     private static Tensor PerChannel(Tensor parameter, long[] shape)

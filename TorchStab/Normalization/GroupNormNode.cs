@@ -9,8 +9,8 @@ internal sealed class GroupNormNode : NormOp
 {
     private static readonly GroupNormNode Op = new();
 
-    /// <summary>The output; the arguments have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
-    public static Tensor Apply(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    /// <summary>The output, or null where the values are too large or too small for a kernel; the arguments have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
+    public static Tensor? Apply(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
     {
         var plug = AutogradPlug.Current;
         var state = plug.Rent();
@@ -39,8 +39,8 @@ internal sealed class GroupNormNode : NormOp
     {
         long[] shape = input.shape, grouped = [shape[0], state.Groups, shape[1] / state.Groups, .. shape[2..]];
         long[] dims = [.. Enumerable.Range(2, grouped.Length - 2).Select(d => (long)d)];
-        var moments = Moments.Over(input.to(Moments.Accumulator(input)).reshape(grouped), dims);
-        var rstd = (moments.Variance + state.Epsilon).rsqrt();
+        var moments = Moments.Over(input.to(Moments.Accumulator(input)).reshape(grouped), dims, state.Epsilon);
+        var rstd = moments.InverseDeviation;
         var standardized = moments.Centred * rstd;
         return NormGradient.Of(state, outputGradient, standardized.reshape(shape), input, weight, NormGradient.PerChannel(input),
             d => NormGradient.ThroughStatistics(d.reshape(grouped), standardized, rstd, dims).reshape(shape));

@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -18,9 +19,18 @@ internal readonly record struct InstanceNormCall(Tensor Input, Tensor? RunningMe
         if (RunningMean is null && RunningVar is null) return InstanceNormFunctional.Normalize(Input, Weight, Bias, Eps, statistics: false).Output;
 
         using var scope = NewDisposeScope();
+        if (!KernelSelection.TakesStatistics(RunningMean) || !KernelSelection.TakesStatistics(RunningVar))
+            RunningStatistics.RequireWritable(RunningMean, RunningVar, Input);
         var (output, mean, variance) = InstanceNormFunctional.Normalize(Input, Weight, Bias, Eps, statistics: true);
         // The running statistics take in the mean over the batch of what each sample has.
-        RunningStatistics.Update(RunningMean, RunningVar, mean!.mean([0]), variance!.mean([0]), ShapeCheck.Positions(Input), momentum);
+        RunningStatistics.Update(RunningMean, RunningVar, Average(mean!), Average(variance!), ShapeCheck.Positions(Input), momentum);
         return output.MoveToOuterDisposeScope();
+    }
+
+    // By a power of two first, which rounds nothing: a sum of large values may overflow where their mean does not.
+    private static Tensor Average(Tensor perSample)
+    {
+        double share = Math.ScaleB(1, -(int)Math.Ceiling(Math.Log2(perSample.size(0))));
+        return (perSample * share).mean([0]) / share;
     }
 }

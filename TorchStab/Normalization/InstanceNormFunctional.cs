@@ -20,14 +20,15 @@ internal static class InstanceNormFunctional
     /// </summary>
     public static (Tensor Output, Tensor? Mean, Tensor? Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool statistics) =>
         KernelSelection.TakesGroups(input, weight, bias, input.size(1))
-            ? InstanceNormNode.Apply(input, weight, bias, eps, statistics) : NormalizeInTensorOps(input, weight, bias, eps);
+            && InstanceNormNode.Apply(input, weight, bias, eps, statistics) is { Output: { } output, Mean: var mean, Variance: var variance }
+            ? (output, mean, variance) : NormalizeInTensorOps(input, weight, bias, eps);
 
     /// <summary>The equation in tensor operations.</summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps)
     {
         using var scope = NewDisposeScope();
-        var moments = Moments.Over(input.to(Moments.Accumulator(input)), [.. Enumerable.Range(2, (int)input.dim() - 2).Select(d => (long)d)]);
-        var output = BatchNormFunctional.Affine(moments.Centred, moments.Variance, weight, bias, eps).to(input.dtype).contiguous();
+        var moments = Moments.Over(input.to(Moments.Accumulator(input)), [.. Enumerable.Range(2, (int)input.dim() - 2).Select(d => (long)d)], eps);
+        var output = BatchNormFunctional.Affine(moments.Centred, moments.InverseDeviation, weight, bias).to(input.dtype).contiguous();
         return (output.MoveToOuterDisposeScope(), PerInstance(moments.Mean).MoveToOuterDisposeScope(), PerInstance(moments.Variance).MoveToOuterDisposeScope());
     }
 

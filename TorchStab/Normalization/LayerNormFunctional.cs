@@ -14,10 +14,10 @@ internal static class LayerNormFunctional
     {
         NormalizedShape.Require(input, normalized_shape, weight, bias);
         ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
-        if (KernelSelection.TakesRows(input, weight, bias, NormalizedShape.Count(normalized_shape)))
-            return LayerNormNode.Apply(input, normalized_shape, weight, bias, eps);
+        if (KernelSelection.TakesRows(input, weight, bias, NormalizedShape.Count(normalized_shape))
+            && LayerNormNode.Apply(input, normalized_shape, weight, bias, eps) is { } output) return output;
         using var scope = NewDisposeScope();
-        return Normalize(input, normalized_shape, weight, bias, eps).output.MoveToOuterDisposeScope();
+        return Normalize(input, normalized_shape, weight, bias, eps).MoveToOuterDisposeScope();
     }
 
     /// <summary>The same with the statistics of what <paramref name="mask"/> counts; every position is normalized with them.</summary>
@@ -27,21 +27,18 @@ internal static class LayerNormFunctional
         ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
         MaskCheck.Require(mask, input);
         using var scope = NewDisposeScope();
-        return Normalize(input, normalized_shape, weight, bias, eps, mask).output.MoveToOuterDisposeScope();
+        return Normalize(input, normalized_shape, weight, bias, eps, mask).MoveToOuterDisposeScope();
     }
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
-    /// <returns>The output, and per row the mean and 1/√(var + eps) in the dtype of accumulation.</returns>
-    internal static (Tensor output, Tensor mean, Tensor rstd) Normalize(
-        Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask = null)
+    internal static Tensor Normalize(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask = null)
     {
         var x = input.to(Moments.Accumulator(input));
         long[] dims = NormalizedShape.Dims(normalized_shape);
-        var moments = mask is null ? Moments.Over(x, dims) : Moments.Over(x, dims, mask);
-        var rstd = (moments.Variance + eps).rsqrt();
-        var y = moments.Centred * rstd;
+        var moments = mask is null ? Moments.Over(x, dims, eps) : Moments.Over(x, dims, eps, mask);
+        var y = moments.Centred * moments.InverseDeviation;
         if (weight is not null) y = y * weight;
         if (bias is not null) y = y + bias;
-        return (y.to(input.dtype).contiguous(), moments.Mean, rstd);
+        return y.to(input.dtype).contiguous();
     }
 }

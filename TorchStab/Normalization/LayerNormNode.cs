@@ -10,8 +10,8 @@ internal sealed class LayerNormNode : NormOp
 {
     private static readonly LayerNormNode Op = new();
 
-    /// <summary>The output; recorded where gradients are wanted. The arguments have passed <see cref="KernelSelection.TakesRows"/>.</summary>
-    public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps) =>
+    /// <summary>The output, recorded where gradients are wanted; null where the values are too large or too small for a kernel. The arguments have passed <see cref="KernelSelection.TakesRows"/>.</summary>
+    public static Tensor? Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps) =>
         RowNormNode.Apply<LayerNormKernel.Forward, LayerNormKernel.Backward>(Op, input, normalized_shape, weight, bias, eps);
 
     /// <inheritdoc/>
@@ -23,8 +23,8 @@ internal sealed class LayerNormNode : NormOp
     {
         long[] dims = NormalizedShape.Dims(state.NormalizedShape!);
         long[] shape = [.. Enumerable.Repeat(1L, (int)input.dim() - dims.Length), .. state.NormalizedShape!];
-        var moments = Moments.Over(input.to(Moments.Accumulator(input)), dims);
-        var rstd = (moments.Variance + state.Epsilon).rsqrt();
+        var moments = Moments.Over(input.to(Moments.Accumulator(input)), dims, state.Epsilon);
+        var rstd = moments.InverseDeviation;
         var standardized = moments.Centred * rstd;
         return NormGradient.Of(state, outputGradient, standardized, input, weight, shape, d => NormGradient.ThroughStatistics(d, standardized, rstd, dims));
     }

@@ -1,42 +1,101 @@
+using TorchStab.Dispatch;
+using TorchStab.Kernels;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>Mean and biased variance over some dimensions, in two passes: first the mean, then the squares of what is left.</summary>
-/// <param name="Centred">The input less its mean.</param>
+/// <summary>
+/// Mean and biased variance over some dimensions, in two passes: first the mean, then the squares of what is left. y = <paramref name="Centred"/> ·
+/// <see cref="InverseDeviation"/> is the normalized input.
+/// </summary>
+/// <remarks>
+/// Finite values whose squares overflow or vanish are measured again: float32 in float64, and float64 scaled by a power of two for each mean, which
+/// rounds nothing. libtorch's norms give zeros there. On devices other than the CPU nothing is measured again, because to look at the first result would
+/// be to wait for the device in every call.
+/// </remarks>
+/// <param name="Centred">The input less its mean; times <paramref name="Scale"/>.</param>
 /// <param name="Mean">With reduced dimensions kept.</param>
-/// <param name="Variance">Biased (divided by n), with reduced dimensions kept.</param>
-internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Variance)
+/// <param name="Variance">Biased (divided by n), with reduced dimensions kept; infinite where its dtype does not hold it.</param>
+/// <param name="Spread">Variance + eps; times the square of <paramref name="Scale"/>.</param>
+/// <param name="Scale">Null where nothing was scaled.</param>
+internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Variance, Tensor Spread, Tensor? Scale)
 {
+    /// <summary>1/√(variance + eps), for <see cref="Centred"/>.</summary>
+    public Tensor InverseDeviation => Spread.rsqrt();
+
+    /// <summary>√(variance + eps).</summary>
+    public Tensor Deviation => Scale is null ? Spread.sqrt() : Spread.sqrt() / Scale;
+
     /// <summary>The dtype in which statistics of <paramref name="input"/> are accumulated: float32 for the half types.</summary>
     public static ScalarType Accumulator(Tensor input) => input.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : input.dtype;
 
     /// <summary>Moments of every value.</summary>
-    public static Moments Over(Tensor x, long[] dims)
+    public static Moments Over(Tensor x, long[] dims, double eps) => Guarded(x, dims, eps, values =>
     {
-        var (shifted, shift) = Shift(x, x.detach().mean(dims, keepdim: true));
+        var (shifted, shift) = Shift(values, values.detach().mean(dims, keepdim: true));
         var rest = shifted.mean(dims, keepdim: true);
         var centred = shifted - rest;
-        return new(centred, shift + rest, centred.square().mean(dims, keepdim: true));
-    }
+        return (centred, shift + rest, centred.square().mean(dims, keepdim: true));
+    });
 
     /// <summary>
     /// Moments of the values that <paramref name="mask"/> counts: its elements, broadcast to the input, are weights, and only zero
     /// means absent. Where nothing counts the mean and the variance are 0.
     /// </summary>
-    public static Moments Over(Tensor x, long[] dims, Tensor mask)
+    public static Moments Over(Tensor x, long[] dims, double eps, Tensor mask)
     {
-        var weight = mask.detach().to(x.dtype).expand(x.shape);
-        var total = weight.sum(dims, keepdim: true);
-        var share = weight / where(total.eq(0), ones_like(total), total);
-        var counts = weight.ne(0);
+        var counts = mask.detach().to(x.dtype).expand(x.shape).ne(0);
         // Padding may hold anything; what is not a number there must not reach a gradient as 0 · NaN.
         var clean = where(counts.logical_or(x.isfinite()), x, zeros_like(x));
-        var (shifted, shift) = Shift(clean, (clean.detach() * share).sum(dims, keepdim: true));
-        var rest = (shifted * share).sum(dims, keepdim: true);
-        var centred = shifted - rest;
-        var counted = where(counts, centred, zeros_like(centred));
-        return new(centred, shift + rest, (counted.square() * share).sum(dims, keepdim: true));
+        return Guarded(clean, dims, eps, values =>
+        {
+            var weight = mask.detach().to(values.dtype).expand(values.shape);
+            var total = weight.sum(dims, keepdim: true);
+            var share = weight / where(total.eq(0), ones_like(total), total);
+            var (shifted, shift) = Shift(values, (values.detach() * share).sum(dims, keepdim: true));
+            var rest = (shifted * share).sum(dims, keepdim: true);
+            var centred = shifted - rest;
+            var counted = where(counts, centred, zeros_like(centred));
+            return (centred, shift + rest, (counted.square() * share).sum(dims, keepdim: true));
+        });
+    }
+
+    /// <summary>About 0 instead of the mean: the variance is the mean square.</summary>
+    public static Moments AboutZero(Tensor x, long[] dims, double eps) =>
+        Guarded(x, dims, eps, values => (values, values.new_zeros([]), values.square().mean(dims, keepdim: true)));
+
+    private static Moments Guarded(Tensor x, long[] dims, double eps, Func<Tensor, (Tensor Centred, Tensor Mean, Tensor Variance)> measure)
+    {
+        var (centred, mean, variance) = measure(x);
+        var spread = variance + eps;
+        if (x.numel() == 0 || !KernelSelection.IsOnCpu(x) || Holds(spread)) return new(centred, mean, variance, spread, Scale: null);
+        if (x.dtype != ScalarType.Float64) return Guarded(x.to(ScalarType.Float64), dims, eps, measure);
+        var scale = ScaleFor(x.detach().abs().amax(dims, keepdim: true), spread.detach(), Math.Sqrt(eps));
+        (centred, mean, variance) = measure(x * scale);
+        return new(centred, mean / scale, variance / scale / scale, variance + (scale * Math.Sqrt(eps)).square(), scale);
+    }
+
+    private static bool Holds(Tensor spread)
+    {
+        using var scope = NewDisposeScope();
+        var (least, most) = spread.dtype == ScalarType.Float64 ? (Magnitude<double>.Least, Magnitude<double>.Most) : (Magnitude<float>.Least, Magnitude<float>.Most);
+        var values = spread.detach();
+        return values.clamp(least, most).eq(values).all().item<bool>(); // false for NaN
+    }
+
+    // A power of two that takes the largest value to about 1, and 1 where the spread holds already or nothing helps. A small spread about a large mean
+    // (equal values, with hardly any eps) is none of the values' magnitude.
+    private static Tensor ScaleFor(Tensor largest, Tensor spread, double rootEps)
+    {
+        const double Small = 1e-60;
+        double[] scales = largest.contiguous().data<double>().ToArray(), spreads = spread.contiguous().data<double>().ToArray();
+        for (int i = 0; i < scales.Length; i++)
+        {
+            double top = Math.Max(scales[i], rootEps);
+            bool needed = !Magnitude<double>.Holds(spreads[i]) && (!(spreads[i] < 1) || top < Small);
+            scales[i] = needed && top > 0 && double.IsFinite(top) ? Math.ScaleB(1, Math.Clamp(-Math.ILogB(top), -1022, 1022)) : 1;
+        }
+        return tensor(scales).reshape(spread.shape);
     }
 
     // The rounding of a first mean is as large as a small variance beside a large mean. Taken as a constant shift it costs nothing:

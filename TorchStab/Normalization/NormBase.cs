@@ -103,6 +103,9 @@ public abstract class NormBase : AffineModule
     public void reset_running_stats()
     {
         using var _ = no_grad();
+        Writable.Require(_running_mean, nameof(running_mean));
+        Writable.Require(_running_var, nameof(running_var));
+        Writable.Require(_num_batches_tracked, nameof(num_batches_tracked));
         _running_mean?.fill_(0);
         _running_var?.fill_(1);
         _num_batches_tracked?.fill_(0);

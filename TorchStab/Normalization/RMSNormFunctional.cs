@@ -14,10 +14,11 @@ internal static class RMSNormFunctional
     {
         NormalizedShape.Require(input, normalized_shape, weight, bias: null);
         ShapeCheck.FloatingPoint(input, "rms_norm");
-        if (KernelSelection.TakesRows(input, weight, bias: null, NormalizedShape.Count(normalized_shape)))
-            return RMSNormNode.Apply(input, normalized_shape, weight, eps ?? Epsilon(input.dtype));
+        double added = eps ?? Epsilon(input.dtype);
+        if (KernelSelection.TakesRows(input, weight, bias: null, NormalizedShape.Count(normalized_shape))
+            && RMSNormNode.Apply(input, normalized_shape, weight, added) is { } output) return output;
         using var scope = NewDisposeScope();
-        return Normalize(input, normalized_shape, weight, eps ?? Epsilon(input.dtype)).output.MoveToOuterDisposeScope();
+        return Normalize(input, normalized_shape, weight, added).MoveToOuterDisposeScope();
     }
 
     /// <summary>The distance from 1 to the next number of the dtype.</summary>
@@ -30,13 +31,12 @@ internal static class RMSNormFunctional
     });
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
-    /// <returns>The output, and per row 1/√(mean(x²) + eps) in the dtype of accumulation.</returns>
-    internal static (Tensor output, Tensor rstd) Normalize(Tensor input, long[] normalized_shape, Tensor? weight, double eps)
+    internal static Tensor Normalize(Tensor input, long[] normalized_shape, Tensor? weight, double eps)
     {
         var x = input.to(Moments.Accumulator(input));
-        var rstd = (x.square().mean(NormalizedShape.Dims(normalized_shape), keepdim: true) + eps).rsqrt();
-        var y = x * rstd;
+        var moments = Moments.AboutZero(x, NormalizedShape.Dims(normalized_shape), eps);
+        var y = moments.Centred * moments.InverseDeviation;
         if (weight is not null) y = y * weight;
-        return (y.to(input.dtype), rstd);
+        return y.to(input.dtype);
     }
 }

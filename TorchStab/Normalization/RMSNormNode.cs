@@ -10,8 +10,8 @@ internal sealed class RMSNormNode : NormOp
 {
     private static readonly RMSNormNode Op = new();
 
-    /// <summary>The output; recorded where gradients are wanted. The arguments have passed <see cref="KernelSelection.TakesRows"/>.</summary>
-    public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, double eps) =>
+    /// <summary>The output, recorded where gradients are wanted; null where the values are too large or too small for a kernel. The arguments have passed <see cref="KernelSelection.TakesRows"/>.</summary>
+    public static Tensor? Apply(Tensor input, long[] normalized_shape, Tensor? weight, double eps) =>
         RowNormNode.Apply<RMSNormKernel.Forward, RMSNormKernel.Backward>(Op, input, normalized_shape, weight, null, eps);
 
     /// <inheritdoc/>
@@ -23,9 +23,9 @@ internal sealed class RMSNormNode : NormOp
     {
         long[] dims = NormalizedShape.Dims(state.NormalizedShape!);
         long[] shape = [.. Enumerable.Repeat(1L, (int)input.dim() - dims.Length), .. state.NormalizedShape!];
-        var x = input.to(Moments.Accumulator(input));
-        var rstd = (x.square().mean(dims, keepdim: true) + state.Epsilon).rsqrt();
-        var standardized = x * rstd;
+        var moments = Moments.AboutZero(input.to(Moments.Accumulator(input)), dims, state.Epsilon);
+        var rstd = moments.InverseDeviation;
+        var standardized = moments.Centred * rstd;
         return NormGradient.Of(state, outputGradient, standardized, input, weight, shape, d => NormGradient.ThroughStatistics(d, standardized, rstd, dims, centred: false));
     }
 }

@@ -7,13 +7,17 @@ namespace TorchStab.Normalization;
 /// <summary>What the nodes over rows share: run the kernel, and record it where gradients are wanted.</summary>
 internal static class RowNormNode
 {
-    public static Tensor Apply<TForward, TBackward>(NormOp op, Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
+    /// <returns>The output; null where the values are too large or too small for a kernel.</returns>
+    public static Tensor? Apply<TForward, TBackward>(NormOp op, Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
         where TForward : struct, IKernel
         where TBackward : struct, IKernel
     {
         int columns = (int)NormalizedShape.Count(normalized_shape);
         if (!NodeState.IsWanted(input, weight, bias))
-            return Tensor.UnsafeCreateTensor(RowNormLaunch<TForward, TBackward>.Forward(input, weight, bias, columns, eps, null));
+        {
+            nint made = RowNormLaunch<TForward, TBackward>.Forward(input, weight, bias, columns, eps, null);
+            return made == 0 ? null : Tensor.UnsafeCreateTensor(made);
+        }
         var plug = AutogradPlug.Current;
         var state = plug.Rent();
         nint output;
@@ -28,6 +32,8 @@ internal static class RowNormNode
             plug.Return(state);
             throw;
         }
-        return plug.Attach(state, input, weight, bias, output);
+        if (output != 0) return plug.Attach(state, input, weight, bias, output);
+        plug.Return(state);
+        return null;
     }
 }

@@ -6,7 +6,22 @@ namespace TorchStab.Normalization;
 /// <summary>The one place that writes running statistics: running ← (1 − momentum)·running + momentum·batch.</summary>
 internal static class RunningStatistics
 {
+    /// <summary>
+    /// Refuses statistics that cannot be written, before anything is computed or written. Those that a kernel takes always can
+    /// (<see cref="KernelSelection.TakesStatistics"/>).
+    /// </summary>
+    public static void RequireWritable(Tensor? running_mean, Tensor? running_var, Tensor input)
+    {
+        using var _ = no_grad();
+        Writable.Require(running_mean, nameof(running_mean), input);
+        Writable.Require(running_var, nameof(running_var), input);
+    }
+
     /// <summary>Takes one batch in. The tracked variance is the unbiased one, n/(n − 1) of the biased that normalizes.</summary>
+    /// <remarks>
+    /// A variance that the dtype of running_var does not hold counts as its largest finite number, and so does an infinity that stands there: the
+    /// average recovers from it, where libtorch's stays infinite.
+    /// </remarks>
     /// <param name="running_mean">Changed in place; null is left out.</param>
     /// <param name="running_var">Changed in place; null is left out.</param>
     /// <param name="mean">The batch's mean.</param>
@@ -18,8 +33,8 @@ internal static class RunningStatistics
         if (KernelSelection.TakesStatistics(running_mean) && KernelSelection.TakesStatistics(running_var)
             && KernelSelection.TakesStatistics(mean) && KernelSelection.TakesStatistics(biasedVariance))
         {
-            if (running_mean is not null) ChannelStatistics.Blend(running_mean, mean, 1, momentum);
-            if (running_var is not null) ChannelStatistics.Blend(running_var, biasedVariance, count / (count - 1), momentum);
+            if (running_mean is not null) ChannelStatistics.Blend(running_mean, mean, 1, momentum, double.PositiveInfinity);
+            if (running_var is not null) ChannelStatistics.Blend(running_var, biasedVariance, count / (count - 1), momentum, Largest(running_var));
             return;
         }
         using var scope = NewDisposeScope();
@@ -29,20 +44,8 @@ internal static class RunningStatistics
     /// <summary>The same with a kernel's statistics, where <see cref="KernelSelection.TakesStatistics"/> lets the running ones through.</summary>
     public static void Update(Tensor? running_mean, Tensor? running_var, ChannelMoments moments, double count, double momentum)
     {
-        if (running_mean is not null) ChannelStatistics.Blend(running_mean, moments.Mean, 1, momentum);
-        if (running_var is not null) ChannelStatistics.Blend(running_var, moments.Variance, count / (count - 1), momentum);
-    }
-
-    /// <summary>Adds one batch to a counter.</summary>
-    public static void Count(Tensor batches)
-    {
-        if (KernelSelection.TakesCounter(batches))
-        {
-            ChannelStatistics.Increment(batches);
-            return;
-        }
-        using var _ = no_grad();
-        batches.add_(1);
+        if (running_mean is not null) ChannelStatistics.Blend(running_mean, moments.Mean, 1, momentum, double.PositiveInfinity);
+        if (running_var is not null) ChannelStatistics.Blend(running_var, moments.Variance, count / (count - 1), momentum, Largest(running_var));
     }
 
     /// <summary>The same with a count for each channel.</summary>
@@ -50,11 +53,27 @@ internal static class RunningStatistics
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        if (running_mean is not null) Blend(running_mean, mean, momentum);
-        if (running_var is not null) Blend(running_var, biasedVariance * (count / (count - 1)), momentum);
+        // Both are computed before one of them is written.
+        var newMean = running_mean is null ? null : Blend(running_mean, mean, momentum, double.PositiveInfinity);
+        var newVariance = running_var is null ? null : Blend(running_var, biasedVariance * (count / (count - 1)), momentum, Largest(running_var));
+        if (newMean is not null) running_mean!.copy_(newMean);
+        if (newVariance is not null) running_var!.copy_(newVariance);
     }
 
     // Half types are blended in the accumulation type and rounded once.
-    private static void Blend(Tensor running, Tensor batch, double momentum) =>
-        running.copy_((running.to(batch.dtype) * (1 - momentum) + batch.reshape(running.shape) * momentum).to(running.dtype));
+    private static Tensor Blend(Tensor running, Tensor batch, double momentum, double most)
+    {
+        var (old, value) = (running.to(batch.dtype), batch.reshape(running.shape));
+        if (double.IsFinite(most)) (old, value) = (old.clamp(max: most), value.clamp(max: most));
+        var blended = old * (1 - momentum) + value * momentum;
+        return (double.IsFinite(most) ? blended.clamp(max: most) : blended).to(running.dtype);
+    }
+
+    private static double Largest(Tensor running) => running.dtype switch
+    {
+        ScalarType.Float16 => (double)Half.MaxValue,
+        ScalarType.BFloat16 => 3.3895313892515355e38,
+        ScalarType.Float32 => float.MaxValue,
+        _ => double.MaxValue,
+    };
 }

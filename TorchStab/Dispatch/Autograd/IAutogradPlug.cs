@@ -20,11 +20,13 @@ internal interface IAutogradPlug
 /// <summary>What every plug does the same way.</summary>
 internal static class AutogradPlugs
 {
-    /// <summary>Attaches the output where a gradient is wanted, else gives the state back; the tensor returned is the caller's.</summary>
-    public static Tensor Finish(this IAutogradPlug plug, NodeState state, Tensor input, Tensor? weight, Tensor? bias, nint output)
+    /// <summary>
+    /// Attaches the output where a gradient is wanted, else gives the state back; the tensor returned is the caller's. Null without an output (0).
+    /// </summary>
+    public static Tensor? Finish(this IAutogradPlug plug, NodeState state, Tensor input, Tensor? weight, Tensor? bias, nint output)
     {
-        if (NodeState.IsWanted(input, weight, bias)) return plug.Attach(state, input, weight, bias, output);
+        if (output != 0 && NodeState.IsWanted(input, weight, bias)) return plug.Attach(state, input, weight, bias, output);
         plug.Return(state);
-        return Tensor.UnsafeCreateTensor(output);
+        return output == 0 ? null : Tensor.UnsafeCreateTensor(output);
     }
 }

@@ -1,0 +1,49 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>Whether state can be written in place: what libtorch would refuse half-way is refused at the start.</summary>
+internal static class Writable
+{
+    /// <summary>Refuses a tensor that operations on <paramref name="input"/> cannot write. Call it under no_grad.</summary>
+    public static void Require(Tensor? state, string name, Tensor input)
+    {
+        if (state is not null && (state.device_type != input.device_type || state.device_index != input.device_index))
+            throw new ArgumentException($"Expected all tensors to be on the same device, but {name} is on {state.device} and input on {input.device}: "
+                + "move one with .to(device)", name);
+        Require(state, name);
+    }
+
+    /// <summary>Refuses a tensor that cannot be written; null is none.</summary>
+    public static void Require(Tensor? state, string name)
+    {
+        if (state is null) return;
+        if (state.is_sparse) throw new ArgumentException($"{name} is sparse, which no running average can be: make it dense with .to_dense()", name);
+        if (Overlaps(state))
+            throw new ArgumentException($"unsupported operation: more than one element of the written-to tensor refers to a single memory location; {name} is "
+                + "expanded: give it memory of its own with .clone()", name);
+        try
+        {
+            state.copy_(state); // writes nothing, and is refused where writing would be: a tensor of inference mode, for example
+        }
+        catch (System.Runtime.InteropServices.ExternalException refusal)
+        {
+            throw new ArgumentException($"{name} cannot be written: {refusal.Message}", name, refusal);
+        }
+    }
+
+    /// <summary>Refuses a tensor that 1 cannot be added to.</summary>
+    public static void RequireCounter(Tensor counter, string name)
+    {
+        if (counter.dtype == ScalarType.Bool) throw new ArgumentException($"{name} is Bool, which counts to 1: make it int64 with .to(ScalarType.Int64)", name);
+        Require(counter, name);
+    }
+
+    private static bool Overlaps(Tensor state)
+    {
+        long[] sizes = state.shape, strides = state.stride();
+        for (int d = 0; d < sizes.Length; d++)
+            if (sizes[d] > 1 && strides[d] == 0) return true;
+        return false;
+    }
+}
