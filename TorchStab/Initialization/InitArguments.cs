@@ -35,6 +35,15 @@ internal static class InitArguments
             throw new ArgumentException($"value cannot be converted to type {CppName(tensor.dtype)} without overflow: got {Cpp(value)}", name);
     }
 
+    /// <summary>Refuses bounds between which no number lies, and a deviation below zero, where their quantiles do not tell: in a tail these are equal.</summary>
+    public static void RequireOrdered(double a, double b, double std)
+    {
+        if (std < 0) throw new ArgumentException($"normal expects std >= 0.0, but found std {Cpp(std)}", nameof(std));
+        if (a > b || double.IsPositiveInfinity(a))
+            throw new ArgumentException($"expected a least value a that is finite or -inf and not above b, got a={Cpp(a)} and b={Cpp(b)}", nameof(a));
+        if (double.IsNegativeInfinity(b)) throw new ArgumentException("expected a greatest value b that is finite or inf, got b=-inf", nameof(b));
+    }
+
     /// <summary>A number as a C++ stream prints it, which is how libtorch's messages show it.</summary>
     public static string Cpp(double value) => double.IsNaN(value) ? "nan"
         : double.IsInfinity(value) ? value > 0 ? "inf" : "-inf"
