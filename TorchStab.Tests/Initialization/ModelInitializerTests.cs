@@ -120,7 +120,7 @@ public class ModelInitializerTests
         b.weight = a.weight;
         using var model = Sequential(("a", a), ("b", b));
         var before = model.parameters().Select(p => (p.Handle, p.requires_grad)).ToList();
-        var report = stab.nn.init.initialize_(model);
+        var report = stab.nn.init.initialize_(model, new() { IncludeFrozen = true });
         Assert.Equal(before, model.parameters().Select(p => (p.Handle, p.requires_grad)));
         Assert.True(model.training && is_grad_enabled());
         Assert.Equal("a.weight", report.Entries[0].Parameter);

@@ -17,14 +17,14 @@ internal sealed class LayerContext
     {
         var nodes = ModuleTree.Nodes(model);
         foreach (var node in nodes) _modules.TryAdd(TrainableLayer.NameOf(node), node.Module);
-        _after = Activation.AfterLayers(nodes);
+        _after = ActivationOrder.After(nodes);
         Normalizes = nodes.Exists(n => LayerKind.IsNorm(n.Module));
         _firstNorms = first?.Layers.DistinctBy(l => l.Layer).ToDictionary(l => l.Layer, l => l.WeightNorm / Math.Sqrt(l.Elements)) ?? [];
     }
 
     public bool Normalizes { get; }
 
-    /// <summary>The function that follows the layer; null where no Sequential shows it.</summary>
+    /// <summary>The function that follows the layer; null where nothing shows it.</summary>
     public Activation? After(string layer) => _modules.TryGetValue(layer, out var module) ? _after.GetValueOrDefault(module) : null;
 
     public bool IsRecurrent(string layer) => _modules.TryGetValue(layer, out var module) && LayerKind.IsRecurrent(module);

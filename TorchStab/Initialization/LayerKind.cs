@@ -1,15 +1,22 @@
-using System.Text.RegularExpressions;
 using TorchSharp.Modules;
+using TorchStab.Modules;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
 /// <summary>What a module is to an initializer, told by its type or, where several libraries have one, by its parameters.</summary>
-internal static partial class LayerKind
+internal static class LayerKind
 {
-    /// <summary>Normalization of any library: a type called so, with a scale and a shift at most.</summary>
-    public static bool IsNorm(nn.Module module) =>
-        NormName().IsMatch(module.GetType().Name) && module.named_parameters(false).All(p => p.name is "weight" or "bias");
+    /// <summary>Normalization of any library: by its type, and of types that nobody knows what <see cref="NormByName"/> takes for one.</summary>
+    public static bool IsNorm(nn.Module module) => IsKnownNorm(module) || NormByName.Is(module);
+
+    /// <summary>Normalization of this library or of torch.nn.</summary>
+    public static bool IsKnownNorm(nn.Module module) =>
+        module is AffineModule or TorchSharp.Modules.NormBase or TorchSharp.Modules.LayerNorm or TorchSharp.Modules.GroupNorm or LocalResponseNorm;
+
+    /// <summary>Normalization of channels, which convolutional networks put between a layer and its activation.</summary>
+    public static bool IsChannelNorm(nn.Module module) =>
+        module is TorchStab.Modules.NormBase or TorchStab.Modules.GroupNorm or TorchSharp.Modules.NormBase or TorchSharp.Modules.GroupNorm;
 
     /// <summary>Input and recurrent matrices, whatever the cell around them.</summary>
     public static bool IsRecurrent(nn.Module module)
@@ -28,10 +35,15 @@ internal static partial class LayerKind
 
     public static bool IsLinearOrConvolution(nn.Module module) => module is Linear or Convolution;
 
+    /// <summary>Passes its input on, scaled, thinned or reshaped: a norm, and what of torch.nn has no weights.</summary>
+    public static bool IsTransparent(nn.Module module) => IsNorm(module) ? !module.children().Any()
+        : module.GetType().Namespace == "TorchSharp.Modules" && !IsChain(module) && !module.parameters().Any();
+
+    /// <summary>Runs its children one after the other, and shows by their order what follows what.</summary>
+    public static bool IsChain(nn.Module module) =>
+        module is Sequential || (module.GetType().BaseType is { IsGenericType: true } b && b.Name.StartsWith("Sequential`", StringComparison.Ordinal));
+
     /// <summary>The fans as the layer really connects.</summary>
     public static (long fan_in, long fan_out) Fans(nn.Module module, Tensor weight) => module is Convolution convolution
         ? Fan.Of(weight, convolution.groups, convolution.transposed) : Fan.Of(weight);
-
-    [GeneratedRegex(@"norm(relu)?(\dd)?$", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
-    private static partial Regex NormName();
 }

@@ -53,11 +53,9 @@ internal sealed class Lsuv
 
     private LsuvReport Run(List<ModuleNode> nodes, Action run, Generator? generator)
     {
-        var modes = nodes.ConvertAll(n => n.Module.training);
         var hooks = new List<Remover>();
         try
         {
-            nodes[0].Module.eval();
             foreach (var node in nodes.Where(n => !LayerKind.IsLinearOrConvolution(n.Module)))
                 foreach (var (name, parameter) in node.Module.named_parameters(false)) _owners.TryAdd(ParameterIdentity.Of(parameter), node.NameOf(name));
             var filled = new HashSet<ParameterIdentity>();
@@ -68,14 +66,12 @@ internal sealed class Lsuv
                 hooks.Add(((Layer)node.Module).register_forward_hook(Fit));
             }
 
-            run();
+            ModuleTree.InEvaluation(nodes, run);
             return new(_entries, [.. _pending.Values]);
         }
         finally
         {
             hooks.ForEach(h => h.remove());
-            // Parents first: train() takes the children along, whose own mode then follows.
-            for (int i = 0; i < nodes.Count; i++) nodes[i].Module.train(modes[i]);
         }
     }
 
@@ -83,7 +79,7 @@ internal sealed class Lsuv
     {
         foreach (var (name, parameter) in layer.named_parameters(false))
         {
-            if (!filled.Add(ParameterIdentity.Of(parameter))) continue;
+            if (!filled.Add(ParameterIdentity.Of(parameter)) || !parameter.requires_grad) continue;
             if (name == "weight") Orthogonal.Fill(parameter, 1, generator);
             else Constant.Fill(parameter, 0);
         }
@@ -98,7 +94,7 @@ internal sealed class Lsuv
         string owner = _owners.GetValueOrDefault(ParameterIdentity.Of(weight), name);
         _owners[ParameterIdentity.Of(weight)] = owner;
         int i = 0;
-        for (; owner == name && i < _maxIterations && IsUsable(variance) && Math.Abs(variance - 1) > _tolerance; i++)
+        for (; owner == name && weight.requires_grad && i < _maxIterations && IsUsable(variance) && Math.Abs(variance - 1) > _tolerance; i++)
         {
             weight.div_(Math.Sqrt(variance));
             output.Dispose();

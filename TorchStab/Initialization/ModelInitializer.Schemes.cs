@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -5,7 +6,7 @@ namespace TorchStab.Initialization;
 /// <summary>What each kind of layer gets. Entries leave the name and the measurement to the walk.</summary>
 internal sealed partial class ModelInitializer
 {
-    private static readonly Activation Nothing = new(Nonlinearity.Linear, 0, "nothing");
+    private static readonly Activation Unknown = new(Nonlinearity.Linear, 0, "", "no activation known"), Nothing = new(Nonlinearity.Linear, 0, "", "no activation in the run");
 
     /// <summary>He before the ReLU family, LeCun before SELU, Xavier before S-shaped functions and where nothing is known to follow.</summary>
     private InitializationEntry Weight(ModuleNode node, Tensor weight)
@@ -22,7 +23,7 @@ internal sealed partial class ModelInitializer
         bool residual = WritesResidual(node);
         if (residual) std *= _residualFactor;
         VarianceScaling.Draw(weight, std, _options.Distribution, _generator);
-        return Entry($"{scheme} {Word} ({(next == Nothing ? "no activation known" : $"before {next.Name}")}{(residual ? ", residual output" : "")})", fan, std);
+        return Entry($"{scheme} {Word} ({(next.Name.Length == 0 ? next.How : $"before {next.Name}{next.How}")}{(residual ? ", residual output" : "")})", fan, std);
     }
 
     private (string, double, double) He(long fanIn, long fanOut, Activation next)
@@ -31,10 +32,15 @@ internal sealed partial class ModelInitializer
         return ("He", fan, Gain.Of(next.Nonlinearity, next.Slope) / Math.Sqrt(fan));
     }
 
+    /// <summary>What follows a layer: as a rule tells it, as the run showed it, as the order of modules has it, in this order.</summary>
     private Activation Next(ModuleNode node)
     {
         var rule = _options.Rules.FirstOrDefault(r => r.Matches(node.Name, node.Path));
-        return rule is not null ? new(rule.Nonlinearity, rule.Slope, $"{rule.Nonlinearity} by rule") : _after.GetValueOrDefault(node.Module, Nothing);
+        var next = rule is not null ? new(rule.Nonlinearity, rule.Slope, $"{rule.Nonlinearity} by rule")
+            : _seen.TryGetValue(node.Module, out var seen) ? seen ?? Nothing
+            : _after.GetValueOrDefault(node.Module);
+        _notes.Layer(node.Name, next);
+        return next ?? Unknown;
     }
 
     private string Word => _options.Distribution switch
@@ -44,11 +50,17 @@ internal sealed partial class ModelInitializer
         _ => "truncated normal",
     };
 
-    private InitializationEntry NormWeight(nn.Module norm, Tensor weight)
+    private InitializationEntry NormWeight(ModuleNode norm, Tensor weight)
     {
-        if (!_lastNorms.Contains(norm)) return Ones(weight, 1, "ones");
-        weight.fill_(0);
-        return Entry("zeros (last norm of a residual block)");
+        double neutral = 1;
+        if (!LayerKind.IsKnownNorm(norm.Module))
+        {
+            _notes.Norm(norm);
+            neutral = NormByName.NeutralScale(norm.Module, weight);
+        }
+
+        if (_lastNorms.Contains(norm.Module)) return Ones(weight, neutral - 1, "zeros (last norm of a residual block)");
+        return Ones(weight, neutral, neutral == 1 ? "ones" : "zeros (scales by 1 + weight)");
     }
 
     private static InitializationEntry Ones(Tensor tensor, double value, string word)
@@ -67,11 +79,14 @@ internal sealed partial class ModelInitializer
     private InitializationEntry EmbeddingWeight(Tensor weight)
     {
         using var scope = NewDisposeScope();
-        var padding = weight.norm(dim: 1).eq(0).nonzero().flatten();
-        Normal.Fill(weight, 0, _options.EmbeddingStd, _generator);
-        if (padding.NumberOfElements != 1) return Entry("normal", null, _options.EmbeddingStd);
+        var padding = KernelSelection.HasMemory(weight) ? weight.norm(dim: 1).eq(0).nonzero().flatten() : null;
+        double? output = _options.EmbeddingStdAsked is null ? _tables.Std(weight.size(1)) : null;
+        double std = output ?? _options.EmbeddingStd;
+        string scheme = output is null ? "normal" : _tables.Tied(weight) ? "normal (embedding and output layer)" : "normal (as wide as an output table)";
+        Normal.Fill(weight, 0, std, _generator);
+        if (padding?.NumberOfElements != 1) return Entry(scheme, null, std);
         weight.index_fill_(0, padding, 0);
-        return Entry("normal, padding row zero", null, _options.EmbeddingStd);
+        return Entry($"{scheme}, padding row zero", null, std);
     }
 
     /// <summary>Each gate's matrix by itself: Xavier from the input, orthogonal from the state; biases zero, an LSTM's forget gate at its own.</summary>

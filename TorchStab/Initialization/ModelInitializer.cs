@@ -11,21 +11,26 @@ internal sealed partial class ModelInitializer
     private readonly Generator? _generator;
     private readonly List<ModuleNode> _nodes;
     private readonly Dictionary<nn.Module, Activation> _after;
+    private readonly Dictionary<nn.Module, Activation?> _seen;
+    private readonly OutputTables _tables;
     private readonly HashSet<nn.Module> _lastNorms = new(ReferenceEqualityComparer.Instance);
     private readonly double _residualFactor;
     private readonly Dictionary<ParameterIdentity, string> _done = [];
     private readonly List<InitializationEntry> _entries = [];
     private readonly List<UntouchedParameter> _untouched = [];
+    private readonly InitializationNotes _notes = new();
 
-    private ModelInitializer(nn.Module model, InitializationOptions options, Generator? generator)
+    private ModelInitializer(nn.Module model, InitializationOptions options, Generator? generator, Action? run)
     {
         (_options, _generator) = (options, generator);
         _nodes = ModuleTree.Nodes(model);
-        _after = Activation.AfterLayers(_nodes);
+        _after = ActivationOrder.After(_nodes);
+        _tables = new(_nodes);
         foreach (var block in _nodes.Where(n => options.ResidualBlocks?.Invoke(n.Name, n.Module) == true))
             if (LastNorm(block) is { } norm) _lastNorms.Add(norm);
         long outputs = options.ResidualCount ?? _nodes.Count(WritesResidual);
         _residualFactor = 1 / Math.Sqrt(Math.Max(1, outputs));
+        _seen = run is null ? [] : ActivationRun.After(_nodes, run);
     }
 
     public static InitializationReport Run(nn.Module model, InitializationOptions? options, Generator? generator)
@@ -33,11 +38,22 @@ internal sealed partial class ModelInitializer
         ArgumentNullException.ThrowIfNull(model);
         options ??= new();
         Check(options);
+        var run = RunOf(model, options);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var run = new ModelInitializer(model, options, generator);
-        foreach (var node in run._nodes) run.Visit(node);
-        return new(run._entries, run._untouched);
+        var initializer = new ModelInitializer(model, options, generator, run);
+        foreach (var node in initializer._nodes) initializer.Visit(node);
+        return new(initializer._entries, initializer._untouched) { Notes = initializer._notes.Of(initializer._nodes, initializer._tables) };
+    }
+
+    /// <summary>Runs the model as the options say; null where they don't.</summary>
+    private static Action? RunOf(nn.Module model, InitializationOptions options)
+    {
+        if (options.Example is not { } example) return options.Run;
+        if (options.Run is not null) throw new ArgumentException("expected an Example or a Run, got both", nameof(options));
+        if (example.NumberOfElements == 0) throw new ArgumentException($"Example is empty: got shape {InitArguments.Shape(example)}", nameof(options));
+        return model is nn.Module<Tensor, Tensor> callable ? () => callable.call(example) : throw new ArgumentException(
+            $"{model.GetType().Name} does not take one tensor and return one; instead of an Example give Run = () => model.call(…)", nameof(options));
     }
 
     private static void Check(InitializationOptions options)
@@ -57,17 +73,21 @@ internal sealed partial class ModelInitializer
         {
             string full = node.NameOf(name);
             var identity = ParameterIdentity.Of(parameter);
-            if (_done.TryGetValue(identity, out string? first)) Record(full, parameter, $"shared with {first}");
+            if (!parameter.requires_grad && !_options.IncludeFrozen) Leave(node, full, "frozen: requires_grad is false");
+            else if (_done.TryGetValue(identity, out string? first)) _entries.Add(new(full, $"shared with {first}", null, null, Std(parameter)));
             else if (Fill(node, name, parameter) is { } done) _entries.Add(done with { Parameter = full, StdMeasured = Std(parameter) });
-            else _untouched.Add(new(full, node.Module.GetType().Name));
+            else Leave(node, full, "");
             _done.TryAdd(identity, full);
         }
     }
 
+    private void Leave(ModuleNode node, string full, string reason) => _untouched.Add(new(full, node.Module.GetType().Name) { Reason = reason });
+
     /// <summary>Initializes one parameter; null where nothing is known about its layer.</summary>
     private InitializationEntry? Fill(ModuleNode node, string name, Parameter parameter) => node.Module switch
     {
-        var m when LayerKind.IsNorm(m) => name == "weight" ? NormWeight(m, parameter) : Zeros(parameter),
+        var m when LayerKind.IsNorm(m) => name == "weight" ? NormWeight(node, parameter) : Zeros(parameter),
+        _ when _tables.Tied(parameter) => EmbeddingWeight(parameter),
         var m when LayerKind.IsLinearOrConvolution(m) => name == "bias" ? Zeros(parameter) : Weight(node, parameter),
         Embedding or EmbeddingBag => EmbeddingWeight(parameter),
         PReLU => Ones(parameter, 0.25, "0.25"),
@@ -75,9 +95,6 @@ internal sealed partial class ModelInitializer
         var m when LayerKind.IsAttention(m) => AttentionParameter(name, parameter),
         _ => null,
     };
-
-    private void Record(string full, Parameter parameter, string scheme) =>
-        _entries.Add(new(full, scheme, null, null, Std(parameter)));
 
     private bool WritesResidual(ModuleNode node) =>
         LayerKind.IsLinearOrConvolution(node.Module) && _options.ResidualOutputs?.Invoke(node.Name, node.Module) == true;
@@ -93,7 +110,7 @@ internal sealed partial class ModelInitializer
 
     private static double Std(Tensor tensor)
     {
-        if (tensor.NumberOfElements < 2) return double.NaN;
+        if (tensor.NumberOfElements < 2 || !KernelSelection.HasMemory(tensor)) return double.NaN;
         using var scope = NewDisposeScope();
         var std = tensor.std(unbiased: false);
         return std.to(ScalarType.Float64).item<double>();

@@ -21,6 +21,22 @@ internal static class ModuleTree
         return nodes;
     }
 
+    /// <summary>Runs a model in evaluation mode; afterwards every module is in its own again.</summary>
+    public static void InEvaluation(List<ModuleNode> nodes, Action run)
+    {
+        var modes = nodes.ConvertAll(n => n.Module.training);
+        try
+        {
+            nodes[0].Module.eval();
+            run();
+        }
+        finally
+        {
+            // Parents first: train() takes the children along, whose own mode then follows.
+            for (int i = 0; i < nodes.Count; i++) nodes[i].Module.train(modes[i]);
+        }
+    }
+
     private static void Visit(ModuleNode node, HashSet<nn.Module> seen, List<ModuleNode> nodes)
     {
         if (!seen.Add(node.Module)) return;

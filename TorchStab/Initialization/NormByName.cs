@@ -1,0 +1,73 @@
+using System.Text.RegularExpressions;
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+
+namespace TorchStab.Initialization;
+
+/// <summary>
+/// Norms that users write. What tells them is a name that ends in “Norm” together with parameters such as a norm has: a scale and a shift at most,
+/// of one axis and one length. A matrix (weight normalization), or a layer inside (ConvNorm, PreNorm), is something else under that name.
+/// </summary>
+internal static partial class NormByName
+{
+    public static bool Is(nn.Module module)
+    {
+        if (module.GetType().Namespace == "TorchSharp.Modules" || !Name().IsMatch(module.GetType().Name)) return false;
+        var own = module.named_parameters(false).ToList();
+        if (own.Count == 0) return !module.children().Any();
+        return own.TrueForAll(p => p.name is "weight" or "bias" && HasOneAxis(p.parameter) && p.parameter.NumberOfElements == own[0].parameter.NumberOfElements);
+    }
+
+    /// <summary>
+    /// What the scale is where it changes nothing: 1, or 0 for a norm that computes with 1 + weight, as some language models do. Found by running the
+    /// norm with both; its parameters are as they were afterwards.
+    /// </summary>
+    public static double NeutralScale(nn.Module module, Tensor weight)
+    {
+        if (module is not nn.Module<Tensor, Tensor> norm || module.children().Any() || !KernelSelection.HasMemory(weight)) return 1;
+        using var scope = NewDisposeScope();
+        bool training = module.training;
+        var kept = module.named_parameters(false).Select(p => (p.parameter, value: p.parameter.clone())).ToList();
+        try
+        {
+            norm.eval(); // running statistics, if it has some, stay
+            foreach (var (parameter, _) in kept) parameter.fill_(0);
+            return Shapes(weight.NumberOfElements).Any(shape => AddsOne(norm, weight, shape)) ? 0 : 1;
+        }
+        finally
+        {
+            norm.train(training);
+            foreach (var (parameter, value) in kept) parameter.copy_(value);
+        }
+    }
+
+    // (c + weight)·x̂ with c = 1: twice as large with a weight of 1 as with 0.
+    private static bool AddsOne(nn.Module<Tensor, Tensor> norm, Tensor weight, long[] shape)
+    {
+        var input = linspace(-1.5, 2, shape.Aggregate((a, b) => a * b), weight.dtype, weight.device).reshape(shape);
+        try
+        {
+            var without = norm.forward(input.clone()).to(ScalarType.Float64);
+            weight.fill_(1);
+            var with = norm.forward(input.clone()).to(ScalarType.Float64);
+            double size = with.abs().max().item<double>();
+            return size > 0 && (with - 2 * without).abs().max().item<double>() < 1e-2 * size;
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            return false; // a shape that this norm does not take
+        }
+        finally
+        {
+            weight.fill_(0);
+        }
+    }
+
+    private static long[][] Shapes(long channels) => [[8, channels], [2, 4, channels], [8, channels, 3], [8, channels, 3, 3]];
+
+    private static bool HasOneAxis(Tensor parameter) =>
+        parameter.dim() is 1 or 3 or 4 && parameter.shape.Count(size => size != 1) <= 1;
+
+    [GeneratedRegex(@"norm(relu)?(\dd)?$", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex Name();
+}
