@@ -118,6 +118,48 @@ public sealed class StateFileTests : IDisposable
     }
 
     [Fact]
+    public void Links_and_modes_stay_as_they_are()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        using var scope = NewDisposeScope();
+        var optimizer = (TorchStab.Modules.Adam)Trained("Adam", seed: 1, steps: 2);
+        string file = Path.Combine(_folder, "file"), link = Path.Combine(_folder, "link"), dangling = Path.Combine(_folder, "dangling"), late = Path.Combine(_folder, "late");
+        File.WriteAllText(file, "old");
+        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite, Open = Private | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite | UnixFileMode.OtherRead;
+        File.CreateSymbolicLink(Path.Combine(_folder, "between"), "file");
+        File.CreateSymbolicLink(link, "between");
+        File.CreateSymbolicLink(dangling, late);
+        foreach (var mode in new[] { Private, Open })
+        {
+            File.SetUnixFileMode(file, mode);
+            foreach (string path in new[] { link, file }) optimizer.save_state_dict(path);
+            Assert.Equal(mode, File.GetUnixFileMode(file));
+        }
+        optimizer.save_state_dict(dangling);
+        Assert.Equal("between", new FileInfo(link).LinkTarget);
+        Assert.Equal(late, new FileInfo(dangling).LinkTarget);
+        Assert.All([file, late], path => Assert.Equal(Save(optimizer), File.ReadAllBytes(path)));
+        Assert.Equal(5, Directory.GetFiles(_folder).Length);
+    }
+
+    [Fact]
+    public void What_is_no_regular_file_is_refused()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        using var scope = NewDisposeScope();
+        var optimizer = (TorchStab.Modules.Adam)Trained("Adam", seed: 1, steps: 2);
+        string device = Path.Combine(_folder, "device");
+        File.CreateSymbolicLink(device, "/dev/null");
+        foreach (string path in new[] { "/dev/null", "/dev/zero", device, _folder })
+            Assert.Contains("save_state_dict(BinaryWriter)", Assert.Throws<ArgumentException>("location", () => optimizer.save_state_dict(path)).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>("location", () => optimizer.save_state_dict(""));
+        Assert.Equal(device, Assert.Single(Directory.GetFiles(_folder)));
+        using var written = new FileStream("/dev/null", FileMode.Open, FileAccess.Write);
+        written.Write([1]); // it is still there, and still a device
+        Assert.Equal(0, new FileInfo("/dev/null").Length);
+    }
+
+    [Fact]
     public void A_memory_goes_into_a_smaller_window()
     {
         using var scope = NewDisposeScope();

@@ -66,11 +66,8 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
     /// <returns>The missing and the unexpected keys.</returns>
     /// <exception cref="InvalidOperationException">A key is missing or unexpected, or a shape differs; the message names each.</exception>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
-        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null)
-    {
-        ArgumentNullException.ThrowIfNull(source);
-        return new StateLoad(GetName(), state_dict(), source, skip, KeyOlderFilesLack).Run(strict);
-    }
+        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) =>
+        new StateLoad(GetName(), state_dict(), source, skip, KeyOlderFilesLack).Run(strict);
 
     /// <summary>Reads what <c>save</c> wrote, here or in the torch.nn twin. Nothing is written to the module unless everything fits.</summary>
     /// <param name="reader">The stream, at the first entry.</param>
@@ -79,18 +76,12 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
     /// <param name="loadedParameters">Takes every key of the file and whether the module has it; null (the default): not asked for.</param>
     /// <returns>This module.</returns>
     /// <exception cref="InvalidOperationException">A key is missing or unexpected, or a shape differs; the message names each.</exception>
+    /// <exception cref="InvalidDataException">The file is corrupted, or no state dict.</exception>
+    /// <exception cref="EndOfStreamException">The file is cut short, or claims more than it holds.</exception>
+    /// <remarks>TorchSharp's loader believes its file; here every count, dtype and size is checked before it is used.</remarks>
     public override nn.Module load(
-        BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null)
-    {
-        ArgumentNullException.ThrowIfNull(reader);
-        using var scope = NewDisposeScope();
-        var own = state_dict();
-        var source = StateLoad.ReadEntries(reader);
-        new StateLoad(GetName(), own, source, skip, KeyOlderFilesLack).Run(strict);
-        if (loadedParameters is not null)
-            foreach (string key in source.Keys) loadedParameters[key] = own.ContainsKey(key);
-        return this;
-    }
+        BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null) =>
+        StateLoad.Read(this, reader, strict, skip, loadedParameters, KeyOlderFilesLack);
 
     /// <inheritdoc/>
     protected override nn.Module _to(Device device, ScalarType dtype, bool non_blocking)

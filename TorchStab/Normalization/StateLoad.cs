@@ -1,18 +1,19 @@
 using TorchSharp;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
 /// <summary>
 /// One loading of a state dict: everything is compared first, in PyTorch's words, and only then copied. TorchSharp's own would
-/// broadcast a wrong shape silently and stop half-way through.
+/// broadcast a wrong shape silently and stop half-way through, and what it reads from a corrupted file can end the process.
 /// </summary>
 internal sealed class StateLoad
 {
     private readonly string _module;
     private readonly Dictionary<string, Tensor> _own;
     private readonly Dictionary<string, Tensor> _source;
-    private readonly string? _defaulted;
+    private readonly string? _count, _defaulted;
     private readonly List<string> _missing;
     private readonly List<string> _unexpected;
     private readonly List<string> _shared;
@@ -21,12 +22,14 @@ internal sealed class StateLoad
     /// <param name="own">The tensors to write.</param>
     /// <param name="source">The tensors to read.</param>
     /// <param name="skip">Keys to leave alone.</param>
-    /// <param name="defaulted">A key that may be missing and is then set to 0.</param>
-    public StateLoad(string module, Dictionary<string, Tensor> own, Dictionary<string, Tensor> source, IList<string>? skip, string? defaulted = null)
+    /// <param name="count">A key that holds a count: it may be missing and is then set to 0.</param>
+    public StateLoad(string module, Dictionary<string, Tensor> own, Dictionary<string, Tensor> source, IList<string>? skip, string? count = null)
     {
+        ArgumentNullException.ThrowIfNull(source);
+        if (source.FirstOrDefault(s => s.Value is null || s.Value.IsInvalid) is { Key: { } key }) throw new ArgumentException($"{key} is null or disposed", nameof(source));
         skip ??= [];
-        (_module, _own, _source) = (module, own, source);
-        _defaulted = defaulted is not null && own.ContainsKey(defaulted) && !source.ContainsKey(defaulted) && !skip.Contains(defaulted) ? defaulted : null;
+        (_module, _own, _source, _count) = (module, own, source, count);
+        _defaulted = count is not null && own.ContainsKey(count) && !source.ContainsKey(count) && !skip.Contains(count) ? count : null;
         _missing = [.. own.Keys.Where(k => !source.ContainsKey(k) && !skip.Contains(k) && k != _defaulted)];
         _unexpected = [.. source.Keys.Where(k => !own.ContainsKey(k) && !skip.Contains(k))];
         _shared = [.. own.Keys.Where(k => source.ContainsKey(k) && !skip.Contains(k))];
@@ -43,18 +46,66 @@ internal sealed class StateLoad
         if (errors.Count > 0) throw new InvalidOperationException($"Error(s) in loading state_dict for {_module}:\n\t{string.Join("\n\t", errors)}");
 
         using var scope = NewDisposeScope();
-        using var _ = no_grad();
-        foreach (string key in _shared) _own[key].copy_(_source[key]);
+        using var noGrad = no_grad();
+        // What a source can refuse (a tensor on the meta device, disposed, sparse) it refuses here, before the first value is written.
+        var values = _shared.ConvertAll(k => (Own: _own[k], Value: Converted(k)));
+        foreach (var (own, _) in values) own.mul_(1); // raises what a write would (of an inference tensor), and changes nothing
+        foreach (var (own, value) in values) own.copy_(value);
         if (_defaulted is not null) _own[_defaulted].fill_(0); // TorchSharp's zero_() would hand out a second handle
         return (_missing, _unexpected);
     }
 
-    /// <summary>The entries of a file in TorchSharp's format, as new tensors in the current DisposeScope.</summary>
-    public static Dictionary<string, Tensor> ReadEntries(BinaryReader reader)
+    /// <summary>Reads a file in TorchSharp's format and copies it to a module; nothing is written unless everything fits.</summary>
+    /// <param name="module">The module to write to.</param>
+    /// <param name="reader">The stream, at the number of entries.</param>
+    /// <param name="strict">Whether missing and unexpected keys are errors.</param>
+    /// <param name="skip">Keys to leave alone.</param>
+    /// <param name="loaded">Takes every key of the file and whether the module has it.</param>
+    /// <param name="count">A key that holds a count: it may be missing and is then set to 0.</param>
+    public static nn.Module Read(nn.Module module, BinaryReader reader, bool strict, IList<string>? skip, Dictionary<string, bool>? loaded, string? count = null)
+    {
+        ArgumentNullException.ThrowIfNull(reader);
+        using var scope = NewDisposeScope();
+        var own = module.state_dict();
+        var source = ReadEntries(reader, own, skip ?? []);
+        new StateLoad(module.GetName(), own, source, skip, count).Run(strict);
+        if (loaded is not null)
+            foreach (string key in source.Keys) loaded[key] = own.ContainsKey(key);
+        return module;
+    }
+
+    // Only what fits is read; of everything else the shape alone is wanted, for messages.
+    private static Dictionary<string, Tensor> ReadEntries(BinaryReader reader, Dictionary<string, Tensor> own, IList<string> skip)
     {
         Dictionary<string, Tensor> entries = [];
-        for (long left = reader.Read7BitEncodedInt64(); left > 0; left--) entries[reader.ReadString()] = TensorExtensionMethods.Load(reader);
+        for (long left = TensorFile.ReadNumber(reader); left > 0; left--)
+        {
+            string key = TensorFile.ReadName(reader);
+            var header = TensorFile.ReadHeader(reader, key);
+            if (entries.ContainsKey(key)) throw TensorFile.Corrupted($"it holds {key} twice");
+            bool wanted = own.TryGetValue(key, out var target) && !skip.Contains(key) && target.shape.SequenceEqual(header.Shape);
+            if (wanted && target!.is_floating_point() && !TensorFile.IsFloating(header.Dtype)) throw TensorFile.Corrupted($"{key} holds {header.Dtype}, expected {target.dtype}");
+            if (!wanted) TensorFile.SkipElements(reader, header);
+            entries[key] = wanted ? TensorFile.ReadElements(reader, header) : empty(header.Shape, ScalarType.Byte, META);
+        }
         return entries;
+    }
+
+    /// <summary>A new tensor of the source's values as they are written.</summary>
+    private Tensor Converted(string key)
+    {
+        var (own, source) = (_own[key], _source[key]);
+        if (source.is_complex() && !own.is_complex()) throw new InvalidOperationException($"{key}: expected real values, got {source.dtype}");
+        if (key == _count && own.device_type != DeviceType.META) RequireCount(key, source);
+        return empty_like(own).copy_(source);
+    }
+
+    // TorchSharp's norms keep theirs as a float.
+    private static void RequireCount(string key, Tensor source)
+    {
+        double count = source.to(ScalarType.Float64).item<double>();
+        if (!(count is >= 0 and < long.MaxValue && count == Math.Floor(count)))
+            throw new InvalidOperationException($"{key}: expected a whole number of at least 0, got {Repr.Of(count)}");
     }
 
     private static string Quoted(List<string> keys) => string.Join(", ", keys.Select(k => $"\"{k}\""));

@@ -41,7 +41,12 @@ public partial class ClippedOptimizer
     private void LoadInner(BinaryReader reader)
     {
         if (Managed is ClippingAwareOptimizer own) own.load_state_dict(reader);
-        else Managed.load_state_dict(reader);
+        else
+        {
+            using var guarded = new TorchStateReader(reader, _inner.parameters());
+            Managed.load_state_dict(guarded);
+            TorchOptimRebinding.RequireShapes(Managed);
+        }
     }
 
     /// <summary>Loads what <see cref="save_state_dict(string)"/> or the inner optimizer alone has saved; then the rule's memory stays as it is.</summary>

@@ -37,7 +37,8 @@ public abstract partial class ClippingAwareOptimizer
     /// Saves options and state, in the format of <c>torch.optim</c>'s optimizer of the same name, which loads it; that of half parameters only where
     /// <see cref="MomentDtype"/> is theirs.
     /// </summary>
-    /// <param name="location">The file to write. It is replaced when everything is written, so a failure leaves the old one whole.</param>
+    /// <param name="location">The file to write. It is replaced when everything is written, so a failure leaves the old one whole; its mode and links to it stay.</param>
+    /// <exception cref="ArgumentException">A folder, a device, a pipe or a socket.</exception>
     public new void save_state_dict(string location) => StateFile.Save(location, save_state_dict);
 
     /// <inheritdoc cref="save_state_dict(string)"/>

@@ -1,5 +1,5 @@
-using TorchSharp;
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
 
@@ -102,8 +102,7 @@ public abstract class MomentState : OptimizerState, IDisposable
     /// <summary>Reads a tensor that may be missing, outside every DisposeScope.</summary>
     private protected void Load(BinaryReader reader, ref Tensor? tensor)
     {
-        RequireHeader(reader, optional: true);
-        var read = reader.ReadBoolean() ? Read(reader) : null;
+        var read = TensorFile.ReadFlag(reader) ? Read(reader) : null;
         tensor?.Dispose();
         tensor = read;
     }
@@ -111,40 +110,20 @@ public abstract class MomentState : OptimizerState, IDisposable
     /// <summary>Reads a tensor into one that there is.</summary>
     private protected void Load(BinaryReader reader, Tensor tensor)
     {
-        RequireHeader(reader, optional: false);
         using var read = Read(reader);
         using var _ = no_grad();
         tensor.copy_(read);
     }
 
-    // Moments of half parameters are of the half type in files of torch.optim, and of float32 in ours.
+    // Moments of half parameters are of the half type in files of torch.optim, and of float32 in ours. Before anything is allocated the file has to claim what a moment of this parameter can be: its shape, in one of the dtypes that moments have.
     private Tensor Read(BinaryReader reader)
     {
-        using var scope = NewDisposeScope();
-        Tensor? read = null;
-        TensorExtensionMethods.Load(ref read, reader);
-        if (!read!.shape.SequenceEqual(Owner.shape) || (read.dtype != Owner.dtype && read.dtype != MomentDtype && read.dtype != ScalarType.Float32))
+        var header = TensorFile.ReadHeader(reader, "a state");
+        if (!header.Shape.SequenceEqual(Owner.shape) || (header.Dtype != Owner.dtype && header.Dtype != MomentDtype && header.Dtype != ScalarType.Float32))
             throw new ArgumentException($"Mismatched tensor shape or data type while loading: expected the state of a {Owner.dtype} parameter of shape [{string.Join(", ", Owner.shape)}], "
-                + $"got {read.dtype} of shape [{string.Join(", ", read.shape)}]; the file is of another model, or corrupted", nameof(reader));
-        return read.to(MomentDtype, Owner.device).DetachFromDisposeScope();
-    }
-
-    // TorchSharp allocates whatever rank, sizes and dtype a file claims; where the stream can go back, a corrupted one is refused before.
-    private void RequireHeader(BinaryReader reader, bool optional)
-    {
-        var stream = reader.BaseStream;
-        if (!stream.CanSeek) return;
-        long start = stream.Position;
-        if (!optional || reader.ReadBoolean())
-        {
-            var dtype = (ScalarType)reader.Read7BitEncodedInt64();
-            bool fits = dtype is ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64 && reader.Read7BitEncodedInt64() == Owner.dim();
-            for (int i = 0; fits && i < Owner.dim(); i++) fits = reader.Read7BitEncodedInt64() == Owner.shape[i];
-            if (!fits)
-                throw new ArgumentException($"Mismatched tensor shape or data type while loading: expected the state of a parameter of shape [{string.Join(", ", Owner.shape)}]; "
-                    + "the file is of another model, or corrupted", nameof(reader));
-        }
-        stream.Position = start;
+                + $"got {header.Dtype} of shape [{string.Join(", ", header.Shape)}]; the file is of another model, or corrupted", nameof(reader));
+        using var scope = NewDisposeScope();
+        return TensorFile.ReadElements(reader, header).to(MomentDtype, Owner.device).DetachFromDisposeScope();
     }
 
     /// <summary>Refuses tensors that are not shaped as the parameter, before anything is replaced.</summary>

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using static TorchSharp.torch.optim;
 
 namespace TorchStab.Optimization;
@@ -6,20 +7,40 @@ namespace TorchStab.Optimization;
 /// <summary>The file format of TorchSharp's optimizers: name, counts, options, states; the memory of a clipping rule may follow.</summary>
 internal static class StateFile
 {
-    /// <summary>Writes beside the file and puts it in place at the end: a failure or a crash leaves the old one whole.</summary>
+    /// <summary>
+    /// Writes beside the file and puts it in place at the end: a failure or a crash leaves the old one whole. Symbolic links stay and lead to the new
+    /// file, which has the old one's mode; what is no regular file is refused, since it would be replaced by one.
+    /// </summary>
     public static void Save(string location, Action<BinaryWriter> write)
     {
-        string temporary = $"{location}.{Guid.NewGuid():N}.tmp";
+        ArgumentException.ThrowIfNullOrEmpty(location);
+        if (Path.Exists(location) && !FileKind.IsRegular(location))
+            throw new ArgumentException($"expected the name of a file, got {location}, which is a folder, a device, a pipe or a socket; write to it through save_state_dict(BinaryWriter)",
+                nameof(location));
+        string target = new FileInfo(location).LinkTarget is null ? location : File.ResolveLinkTarget(location, returnFinalTarget: true)!.FullName;
+        string temporary = $"{target}.{Guid.NewGuid():N}.tmp";
         try
         {
-            using (var writer = new BinaryWriter(File.Create(temporary))) write(writer);
-            File.Move(temporary, location, overwrite: true);
+            using (var writer = new BinaryWriter(Create(temporary, target))) write(writer);
+            File.Move(temporary, target, overwrite: true);
         }
         catch
         {
             File.Delete(temporary);
             throw;
         }
+    }
+
+    // From the start with the old one's mode: at no time may read it who could not read that.
+    private static FileStream Create(string path, string old)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (OperatingSystem.IsWindows() || !File.Exists(old)) return new(path, options);
+        var mode = File.GetUnixFileMode(old);
+        options.UnixCreateMode = mode;
+        var stream = new FileStream(path, options);
+        File.SetUnixFileMode(stream.SafeFileHandle, mode); // without what the umask takes away
+        return stream;
     }
 
     public static void Write(BinaryWriter writer, string name, Optimizer.StateDictionary state)
@@ -33,10 +54,10 @@ internal static class StateFile
 
     public static void Read(BinaryReader reader, string name, IReadOnlyList<OptimizerOptions> options, IReadOnlyList<OptimizerState> states)
     {
-        string found = reader.ReadString();
+        string found = TensorFile.ReadName(reader);
         if (found != name) throw new InvalidDataException($"Mismatched optimizer type: expected '{name}', but found '{found}' in the loaded stream.");
-        Match(reader.Read7BitEncodedInt64(), options.Count, "parameter groups");
-        Match(reader.Read7BitEncodedInt64(), states.Count, "states");
+        Match(TensorFile.ReadNumber(reader), options.Count, "parameter groups");
+        Match(TensorFile.ReadNumber(reader), states.Count, "states");
         foreach (var o in options) o.LoadStateDict(reader);
         foreach (var s in states) s.LoadStateDict(reader);
     }

@@ -46,17 +46,35 @@ internal static class TorchOptimRebinding
         }
     }
 
+    /// <summary>Refuses an optimizer that a file of another model, or a corrupted one, has given a state of another shape than its parameter's.</summary>
+    public static void RequireShapes(OptimizerHelper optimizer)
+    {
+        foreach (var (_, state) in (IEnumerable<(IntPtr, OptimizerState)>)States(optimizer))
+            if (Held(state).Find(f => !Fits(f.Tensor, Owner(state))) is { Field: { } field })
+                throw new InvalidDataException($"The file is corrupted, or of another model: it gave {field.Name} another shape than its parameter has.");
+    }
+
     // State of another shape belongs to another layer and starts anew; else it goes where its parameter went.
     private static OptimizerState Bound(OptimizerState state, Parameter parameter, OptimizerOptions options)
     {
         Owner(state) = parameter;
-        var fields = state.GetType().GetFields(BindingFlags.Public | BindingFlags.Instance).Where(f => f.FieldType == typeof(Tensor)).ToList();
-        var held = fields.Select(f => (Field: f, Tensor: (Tensor?)f.GetValue(state))).Where(f => f.Tensor is not null).ToList();
-        if (held.Exists(f => f.Tensor!.dim() > 0 && !f.Tensor.shape.SequenceEqual(parameter.shape))) state.Initialize(options);
+        var held = Held(state);
+        if (held.Exists(f => !Fits(f.Tensor, parameter))) state.Initialize(options);
         else
-            foreach (var (field, tensor) in held) field.SetValue(state, Moved(tensor!, parameter));
+            foreach (var (field, tensor) in held) field.SetValue(state, Moved(tensor, parameter));
         return state;
     }
+
+    private static List<(FieldInfo Field, Tensor Tensor)> Held(OptimizerState state) =>
+    [
+        .. from field in state.GetType().GetFields(BindingFlags.Public | BindingFlags.Instance)
+           where field.FieldType == typeof(Tensor)
+           let tensor = (Tensor?)field.GetValue(state)
+           where tensor is not null
+           select (field, tensor)
+    ];
+
+    private static bool Fits(Tensor tensor, Parameter parameter) => tensor.dim() == 0 || tensor.shape.SequenceEqual(parameter.shape);
 
     private static Tensor Moved(Tensor tensor, Parameter parameter)
     {

@@ -78,12 +78,12 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
 
     /// <inheritdoc cref="AffineModule.load_state_dict"/>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
-        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => RecurrentState.Load(this, source, strict, skip);
+        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => new StateLoad(GetName(), state_dict(), source, skip).Run(strict);
 
     /// <inheritdoc cref="AffineModule.load"/>
     public override nn.Module load(
         BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null) =>
-        RecurrentState.Load(this, reader, strict, skip, loadedParameters);
+        StateLoad.Read(this, reader, strict, skip, loadedParameters);
 
     /// <summary>The class name, the sizes, and the bias where there is none.</summary>
     public override string ToString() => $"{GetName()}({input_size}, {hidden_size}{(_bias is null ? ", bias=False" : "")}, eps={Repr.Of(eps)})";

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Normalization;
 using TorchStab.Recurrent;
 using static TorchSharp.torch;
 
@@ -43,18 +44,18 @@ public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Ten
 
     /// <inheritdoc cref="AffineModule.load_state_dict"/>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
-        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => RecurrentState.Load(this, source, strict, skip);
+        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => new StateLoad(GetName(), state_dict(), source, skip).Run(strict);
 
     /// <inheritdoc cref="AffineModule.load"/>
     public override nn.Module load(
         BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null) =>
-        RecurrentState.Load(this, reader, strict, skip, loadedParameters);
+        StateLoad.Read(this, reader, strict, skip, loadedParameters);
 
     /// <summary>The class name and the sizes, as PyTorch prints them.</summary>
     public override string ToString()
     {
         string layers = num_layers == 1 ? "" : $", num_layers={num_layers}", first = batch_first ? ", batch_first=True" : "";
-        return $"{GetName()}({input_size}, {hidden_size}{layers}{first}{(dropout == 0 ? "" : $", dropout={Normalization.Repr.Of(dropout)}")})";
+        return $"{GetName()}({input_size}, {hidden_size}{layers}{first}{(dropout == 0 ? "" : $", dropout={Repr.Of(dropout)}")})";
     }
 
     /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which are not those of the fields.</summary>

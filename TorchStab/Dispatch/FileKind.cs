@@ -1,0 +1,37 @@
+using System.Runtime.InteropServices;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>What a path leads to. .NET does not tell a device, a pipe or a socket from a file of bytes.</summary>
+internal static unsafe class FileKind
+{
+    // struct statx of Linux is the same on all processors, struct stat of macOS on all that libtorch has: where st_mode lies in them.
+    private const int StatxMode = 28, StatMode = 4, CurrentFolder = -100, Largest = 256;
+    private const uint TypeWanted = 1;
+    private const ushort TypeMask = 0xF000, RegularFile = 0x8000;
+
+    private static readonly nint Statx = OperatingSystem.IsLinux() ? Export("libc.so.6", "statx") : 0;
+    private static readonly nint Stat = OperatingSystem.IsMacOS() ? Export("libSystem.dylib", "stat") : 0;
+
+    /// <summary>Whether something that exists is a regular file, links followed; where the system cannot be asked, whether it is no folder.</summary>
+    public static bool IsRegular(string path) => Mode(path) is { } mode ? (mode & TypeMask) == RegularFile : File.Exists(path);
+
+    private static ushort? Mode(string path)
+    {
+        byte* status = stackalloc byte[Largest];
+        nint name = Marshal.StringToCoTaskMemUTF8(path);
+        try
+        {
+            if (Statx != 0 && ((delegate* unmanaged<int, nint, int, uint, byte*, int>)Statx)(CurrentFolder, name, 0, TypeWanted, status) == 0) return *(ushort*)(status + StatxMode);
+            if (Stat != 0 && ((delegate* unmanaged<nint, byte*, int>)Stat)(name, status) == 0) return *(ushort*)(status + StatMode);
+            return null;
+        }
+        finally
+        {
+            Marshal.FreeCoTaskMem(name);
+        }
+    }
+
+    private static nint Export(string library, string name) =>
+        NativeLibrary.TryLoad(library, out nint handle) && NativeLibrary.TryGetExport(handle, name, out nint address) ? address : 0;
+}
