@@ -48,6 +48,7 @@ namespace TorchStab.Build
         /// <summary>VER_FLG_WEAK.</summary>
         public const byte Weak = 2;
 
+        private const int EntrySize = 16; // of Verneed and Vernaux alike
         private const uint Load = 1, Dynamic = 2;
         private const long StringTable = 5, VersionNeed = 0x6ffffffe, VersionNeedCount = 0x6fffffff;
 
@@ -82,17 +83,21 @@ namespace TorchStab.Build
 
         private static int Walk(byte[] elf, int need, long count, int strings, string versionName)
         {
-            for (long i = 0; i < count; i++)
+            // A corrupt count, or a link of a chain to itself, must not keep the build busy: a file holds at most so many entries.
+            int left = elf.Length / EntrySize;
+            for (; count > 0; count--)
             {
-                int entries = BitConverter.ToUInt16(elf, need + 2);
                 int entry = checked(need + (int)BitConverter.ToUInt32(elf, need + 8));
-                for (int k = 0; k < entries; k++)
+                for (int entries = BitConverter.ToUInt16(elf, need + 2); entries > 0; entries--)
                 {
+                    if (left-- == 0) return -1;
                     int name = checked(strings + (int)BitConverter.ToUInt32(elf, entry + 8));
                     if (NameIs(elf, name, versionName)) return entry + 4;
                     entry = checked(entry + (int)BitConverter.ToUInt32(elf, entry + 12));
                 }
-                need = checked(need + (int)BitConverter.ToUInt32(elf, need + 12));
+                int next = checked((int)BitConverter.ToUInt32(elf, need + 12));
+                if (next < EntrySize) return -1; // 0 is the last one
+                need = checked(need + next);
             }
             return -1;
         }
