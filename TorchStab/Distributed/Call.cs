@@ -41,7 +41,7 @@ internal readonly record struct Call(CallKind Kind, long A = 0, long B = 0, long
         CallKind.AllGather => $"all_gather of {A} elements of {(ScalarType)B}",
         CallKind.Barrier => "barrier",
         CallKind.Destroy => "destroy_process_group",
-        CallKind.Model => $"the start of DistributedDataParallel with a model of {B} parameters and buffers, {C} elements (layers, names, shapes and dtypes hash to {A:x16})",
+        CallKind.Model => $"the start of DistributedDataParallel with a model of {B} parameters and buffers, {C} elements (layers, names, shapes, dtypes and requires_grad hash to {A:x16})",
         CallKind.Forward => $"the forward pass before step {A} of DistributedDataParallel{(B == 0 ? " without broadcast_buffers" : "")}",
         CallKind.Step => $"step {A} of DistributedDataParallel with {B} parameters in messages of {C} bytes",
         CallKind.Gradients => $"step {A} of DistributedDataParallel, its gradients",
@@ -60,7 +60,7 @@ internal readonly record struct Call(CallKind Kind, long A = 0, long B = 0, long
     }
 
     private static string Advice(IReadOnlyList<Call> calls) => calls.All(c => c.Kind == CallKind.Model)
-        ? ". Every rank has to build the same model before it is wrapped."
+        ? ". Every rank has to build the same model before it is wrapped, and to freeze, unfreeze or exchange the same layers between the same steps."
         : ". Every rank has to make the same calls in the same order: the same number of batches (DistributedSampler.batches gives that, with empty ones where the "
             + "data run out), forward and backward on each of them, the same layers in training mode.";
 }

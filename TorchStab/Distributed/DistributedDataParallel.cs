@@ -19,6 +19,10 @@ namespace TorchStab.Modules;
 /// <c>stab.nn.utils.clip_grad_norm_</c>, call <see cref="average_gradients"/>.</para>
 /// <para>Every rank calls forward and backward for every step, with an empty batch where it has no data (<see cref="DistributedSampler.batches"/>), and
 /// all use the same graph. In eval mode and under <c>no_grad</c> nothing is exchanged: one rank may evaluate alone.</para>
+/// <para>The model may change between steps, on all ranks alike: layers frozen or unfrozen, exchanged, added or taken out, moved by <c>.to()</c>. The next
+/// training pass notices and takes them in, with rank 0's parameters; ranks that differ in it are an error on all of them. (PyTorch's goes on with the
+/// parameters it was given, so that ranks drift apart.) A model that is called directly has run when <see cref="weigh"/> notices: then new layers must have the
+/// same values on all ranks already, or that is the error. New parameters go to the optimizer by <c>add_param_group</c>, as ever.</para>
 /// <para>Ranks of one host sum float32 and float64 gradients where they lie, through memory that MPI lets them share, in any mode. Between hosts (and
 /// where <c>TORCHSTAB_SHAREDMEMORY=off</c>) they are sent as messages; with <see cref="gradient_as_bucket_view"/> they lie in the messages from the first sum
 /// on (those above a quarter of a message are summed where they lie in either mode). As long as they are cleared by <c>zero_grad(set_to_none: false)</c>,
@@ -73,7 +77,7 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
         if (_module is not nn.Module<Tensor, Tensor> model)
             throw new InvalidOperationException($"{_module.GetName()} does not map one tensor to one: call it yourself, and weigh() its output or its loss before backward.");
         if (!training || !is_grad_enabled()) return model.call(input);
-        double share = Begin(input.size(0));
+        double share = Begin(input.size(0), modelHasRun: false);
         using var output = model.call(input);
         return _sum.Weigh(output, share);
     }
@@ -91,7 +95,7 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
     {
         ArgumentNullException.ThrowIfNull(output);
         ArgumentOutOfRangeException.ThrowIfNegative(samples);
-        return _sum.Weigh(output, Begin(samples));
+        return _sum.Weigh(output, Begin(samples, modelHasRun: true));
     }
 
     /// <summary>
@@ -99,7 +103,10 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
     /// inside <see cref="no_sync"/>. <c>stab.optim</c>'s optimizers do it by themselves. Clear the gradients before the next pass: what is a sum already
     /// would be summed again.
     /// </summary>
-    /// <exception cref="InvalidOperationException">A gradient is sparse, or another rank does something else.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A gradient is sparse, not of a real dtype, or of another shape than its parameter; or another rank does something else. A gradient of another real
+    /// dtype is converted to the parameter's first, so that all ranks step with the same bits.
+    /// </exception>
     public void average_gradients() => _sum.Combine();
 
     /// <summary>
@@ -122,6 +129,11 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
     /// <exception cref="InvalidOperationException">They are not; raised on all ranks. The message names the first that differs and the rank.</exception>
     public void require_identical() => StartingPoint.RequireIdentical(_sum.Group, _module);
 
+    /// <inheritdoc cref="AffineModule.load"/>
+    public override nn.Module load(
+        BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null) =>
+        StateLoad.Read(this, reader, strict, skip, loadedParameters);
+
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
@@ -129,9 +141,9 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    private double Begin(long samples)
+    private double Begin(long samples, bool modelHasRun)
     {
-        double share = _sum.Begin(samples, broadcast_buffers);
+        double share = _sum.Begin(samples, broadcast_buffers, modelHasRun);
         if (broadcast_buffers) StartingPoint.ShareBuffers(_sum.Group, _module);
         return share;
     }

@@ -14,6 +14,7 @@ internal sealed class GradientPieces : IDisposable
     private readonly IReadOnlyList<Parameter> _parameters;
     private readonly GradientHandles _gradients = new();
     private readonly int[] _places;
+    private readonly long[][] _shapes;
     private readonly List<GradientBucket> _buckets = [];
     private readonly List<Tensor> _buffers = [];
     private readonly List<int> _large = [];
@@ -25,6 +26,7 @@ internal sealed class GradientPieces : IDisposable
     {
         (_parameters, _bytes, _views) = (parameters, bytes, views);
         _places = new int[parameters.Count];
+        _shapes = [.. parameters.Select(p => p.shape)];
         foreach (var byType in Enumerable.Range(0, parameters.Count).GroupBy(i => (parameters[i].dtype, parameters[i].device_type, parameters[i].device_index)))
             if (shared is not null && KernelSelection.IsOnCpu(parameters[byType.First()]) && byType.Key.dtype == Sent(byType.Key.dtype))
                 _runs.Add(new GradientRuns(shared, parameters, [.. byType]));
@@ -67,9 +69,29 @@ internal sealed class GradientPieces : IDisposable
     private void Read()
     {
         _gradients.Read(_parameters, gradientsOnly: true);
-        if (_gradients.FirstSparse() is >= 0 and int k) GradientSet.Dense(_gradients.Tensor(k, _parameters[_gradients.Places[k]]), $"parameter {_gradients.Places[k]}");
+        bool converted = false;
+        for (int k = 0; k < _gradients.Count; k++) converted |= Convert(_gradients.Tensor(k, _parameters[_gradients.Places[k]]), _gradients.Places[k]);
+        if (converted)
+        {
+            _gradients.Release();
+            _gradients.Read(_parameters, gradientsOnly: true);
+        }
         Array.Fill(_places, -1);
         for (int i = 0; i < _gradients.Count; i++) _places[_gradients.Places[i]] = i;
+    }
+
+    // A gradient that was set by hand may have another dtype than its parameter, on one rank alone. What is summed, and what each rank steps with, has
+    // the parameter's: ranks that round differently would drift apart.
+    private bool Convert(Tensor gradient, int i)
+    {
+        var parameter = _parameters[i];
+        GradientSet.Dense(gradient, $"parameter {i}");
+        if (!gradient.is_floating_point() || !gradient.shape.SequenceEqual(_shapes[i]))
+            throw new InvalidOperationException($"The gradient of parameter {i} is {gradient.dtype} of shape [{string.Join(", ", gradient.shape)}]; "
+                + $"DistributedDataParallel sums real gradients of the parameter's shape, here [{string.Join(", ", _shapes[i])}].");
+        if (gradient.dtype == parameter.dtype && gradient.device_type == parameter.device_type) return false;
+        parameter.grad = gradient.to(parameter.dtype, parameter.device);
+        return true;
     }
 
     // All ranks' gradients: zeros where only others have one.

@@ -37,7 +37,7 @@ internal sealed class GradientRuns(SharedSum shared, IReadOnlyList<Parameter> pa
             return;
         }
         var gradient = gradients.Tensor(k, parameters[i]);
-        var copy = empty(parameters[i].shape, gradient.dtype).copy_(gradient);
+        var copy = empty(parameters[i].shape, gradient.dtype, gradient.device).copy_(gradient);
         _copies.Add((gradient, copy));
         shared.Append(TensorView.Of(copy));
     }

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
 
@@ -30,13 +31,16 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
     public long Steps { get; private set; }
 
     /// <summary>Begins a pass over so many samples, before which buffers may be exchanged; returns this rank's share of all ranks' samples.</summary>
-    public double Begin(long samples, bool buffersFollow)
+    /// <param name="samples">This rank's.</param>
+    /// <param name="buffersFollow">Whether the call exchanges buffers too.</param>
+    /// <param name="modelHasRun">Whether the pass is under way: then nothing that it has read may be written.</param>
+    public double Begin(long samples, bool buffersFollow, bool modelHasRun)
     {
         if (Group.IsAlone) return 1;
-        long[] all = Group.Agree(new(CallKind.Forward, Steps + 1, buffersFollow ? 1 : 0, Free: samples));
-        if (_parameters.Exists(p => p.IsInvalid)) Register();
+        long[] all = Group.Agree(new(CallKind.Forward, Steps + 1, buffersFollow ? 1 : 0, Free: (samples << 1) | (HasChanged() ? 1L : 0)));
+        if (Array.Exists(all, a => (a & 1) != 0)) TakeIn(modelHasRun);
         _pending = true;
-        return (double)samples / Math.Max(1, all.Sum());
+        return (double)samples / Math.Max(1, all.Sum(a => a >> 1));
     }
 
     public Tensor Weigh(Tensor output, double share) => Group.IsAlone ? output.alias() : ShareNode.Weigh(output, share);
@@ -72,14 +76,33 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
         _pieces?.Dispose();
     }
 
-    // Anew after .to(), which replaces the parameters.
+    // Layers that came or went, were frozen or unfrozen, or replaced, as by .to(): on all ranks alike, and with the same values.
+    private void TakeIn(bool modelHasRun)
+    {
+        if (modelHasRun) StartingPoint.RequireSame(Group, _model);
+        else StartingPoint.Share(Group, _model, buffers: false);
+        Register();
+    }
+
     private void Register()
     {
         Dispose();
         _pieces = null;
-        _parameters = GradientSet.Distinct(_model.parameters().Where(p => p.requires_grad));
+        _parameters = Trainable();
         if (!Group.IsAlone) _parameters.ForEach(p => SharedGradients.Register(p, this));
     }
+
+    private List<Parameter> Trainable() => GradientSet.Distinct(_model.parameters().Where(p => p.requires_grad));
+
+    private bool HasChanged()
+    {
+        var now = Trainable();
+        return now.Count != _parameters.Count || now.Zip(_parameters).Any(p => !IsSame(p.First, p.Second));
+    }
+
+    // Modules of native code hand out a new object for the same parameter each time.
+    private static bool IsSame(Parameter now, Parameter before) => ReferenceEquals(now, before)
+        || (!before.IsInvalid && ParameterIdentity.OfLeaf(now) == ParameterIdentity.OfLeaf(before));
 
     private sealed class Ending(Action end) : IDisposable
     {
