@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using static TorchSharp.torch;
 
 namespace Audit;
@@ -17,10 +18,11 @@ internal static class Auditor
     };
 
     /// <summary>What the child does: the probe, and its finding as the last line.</summary>
-    public static void RunAsChild(int index)
+    public static int RunAsChild(string index)
     {
-        var finding = Here(Catalogue.All[index]);
+        var finding = Here(Catalogue.All[int.Parse(index, CultureInfo.InvariantCulture)]);
         Console.WriteLine($"{finding.Presence}: {finding.Seen}");
+        return 0;
     }
 
     private static Finding Here(Defect defect)

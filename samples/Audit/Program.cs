@@ -4,12 +4,10 @@ using TorchSharp;
 using TorchStab;
 using TorchStab.Samples;
 
+// On the main thread, which SampleProgram keeps out of harm's way.
+if (args is [Auditor.ChildOption, var probe]) return Auditor.RunAsChild(probe);
 var commandLine = new CommandLine();
-return SampleProgram.Run(commandLine.Root, args, (parsed, stop) =>
-{
-    if (commandLine.Probe(parsed) is { } index) Auditor.RunAsChild(index);
-    else Run(commandLine.IsQuick(parsed), stop);
-});
+return SampleProgram.Run(commandLine.Root, args, (parsed, stop) => Run(commandLine.IsQuick(parsed), stop));
 
 static void Run(bool quick, CancellationToken stop)
 {

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace Audit.Probes;
@@ -10,6 +12,7 @@ internal static class CrashDefects
         new("autograd.grad of an unused input", "diagnostics that never ask for one", UnusedInput, Aborts: true),
         new("an exception in a custom Function's backward", "backward passes that never throw", ThrowingBackward, Aborts: true),
         new("an unused output of a custom Function in a DisposeScope", "nodes that keep no output alive", UnusedOutput, Aborts: true),
+        new("Ctrl-C during the LSTM's backward on the main thread", "samples that train on another thread", InterruptedLSTM, Aborts: true),
         new("a custom Function's second backward raises no error", "stab.nn: autograd's usual error", SecondBackward),
     ];
 
@@ -48,6 +51,26 @@ internal static class CrashDefects
             return null;
         }
         return "it runs, and saved tensors live on";
+    }
+
+    // oneDNN's, with one thread: a signal that is handled, as Ctrl-C is by a program that wants to save its work, corrupts the heap.
+    private static string? InterruptedLSTM()
+    {
+        if (OperatingSystem.IsWindows()) return null;
+        set_num_threads(1);
+        using var handled = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => context.Cancel = true);
+        var interrupter = new Thread(() =>
+        {
+            for (int i = 0; i < 200; i++) Process.Start("kill", ["-INT", $"{Environment.ProcessId}"]).WaitForExit();
+        });
+        interrupter.Start();
+        var lstm = nn.LSTM(64, 128);
+        while (interrupter.IsAlive)
+        {
+            using var scope = NewDisposeScope();
+            lstm.call(randn(64, 32, 64)).Item1.square().mean().backward();
+        }
+        return null;
     }
 
     // Whether it throws or not: what can be caught is no defect here.
