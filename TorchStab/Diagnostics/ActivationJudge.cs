@@ -20,13 +20,26 @@ internal sealed class ActivationJudge
         _culprit = bad?.Layers.First(l => l.NonFiniteShare > 0).Layer;
     }
 
-    public static Diagnosis Run(List<ActivationReport> history, VerdictThresholds thresholds)
+    /// <param name="history">Oldest first.</param>
+    /// <param name="thresholds">From where on something is a disease.</param>
+    /// <param name="unseen">Layers that no hook has shown so far.</param>
+    public static Diagnosis Run(List<ActivationReport> history, VerdictThresholds thresholds, IReadOnlyCollection<string> unseen)
     {
-        if (history.Count == 0) return Diagnose([], _ => 0);
-        var judge = new ActivationJudge(history, thresholds);
-        var verdicts = judge._layers.Select((_, i) => judge.Judge(i)).ToList();
-        return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge._culprit ? 1 : 0) : v.Value);
+        var judge = history.Exists(r => r.Layers.Count > 0) ? new ActivationJudge(history, thresholds) : null;
+        List<Verdict> verdicts = judge is null ? [] : [.. judge._layers.Select((_, i) => judge.Judge(i))];
+        int seen = verdicts.Count;
+        verdicts.AddRange(unseen.Select(layer => NotSeen(layer, seen, seen + unseen.Count)));
+        if (verdicts.Count == 0) verdicts.Add(NotSeen("", 0, 0));
+        return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge!._culprit ? 1 : 0) : v.Value);
     }
+
+    private static Verdict NotSeen(string layer, int seen, int all) => new()
+    {
+        Kind = VerdictKind.NotSeen,
+        Layer = layer,
+        Evidence = seen == 0 ? "nothing was seen" : $"{seen} of {all} layers were seen, {layer} was not",
+        Remedy = Remedies.NotSeen,
+    };
 
     private Verdict Judge(int i)
     {
@@ -36,12 +49,13 @@ internal sealed class ActivationJudge
             string remedy = layer.Layer == _culprit ? Remedies.BadActivation : Remedies.Follows(_culprit!);
             return Of(VerdictKind.NonFinite, i, $"{Share(layer.NonFiniteShare)} of the output is not finite in call {_latest[0].Call}", remedy, layer.NonFiniteShare);
         }
+        bool normalized = i > 0 && _layers[i - 1].Normalizes;
         double dead = OverLatest(layer.Layer, l => l.Rows >= _thresholds.DeadRows ? l.DeadShare : null);
         double saturated = OverLatest(layer.Layer, l => l.SaturatedShare);
-        if (dead > _thresholds.DeadShare) return Of(VerdictKind.Dead, i, $"{Share(dead)} of its units are zero for the whole batch", Remedies.Dead, dead);
+        if (dead > _thresholds.DeadShare) return Of(VerdictKind.Dead, i, $"{Share(dead)} of its units are zero for the whole batch", Remedies.Dead(normalized), dead);
         // The flat ends of the last function are its answer, not its disease.
         if (saturated > _thresholds.SaturatedShare && i < _layers.Count - 1)
-            return Of(VerdictKind.Saturated, i, $"{Share(saturated)} of its output is where it is flat", Remedies.Saturated, saturated);
+            return Of(VerdictKind.Saturated, i, $"{Share(saturated)} of its output is where it is flat", Remedies.Saturated(normalized), saturated);
         return Of(VerdictKind.Healthy, i, $"mean {Number(layer.Mean)}, deviation {Number(layer.Std)}", "", double.NaN);
     }
 

@@ -16,6 +16,9 @@ internal enum ActivationShape
 /// <summary>A module whose output is looked at: one with parameters of its own, a norm, or an activation function.</summary>
 internal sealed record ActivationLayer(string Name, nn.Module Module, ActivationShape Shape, int? ChannelAxis)
 {
+    /// <summary>Whether it is a normalization.</summary>
+    public bool Normalizes { get; } = LayerKind.IsNorm(Module);
+
     public static IEnumerable<ActivationLayer> Of(nn.Module model) =>
         from node in ModuleTree.Nodes(model)
         let module = node.Module

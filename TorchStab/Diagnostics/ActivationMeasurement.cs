@@ -28,6 +28,7 @@ internal static class ActivationMeasurement
             SaturatedShare = layer.Shape is ActivationShape.Sigmoid or ActivationShape.Tanh ? count / x.numel() : null,
             NonFiniteShare = double.IsFinite(mean) && double.IsFinite(variance) ? 0 : 1 - (double)x.isfinite().sum().item<long>() / x.numel(),
             Rows = x.numel() / units,
+            Normalizes = layer.Normalizes,
         };
     }
 

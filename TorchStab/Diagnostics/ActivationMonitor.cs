@@ -14,7 +14,7 @@ namespace TorchStab;
 /// </code></example>
 /// <remarks>
 /// TorchSharp fires hooks in <c>call()</c> only: layers that a module runs by <c>forward()</c>, and functions that it calls without a module, stay
-/// unseen (<see cref="Unseen"/>). A new pass begins when the model is called or, where it is run by <c>forward()</c>, when the layer that came first
+/// unseen (<see cref="Unseen"/>), and a verdict says so. A new pass begins when the model is called or, where it is run by <c>forward()</c>, when the layer that came first
 /// comes again. A layer called several times in one pass is recorded once. Not for use from several threads at once.
 /// </remarks>
 public sealed class ActivationMonitor : IDisposable
@@ -58,9 +58,9 @@ public sealed class ActivationMonitor : IDisposable
     /// <summary>Layers that have not been called through <c>call()</c> so far.</summary>
     public IReadOnlyCollection<string> Unseen => _unseen;
 
-    /// <summary>What the latest reports say about each layer and the model; healthy where there is no report yet.</summary>
-    /// <returns>A verdict on each layer, and the gravest of them; it prints.</returns>
-    public Diagnosis Judge() => ActivationJudge.Run([.. _history], _options.Thresholds);
+    /// <summary>What the latest reports say about each layer and the model; <see cref="VerdictKind.NotSeen"/> of what is in <see cref="Unseen"/>.</summary>
+    /// <returns>A verdict on each layer, and a finding for each cause; it prints.</returns>
+    public Diagnosis Judge() => ActivationJudge.Run([.. _history], _options.Thresholds, _unseen);
 
     /// <summary>Takes the hooks off: the model is as it was. The reports stay readable.</summary>
     public void Dispose()

@@ -29,6 +29,9 @@ public sealed record ActivationRecord
 
     /// <summary>How many values each unit had: rows of the batch, times positions of a channel.</summary>
     public required long Rows { get; init; }
+
+    /// <summary>Whether the layer is a normalization.</summary>
+    internal bool Normalizes { get; init; }
 }
 
 /// <summary>What came out of a model's layers in one forward pass, in the order in which they were called; complete once the pass is over.</summary>

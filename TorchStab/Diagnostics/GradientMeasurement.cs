@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using TorchStab.Clipping;
 using static TorchSharp.torch;
 
@@ -50,6 +51,8 @@ internal sealed class GradientMeasurement
     private GradientRecord Record(TrainableLayer layer, Range parameters, Range gradients)
     {
         double elements = layer.Parameters.Sum(p => p.Parameter.numel());
+        bool maps = layer.Parameters.Exists(p => p.Parameter.dim() > 1);
+        var connected = layer.Parameters.Where((_, i) => _connected[parameters.Start.Value + i]).ToList();
         return new()
         {
             Layer = layer.Name,
@@ -61,9 +64,21 @@ internal sealed class GradientMeasurement
             NonFiniteShare = NonFinite(gradients) / elements,
             WeightNorm = GradientNorms.Total(_weightNorms.AsSpan(parameters), 2),
             NotConnected = [.. layer.Parameters.Where((_, i) => !_connected[parameters.Start.Value + i]).Select(p => p.Name)],
-            Maps = layer.Parameters.Any(p => p.Parameter.dim() > 1),
+            Maps = maps,
+            Gain = Gain(layer.Parameters, _weightNorms[parameters], maps),
+            GainNorm = Gain(connected, _norms[gradients], maps),
+            Fresh = Math.Sqrt(maps ? layer.Parameters.Where(p => p.Parameter.dim() > 1).Sum(p => p.Parameter.size(0) / 3.0) : elements),
         };
     }
+
+    // Of what a layer multiplies by: its matrices, or its scale.
+    private static double Gain(List<(string Name, Parameter Parameter)> parameters, double[] norms, bool maps)
+    {
+        double[] some = [.. norms.Where((_, i) => maps ? parameters[i].Parameter.dim() > 1 : !IsShift(parameters[i].Name))];
+        return some.Length == 0 ? double.NaN : GradientNorms.Total(some, 2);
+    }
+
+    private static bool IsShift(string name) => name.Contains("bias", StringComparison.OrdinalIgnoreCase) || name.Contains("beta", StringComparison.OrdinalIgnoreCase);
 
     // A norm is finite where all elements are: only others are looked at again.
     private long NonFinite(Range gradients)

@@ -22,6 +22,7 @@ public sealed class GradientMonitor : IDisposable
     private readonly nn.Module _model;
     private readonly MonitorOptions _options;
     private readonly Queue<GradientReport> _history = new();
+    private readonly Steppers _steppers = new();
     private long _calls;
     private bool _disposed;
 
@@ -57,7 +58,8 @@ public sealed class GradientMonitor : IDisposable
     public GradientReport? Step(optim.Optimizer optimizer)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
-        return Step(() => optimizer.step());
+        _steppers.See(optimizer);
+        return Step(() => optimizer.step(), optimizer);
     }
 
     /// <inheritdoc cref="Step(optim.Optimizer)"/>
@@ -65,6 +67,22 @@ public sealed class GradientMonitor : IDisposable
     public GradientReport? Step(Action step)
     {
         ArgumentNullException.ThrowIfNull(step);
+        return Step(step, null);
+    }
+
+    /// <summary>What the latest reports say about each layer and the model; healthy where there is no report yet.</summary>
+    /// <returns>A verdict on each layer, and a finding for each cause; it prints.</returns>
+    /// <remarks>
+    /// Layers behind one that starts at zero (the last norm of a block, the second matrix of an adapter) have no gradient until it has learned, and are
+    /// no disease. A step that changes nothing at all, as in the first step of a warm-up or one that was skipped, tells nothing about updates.
+    /// </remarks>
+    public Diagnosis Judge() => GradientJudge.Run(_model, [.. _history], _options.Thresholds, _steppers);
+
+    /// <summary>Stops watching. The reports stay readable; the model is as it was, for nothing was put into it.</summary>
+    public void Dispose() => _disposed = true;
+
+    private GradientReport? Step(Action step, optim.Optimizer? optimizer)
+    {
         if (!IsDue())
         {
             step();
@@ -75,15 +93,13 @@ public sealed class GradientMonitor : IDisposable
         using var before = new WeightSnapshot(layers);
         step();
         double[] change = before.Change();
-        return Count(report with { Layers = [.. report.Layers.Select((l, i) => l with { UpdateRatio = change[i] / l.WeightNorm })] });
+        report = report with
+        {
+            Stepped = Array.Exists(change, c => c != 0),
+            Layers = [.. report.Layers.Select((l, i) => l with { UpdateRatio = change[i] / l.WeightNorm, Change = change[i] })],
+        };
+        return Count(optimizer is null ? report : _steppers.Complete(report, layers, optimizer));
     }
-
-    /// <summary>What the latest reports say about each layer and the model; healthy where there is no report yet.</summary>
-    /// <returns>A verdict on each layer, and the gravest of them; it prints.</returns>
-    public Diagnosis Judge() => GradientJudge.Run(_model, [.. _history], _options.Thresholds);
-
-    /// <summary>Stops watching. The reports stay readable; the model is as it was, for nothing was put into it.</summary>
-    public void Dispose() => _disposed = true;
 
     private bool IsDue()
     {

@@ -41,6 +41,21 @@ public sealed record GradientRecord
 
     /// <summary>Whether it has a matrix: a layer that maps, not one that only scales and shifts.</summary>
     internal bool Maps { get; init; }
+
+    /// <summary>‖w‖₂ of its matrices, or of its scale where it has none: 0 where it passes no gradient on; NaN where it only shifts.</summary>
+    internal double Gain { get; init; } = double.NaN;
+
+    /// <summary>‖g‖₂ of the same: whether they learn.</summary>
+    internal double GainNorm { get; init; }
+
+    /// <summary>‖w‖₂ that a fresh layer of these shapes has: matrices of U(−1/√fan, 1/√fan), else ones. What a step of a layer that starts at zero is held against.</summary>
+    internal double Fresh { get; init; }
+
+    /// <summary>‖Δw‖; NaN where the step that was seen was not about this layer.</summary>
+    internal double Change { get; init; } = double.NaN;
+
+    /// <summary>Names of its parameters that have a gradient, and that no optimizer has that was seen to step.</summary>
+    internal IReadOnlyList<string> NotStepped { get; init; } = [];
 }
 
 /// <summary>The gradients of a model after one backward pass, layer by layer in the order of the module tree.</summary>
@@ -54,6 +69,9 @@ public sealed record GradientReport
 
     /// <summary>The layers with trainable parameters, first to last.</summary>
     public required IReadOnlyList<GradientRecord> Layers { get; init; }
+
+    /// <summary>Whether a step followed that changed something; null where none was seen.</summary>
+    internal bool? Stepped { get; init; }
 
     /// <summary>
     /// The k layers whose gradients are furthest off: not finite ones first, then those whose norm is furthest, in orders of magnitude, from

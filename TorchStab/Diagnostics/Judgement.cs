@@ -17,24 +17,29 @@ internal static class Judgement
     public static string Share(double value) => value.ToString("0.# %", CultureInfo.InvariantCulture);
 
     /// <summary>A verdict on the layer at <paramref name="index"/> of <paramref name="count"/>.</summary>
-    public static Verdict Pass(VerdictKind kind, string layer, int index, int count, string evidence, string remedy, double value) => new()
+    public static Verdict Pass(VerdictKind kind, string layer, int index, int count, string evidence, string remedy, double value, string cause = "") => new()
     {
         Kind = kind,
         Layer = layer,
         Evidence = $"layer {index + 1} of {count} ({layer}): {evidence}",
         Remedy = remedy,
         Value = value,
+        Cause = cause,
     };
 
-    /// <summary>The gravest kind of all; of that kind <paramref name="worst"/> tells how bad each is.</summary>
+    /// <summary>One finding for each kind and cause; of those who share one, <paramref name="worst"/> tells whose verdict stands for it.</summary>
     public static Diagnosis Diagnose(IReadOnlyList<Verdict> layers, Func<Verdict, double> worst)
     {
-        if (layers.All(v => v.Kind == VerdictKind.Healthy))
-        {
-            string evidence = layers.Count == 0 ? "nothing recorded yet" : $"{layers.Count} layers looked at";
-            return new() { Model = new() { Kind = VerdictKind.Healthy, Layer = "", Evidence = evidence }, Layers = layers };
-        }
-        var kind = layers.Min(v => v.Kind);
-        return new() { Model = layers.Where(v => v.Kind == kind).MaxBy(worst)!, Layers = layers };
+        List<Verdict> findings =
+        [
+            .. from verdict in layers
+               where verdict.Kind != VerdictKind.Healthy
+               group verdict by (verdict.Kind, verdict.Cause) into some
+               let first = some.MaxBy(worst)
+               orderby some.Key.Kind, worst(first) descending
+               select first with { Also = [.. some.Where(v => !ReferenceEquals(v, first)).Select(v => v.Layer)] }
+        ];
+        string evidence = layers.Count == 0 ? "nothing recorded yet" : $"{layers.Count} layers looked at";
+        return new() { Model = findings.FirstOrDefault() ?? new() { Kind = VerdictKind.Healthy, Layer = "", Evidence = evidence }, Layers = layers, Findings = findings };
     }
 }

@@ -13,29 +13,55 @@ internal sealed class LayerContext
     private readonly Dictionary<nn.Module, Activation> _after;
     private readonly Dictionary<string, double> _firstNorms;
 
-    public LayerContext(nn.Module model, GradientReport? first)
+    public LayerContext(nn.Module model, GradientReport? first, bool clips)
     {
+        Clips = clips;
         var nodes = ModuleTree.Nodes(model);
         foreach (var node in nodes) _modules.TryAdd(TrainableLayer.NameOf(node), node.Module);
         _after = ActivationOrder.After(nodes);
-        Normalizes = nodes.Exists(n => LayerKind.IsNorm(n.Module));
+        int norms = nodes.Count(n => LayerKind.IsNorm(n.Module));
+        Normalizes = norms > 0;
+        NormalizesAll = norms > 0 && norms >= nodes.Count(n => Activation.Of(n.Module) is not null);
         _firstNorms = first?.Layers.DistinctBy(l => l.Layer).ToDictionary(l => l.Layer, l => l.WeightNorm / Math.Sqrt(l.Elements)) ?? [];
     }
 
+    /// <summary>Whether the optimizer clips.</summary>
+    public bool Clips { get; }
+
+    /// <summary>Whether anything normalizes.</summary>
     public bool Normalizes { get; }
+
+    /// <summary>Whether there is a norm for every activation function.</summary>
+    public bool NormalizesAll { get; }
 
     /// <summary>The function that follows the layer; null where nothing shows it.</summary>
     public Activation? After(string layer) => _modules.TryGetValue(layer, out var module) ? _after.GetValueOrDefault(module) : null;
 
     public bool IsRecurrent(string layer) => _modules.TryGetValue(layer, out var module) && LayerKind.IsRecurrent(module);
 
+    /// <summary>Whether a recurrent layer has gates.</summary>
+    public bool IsGated(string layer) => _modules.TryGetValue(layer, out var module) && module.GetType().Name is var name
+        && (name.Contains("LSTM", StringComparison.Ordinal) || name.Contains("GRU", StringComparison.Ordinal));
+
+    /// <summary>Whether the weights had, at the first report, the deviation that is right before this function, by fan-in, fan-out or both.</summary>
+    public bool IsInitializedFor(string layer, Activation after)
+    {
+        if (!_modules.TryGetValue(layer, out var module) || !LayerKind.IsLinearOrConvolution(module) || !_firstNorms.TryGetValue(layer, out double rms)) return false;
+        var (fanIn, fanOut) = LayerKind.Fans(module, WeightOf(module));
+        double gain = after.Nonlinearity is Nonlinearity.Sigmoid or Nonlinearity.Tanh or Nonlinearity.SELU or Nonlinearity.Linear ? 1 : 2;
+        double[] right = [gain / fanIn, gain / fanOut, gain * 2 / (fanIn + fanOut)];
+        return right.Any(variance => Math.Abs((rms / Math.Sqrt(variance)) - 1) < DefaultTolerance);
+    }
+
     /// <summary>Whether the weights looked, at the first report, as TorchSharp makes them.</summary>
     public bool IsAsItCame(string layer)
     {
         if (!_modules.TryGetValue(layer, out var module) || !LayerKind.IsLinearOrConvolution(module)) return false;
         if (!_firstNorms.TryGetValue(layer, out double rms)) return false;
-        var weight = module is Linear linear ? linear.weight! : ((Convolution)module).weight!;
+        var weight = WeightOf(module);
         double fan = (double)weight.numel() / Math.Max(1, weight.size(0));
         return Math.Abs(rms * Math.Sqrt(3 * fan) - 1) < DefaultTolerance;
     }
+
+    private static Parameter WeightOf(nn.Module module) => module is Linear linear ? linear.weight! : ((Convolution)module).weight!;
 }

@@ -29,8 +29,11 @@ public enum VerdictKind
     /// <summary>Steps that hardly change the weights.</summary>
     UpdateTooSmall,
 
-    /// <summary>Nothing of the above.</summary>
+    /// <summary>Nothing of the above, nor of the below.</summary>
     Healthy,
+
+    /// <summary>Layers that nothing is known of: no hook saw them. Less grave than all but <see cref="Healthy"/>.</summary>
+    NotSeen,
 }
 
 /// <summary>What is wrong with one layer, or with the model, what shows it, and what helps.</summary>
@@ -51,24 +54,41 @@ public sealed record Verdict
     /// <summary>The number that the threshold was held against; NaN where there is none.</summary>
     public double Value { get; init; } = double.NaN;
 
+    /// <summary>The other layers that have it from the same cause, in the layers' order; only of <see cref="Diagnosis.Findings"/>.</summary>
+    public IReadOnlyList<string> Also { get; init; } = [];
+
+    /// <summary>What tells apart findings of one kind; layers that share it have one finding.</summary>
+    internal string Cause { get; init; } = "";
+
     /// <summary>Evidence and remedy in one line.</summary>
     public override string ToString() => Remedy.Length == 0 ? $"{Kind}: {Evidence}" : $"{Kind}: {Evidence}; {Remedy}";
 }
 
-/// <summary>The verdicts on a model: <see cref="ToString"/> prints the model's and those of the layers that are ill.</summary>
+/// <summary>The verdicts on a model: <see cref="ToString"/> prints a line for each cause.</summary>
 public sealed record Diagnosis
 {
-    /// <summary>The gravest of the layers' verdicts, of those the one on the layer where it is worst or where it starts.</summary>
+    private const int MostNames = 8;
+
+    /// <summary>The gravest of the findings; where there is none, that the model is healthy.</summary>
     public required Verdict Model { get; init; }
 
     /// <summary>The gravest verdict on each layer, in the layers' order.</summary>
     public required IReadOnlyList<Verdict> Layers { get; init; }
 
-    /// <summary>The model's verdict, and under it each layer that is not healthy.</summary>
+    /// <summary>
+    /// What is wrong, one for each cause, the gravest first: the verdict on the layer where it is worst or where it starts, with the layers that have it
+    /// from the same cause in <see cref="Verdict.Also"/>. Empty where all is well.
+    /// </summary>
+    public IReadOnlyList<Verdict> Findings { get; init; } = [];
+
+    /// <summary>The findings; of a healthy model that it is.</summary>
     public override string ToString()
     {
-        var text = new StringBuilder().AppendLine($"{Model}");
-        foreach (var layer in Layers.Where(v => v.Kind != VerdictKind.Healthy && v != Model)) text.AppendLine($"  {layer}");
+        var text = new StringBuilder();
+        foreach (var finding in Findings.Count == 0 ? [Model] : Findings) text.AppendLine($"{finding}{Others(finding.Also)}");
         return text.ToString();
     }
+
+    private static string Others(IReadOnlyList<string> also) => also.Count == 0 ? ""
+        : $" (so {(also.Count == 1 ? "is" : "are")} {string.Join(", ", also.Take(MostNames))}{(also.Count > MostNames ? $" and {also.Count - MostNames} more" : "")})";
 }

@@ -16,7 +16,7 @@ public sealed record VerdictThresholds
     /// <exception cref="ArgumentException">NaN.</exception>
     public double VanishingRatio { get; init => field = Check.NotNaN(value, nameof(VanishingRatio)); } = 1e-3;
 
-    /// <summary>Exploding: a layer's gradient norm above this multiple of the last layer's. Default: 1e3.</summary>
+    /// <summary>Exploding: a layer's gradient norm above this multiple of the last layer's, and above the norm of its own weights. Default: 1e3.</summary>
     /// <exception cref="ArgumentException">NaN.</exception>
     public double ExplodingRatio { get; init => field = Check.NotNaN(value, nameof(ExplodingRatio)); } = 1e3;
 
@@ -25,8 +25,8 @@ public sealed record VerdictThresholds
     public double ExplodingToWeights { get; init => field = Check.NotNaN(value, nameof(ExplodingToWeights)); } = 100;
 
     /// <summary>
-    /// Too large: a step that changes a layer by more than this share of its norm. Default: 0.2; about 1e-3 is usual, and Adam at 1e-3 starts
-    /// at 0.05 in a layer of 784 inputs.
+    /// Too large: a step that changes a layer by more than this share of its norm, or of a fresh layer's (U(−1/√fan, 1/√fan), scales of 1) where that is
+    /// more, as in a table that starts at zero. Default: 0.2; about 1e-3 is usual, and Adam at 1e-3 starts at 0.05 in a layer of 784 inputs.
     /// </summary>
     /// <exception cref="ArgumentException">NaN.</exception>
     public double LargestUpdate { get; init => field = Check.NotNaN(value, nameof(LargestUpdate)); } = 0.2;
