@@ -115,7 +115,8 @@ public abstract class MomentState : OptimizerState, IDisposable
         tensor.copy_(read);
     }
 
-    // Moments of half parameters are of the half type in files of torch.optim, and of float32 in ours. Before anything is allocated the file has to claim what a moment of this parameter can be: its shape, in one of the dtypes that moments have.
+    // Before anything is allocated the file has to claim what a moment of this parameter can be: its shape, in one of the dtypes that moments have, which
+    // for half parameters is the half type in files of torch.optim, and float32 in ours.
     private Tensor Read(BinaryReader reader)
     {
         var header = TensorFile.ReadHeader(reader, "a state");
