@@ -1,4 +1,3 @@
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchStab.Optimization;
 using TorchStab.Tests.Support;

@@ -90,7 +90,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     {
         void* tables = job.Tables = Scratch.Rent(3L * job.Channels * sizeof(double));
         ChannelNorm.Merge<BatchNormRowsKernel.Merge>(job, element);
-        ChannelNorm.Run<BatchNormGivenKernel.Planes<Relu>>(job, element, job.Samples * job.Channels);
+        ChannelNorm.RunPlanes<BatchNormGivenKernel.Planes<Relu>>(job, element);
         Scratch.Return(tables);
     }
 

@@ -27,6 +27,9 @@ internal static unsafe class ChannelNorm
     private const long BlockElements = 16 * 1024;
     private const int MostBlocks = 64, LeastBlockRows = 96;
 
+    /// <summary>A team counts its items in an int; settable for tests, because a batch of so many planes takes more memory than they have.</summary>
+    public static int MostItems { get; set; } = int.MaxValue;
+
     public static NormLayout LayoutOf(Tensor input) => LibTorch.IsContiguous(input.Handle) != 0 ? NormLayout.ChannelsFirst : NormLayout.ChannelsLast;
 
     public static ChannelForm FormOf(in ChannelNormJob job, NormLayout layout) =>
@@ -83,15 +86,29 @@ internal static unsafe class ChannelNorm
     /// <summary>A new handle to a gradient laid out as the input is.</summary>
     public static nint InLayoutOf(NodeState state, nint input, nint gradient)
     {
-        if (state.Layout == NormLayout.ChannelsFirst) return LibTorch.Contiguous(gradient);
+        if (state.Layout == NormLayout.ChannelsFirst) return NewTensor.Contiguous(gradient);
         using var scope = NewDisposeScope();
-        var (x, dy) = (Tensor.UnsafeCreateTensor(LibTorch.Alias(input)), Tensor.UnsafeCreateTensor(LibTorch.Alias(gradient)));
+        var (x, dy) = (Tensor.UnsafeCreateTensor(NewTensor.Plain(input)), Tensor.UnsafeCreateTensor(NewTensor.Plain(gradient)));
         var laid = MemoryLayout.IsDenseChannelsLast(dy) ? dy : MemoryLayout.Suggested(dy, x);
-        return LibTorch.Alias(laid.Handle);
+        return NewTensor.Plain(laid.Handle);
     }
 
     public static void Run<K>(ChannelNormJob job, Element element, int items) where K : struct, IKernel =>
         ParallelTeam.Run(KernelTable<K>.Get(element, (int)KernelSelection.Width), &job, items, job.Rows * job.Channels >= KernelSelection.ParallelNorm);
+
+    /// <summary>A pass over the planes of all samples, which read and write nothing but input, output and what belongs to a channel.</summary>
+    public static void RunPlanes<K>(ChannelNormJob job, Element element) where K : struct, IKernel
+    {
+        int samples = job.Samples;
+        long most = Math.Max(1, MostItems / job.Channels), bytes = (long)job.Channels * job.Positions * TensorMemory.SizeOf(element);
+        for (long sample = 0; sample < samples; sample += most)
+        {
+            job.Samples = (int)Math.Min(most, samples - sample);
+            Run<K>(job, element, job.Samples * job.Channels);
+            job.Input = (byte*)job.Input + (most * bytes);
+            job.Output = (byte*)job.Output + (most * bytes);
+        }
+    }
 
     /// <summary>A pass over groups of channels that merges blocks.</summary>
     public static void Merge<K>(ChannelNormJob job, Element element) where K : struct, IKernel =>

@@ -30,7 +30,7 @@ internal static unsafe class ChannelStatistics
     private static Tensor ToTensor(double* values, long[] shape, Tensor input)
     {
         bool wide = input.dtype == ScalarType.Float64;
-        var tensor = empty(shape, dtype: wide ? ScalarType.Float64 : ScalarType.Float32);
+        var tensor = empty(shape, dtype: wide ? ScalarType.Float64 : ScalarType.Float32, device: CPU);
         int count = (int)LibTorch.Numel(tensor.Handle);
         if (wide) new Span<double>(values, count).CopyTo(TensorMemory.Span<double>(tensor));
         else
@@ -46,7 +46,7 @@ internal static unsafe class ChannelStatistics
     /// </summary>
     public static void Fill(double* statistics, Tensor mean, Tensor variance, double eps)
     {
-        int channels = (int)LibTorch.Numel(mean.Handle);
+        int channels = checked((int)LibTorch.Numel(mean.Handle));
         Widen(mean, statistics, channels);
         Widen(variance, statistics + channels, channels);
         for (int c = 0; c < channels; c++) statistics[(2 * channels) + c] = 1 / Math.Sqrt(statistics[channels + c] + eps);
@@ -57,7 +57,7 @@ internal static unsafe class ChannelStatistics
     /// </summary>
     public static void Blend(Tensor running, Tensor batch, double factor, double momentum, double most)
     {
-        int channels = (int)LibTorch.Numel(running.Handle);
+        int channels = checked((int)LibTorch.Numel(running.Handle));
         var kept = t_kept ??= new NativeList<double>();
         kept.Resize(channels);
         Widen(batch, kept.Items, channels);

@@ -36,7 +36,7 @@ internal static unsafe class GroupNormLaunch<TForward, TBackward>
     {
         var job = ChannelNorm.Describe(state, saved, state.Groups);
         var element = TensorMemory.ElementOf(saved.Input);
-        nint contiguous = LibTorch.Contiguous(outputGradient);
+        nint contiguous = NewTensor.Contiguous(outputGradient);
         void* sums = Scratch.Rent(2L * sizeof(double) * job.Samples * job.Channels);
         try
         {

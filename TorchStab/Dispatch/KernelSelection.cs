@@ -45,22 +45,37 @@ internal static class KernelSelection
     /// <summary>Zeros are written in place by one thread below this many elements, where libtorch's own fill starts to share them out.</summary>
     private const long MostCleared = 32 * 1024;
 
-    /// <summary>Kernels count columns in an int, and bytes of two rows of them too.</summary>
+    /// <summary>Kernels count columns and channels in an int, and bytes of two rows of them too.</summary>
     private const long MostColumns = int.MaxValue / 32;
 
+    /// <summary>Kernels count rows in an int, and look a block of them ahead.</summary>
+    private const long MostRows = int.MaxValue - MostColumns;
+
     /// <summary>Settable so that tests run both forms in one process.</summary>
-    public static KernelMode Mode { get; set; } = Setting.Read("Kernels", KernelMode.Auto);
+    public static KernelMode Mode { get; set; } = Setting.Fault is null ? Setting.Read("Kernels", KernelMode.Auto) : KernelMode.Off;
 
     /// <summary>Settable for tests; otherwise chosen once: a 512-bit source on a machine without AVX-512 runs a third slower than a 256-bit one.</summary>
     public static VectorWidth Width { get; set; } = Setting.Read("Vectors", Widest());
 
-    public static bool Enabled => Mode != KernelMode.Off && LibTorch.IsAvailable;
+    /// <summary>Whether kernels are switched on and can run. Every op asks: a setting that can't be honoured is refused here.</summary>
+    /// <exception cref="InvalidOperationException">A setting holds what it does not know.</exception>
+    public static bool Enabled => Mode == KernelMode.Auto ? LibTorch.IsAvailable : Setting.Refuse();
 
-    /// <summary>Whether a kernel can read the tensor as it lies: on the CPU, dense, contiguous, float32, float64 or bfloat16.</summary>
-    public static bool Takes(Tensor tensor) => Enabled && LiesWell(tensor.Handle);
+    /// <summary>Whether a kernel can read the tensor as it lies: on the CPU, in plain memory, contiguous, float32, float64 or bfloat16.</summary>
+    public static bool Takes(Tensor tensor) => Enabled && LiesWell(tensor.Handle, out _);
 
     /// <summary>The same by handle, whether or not kernels are switched on.</summary>
-    public static unsafe bool LiesWell(nint tensor) => LibTorch.IsAvailable && OnCpu(tensor) && LibTorch.IsContiguous(tensor) != 0;
+    public static unsafe bool LiesWell(nint tensor, out ScalarType dtype)
+    {
+        dtype = default;
+        return LibTorch.IsAvailable && OnCpu(tensor, out dtype) && LibTorch.IsContiguous(tensor) != 0;
+    }
+
+    /// <summary>
+    /// Whether memory holds the values as they are. Not so for a negative view (<c>z.conj().imag</c>), whose sign is in a flag, nor for a tensor of
+    /// zeros that autograd made without memory, nor for sparse and opaque (mkldnn) layouts. All of them pass checks of device and dtype.
+    /// </summary>
+    public static unsafe bool IsPlain(nint tensor) => LibTorch.IsNegative(tensor) == 0 && (TensorMemory.At(tensor) != null || IsEmpty(tensor));
 
     /// <summary>The same for an optional tensor: a missing one is no obstacle.</summary>
     public static bool TakesOptional(Tensor? tensor) => tensor is null || Takes(tensor);
@@ -72,9 +87,11 @@ internal static class KernelSelection
     public static unsafe bool TakesRows(Tensor input, Tensor? weight, Tensor? bias, long columns)
     {
         if (!Takes(input) || !TakesParameter(weight, input) || !TakesParameter(bias, input) || (weight is null && bias is not null)) return false;
-        long elements = LibTorch.Numel(input.Handle);
-        return elements > 0 && columns <= MostColumns && elements / columns <= int.MaxValue;
+        return FitsRows(LibTorch.Numel(input.Handle), columns);
     }
+
+    /// <summary>Whether no product or sum of the kernels' ints overflows.</summary>
+    public static bool FitsRows(long elements, long columns) => elements > 0 && columns <= MostColumns && elements / columns <= MostRows;
 
     /// <summary>
     /// Whether a norm over channels runs by kernel: the input (N, C, …) contiguous or channels_last, everything of one dtype, no bias without a
@@ -84,9 +101,12 @@ internal static class KernelSelection
     {
         if (!TakesStrided(input) || !TakesParameter(weight, input) || !TakesParameter(bias, input) || (weight is null && bias is not null)) return false;
         if (LibTorch.IsContiguous(input.Handle) == 0 && !MemoryLayout.IsDenseChannelsLast(input)) return false;
-        long elements = LibTorch.Numel(input.Handle);
-        return elements > 0 && elements / input.size(1) <= MostColumns && elements / input.size(0) <= int.MaxValue;
+        return FitsChannels(LibTorch.Numel(input.Handle), input.size(0), input.size(1));
     }
+
+    /// <inheritdoc cref="FitsRows"/>
+    public static bool FitsChannels(long elements, long samples, long channels) =>
+        elements > 0 && channels <= MostColumns && elements / channels <= MostColumns && elements / samples <= int.MaxValue;
 
     /// <summary>
     /// The same for a norm over groups of the channels of a sample, which have to lie together: contiguous, and a group's elements in an int.
@@ -103,14 +123,14 @@ internal static class KernelSelection
     public static unsafe long BytesToClear(Tensor tensor)
     {
         nint handle = tensor.Handle;
-        if (!Enabled || LibTorch.RequiresGrad(handle) != 0 || !OnCpu(handle) || LibTorch.IsContiguous(handle) == 0) return -1;
+        if (!Enabled || LibTorch.RequiresGrad(handle) != 0 || !OnCpu(handle, out _) || LibTorch.IsContiguous(handle) == 0) return -1;
         long elements = LibTorch.Numel(handle);
         return elements >= MostCleared ? -1 : elements * TensorMemory.SizeOf(TensorMemory.ElementOf(handle));
     }
 
     /// <summary>Whether a counter can be raised in place.</summary>
     public static unsafe bool TakesCounter(Tensor counter) => Enabled && LibTorch.DeviceKind(counter.Handle) == (int)DeviceType.CPU
-        && (ScalarType)LibTorch.Dtype(counter.Handle) == ScalarType.Int64 && LibTorch.Numel(counter.Handle) == 1;
+        && (ScalarType)LibTorch.Dtype(counter.Handle) == ScalarType.Int64 && LibTorch.Numel(counter.Handle) == 1 && IsPlain(counter.Handle);
 
     /// <summary>Whether its memory can be handed to code that knows CPUs only, as MPI does.</summary>
     public static bool IsOnCpu(Tensor tensor) => tensor.device_type == DeviceType.CPU;
@@ -118,8 +138,8 @@ internal static class KernelSelection
     /// <summary>Whether there is anything behind its shape: a tensor of the meta device has no elements.</summary>
     public static bool HasMemory(Tensor tensor) => tensor.device_type != DeviceType.META;
 
-    /// <summary>On the CPU, dense and of a dtype that has kernels, whatever its strides.</summary>
-    public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle);
+    /// <summary>On the CPU, in plain memory and of a dtype that has kernels, whatever its strides.</summary>
+    public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle, out _);
 
     /// <summary>Whether an optimizer's kernel can update the parameter: all of one size and laid out alike, the gradient of the parameter's dtype.</summary>
     public static bool TakesStep(in StepMemory m) => Enabled && m.Parameter.Dense && m.Gradient.Dense && m.Gradient.Dtype == m.Parameter.Dtype
@@ -132,14 +152,21 @@ internal static class KernelSelection
     private static bool TakesState(in TensorView state, in StepMemory m) =>
         state.IsMissing || (state.Dense && state.Dtype == m.State0.Dtype && state.Count == m.Parameter.Count);
 
-    private static unsafe bool OnCpu(nint tensor) =>
-        LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU
-        && (ScalarType)LibTorch.Dtype(tensor) is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16
-        && LibTorch.IsSparse(tensor) == 0;
+    private static unsafe bool OnCpu(nint tensor, out ScalarType dtype)
+    {
+        dtype = (ScalarType)LibTorch.Dtype(tensor);
+        return LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU && dtype is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16 && IsPlain(tensor);
+    }
+
+    private static unsafe bool IsEmpty(nint tensor)
+    {
+        LibTorch.ForgetError();
+        return LibTorch.Numel(tensor) == 0;
+    }
 
     private static unsafe bool TakesParameter(Tensor? parameter, Tensor input) => parameter is null
         || (LibTorch.DeviceKind(parameter.Handle) == (int)DeviceType.CPU && LibTorch.Dtype(parameter.Handle) == LibTorch.Dtype(input.Handle)
-            && LibTorch.IsContiguous(parameter.Handle) != 0);
+            && LibTorch.IsContiguous(parameter.Handle) != 0 && IsPlain(parameter.Handle));
 
     private static VectorWidth Widest() =>
         Vector512.IsHardwareAccelerated ? VectorWidth.V512

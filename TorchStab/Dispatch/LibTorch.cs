@@ -15,11 +15,9 @@ internal static unsafe class LibTorch
 {
     private static readonly nint Library = Load();
 
+    /// <summary>The first element; null, and an error that waits, for a tensor without memory of its own.</summary>
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, void*> Data =
         (delegate* unmanaged[SuppressGCTransition]<nint, void*>)Export("THSTensor_data");
-
-    /// <summary>The same of a tensor that may have no memory: then it is null, and an error waits for <see cref="ForgetError"/>.</summary>
-    public static readonly delegate* unmanaged<nint, void*> DataOrError = (delegate* unmanaged<nint, void*>)Export("THSTensor_data");
 
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long> Numel =
         (delegate* unmanaged[SuppressGCTransition]<nint, long>)Export("THSTensor_numel");
@@ -32,6 +30,10 @@ internal static unsafe class LibTorch
 
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, byte> IsContiguous =
         (delegate* unmanaged[SuppressGCTransition]<nint, byte>)Export("THSTensor_is_contiguous");
+
+    /// <summary>Whether memory holds the values with the other sign (<c>z.conj().imag</c>); a number that is not 0 where it can't be told.</summary>
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long> IsNegative =
+        (delegate* unmanaged[SuppressGCTransition]<nint, long>)Export("THSTensor_is_neg");
 
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, byte> IsSparse =
         (delegate* unmanaged[SuppressGCTransition]<nint, byte>)Export("THSTensor_is_sparse");
@@ -55,13 +57,19 @@ internal static unsafe class LibTorch
 
     private static readonly delegate* unmanaged<nint, nint> ExportedContiguous = (delegate* unmanaged<nint, nint>)Export("THSTensor_contiguous");
 
+    private static readonly delegate* unmanaged<nint, nint> ExportedToDense = (delegate* unmanaged<nint, nint>)Export("THSTensor_to_dense");
+
+    private static readonly delegate* unmanaged<nint, nint> ExportedClone = (delegate* unmanaged<nint, nint>)Export("THSTensor_clone");
+
+    private static readonly delegate* unmanaged<nint> TakeError = (delegate* unmanaged<nint>)Export("THSTorch_get_and_reset_last_err");
+
     /// <summary>(tensor, dim, dim) in place; of a dim with itself it changes nothing but the tensor's version counter.</summary>
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long, long, void> TransposeInPlace =
         (delegate* unmanaged[SuppressGCTransition]<nint, long, long, void>)Export("THSTensor_transpose_");
 
     public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
         && IsContiguous != null && IsSparse != null && RequiresGrad != null && ThreadCount != null && Grad != null && Dispose != null && ExportedEmptyLike != null
-        && ExportedAlias != null && ExportedContiguous != null && TransposeInPlace != null;
+        && ExportedAlias != null && ExportedContiguous != null && TransposeInPlace != null && IsNegative != null && ExportedToDense != null && ExportedClone != null && TakeError != null;
 
     /// <summary>A new handle to an uninitialized tensor on the CPU, of the dtype, shape and memory format of another.</summary>
     public static nint EmptyLike(nint tensor) => Made(ExportedEmptyLike(tensor, Dtype(tensor), 0, -1, 0));
@@ -72,24 +80,20 @@ internal static unsafe class LibTorch
     /// <summary>A new handle to the tensor laid out contiguously: the same tensor where it is so already.</summary>
     public static nint Contiguous(nint tensor) => Made(ExportedContiguous(tensor));
 
+    /// <summary>A new handle to the values as a strided tensor: the same tensor where it is one.</summary>
+    public static nint ToDense(nint tensor) => Made(ExportedToDense(tensor));
+
+    /// <summary>A copy in memory of its own.</summary>
+    public static nint Clone(nint tensor) => Made(ExportedClone(tensor));
+
     /// <summary>A handle that a native call has just made; where it made none, its error, before another call clears it.</summary>
     public static nint Made(nint handle) => handle != 0 ? handle : throw Failure();
 
     /// <summary>The address of an exported function, or 0.</summary>
     public static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;
 
-    /// <summary>Takes back an error that is no news, so that it does not come out of a later call.</summary>
-    public static void ForgetError()
-    {
-        try
-        {
-            CheckForErrors();
-        }
-        catch (ExternalException)
-        {
-            // Expected.
-        }
-    }
+    /// <summary>Forgets the last error of a call on this thread, so that one that is no news does not come out of a later call.</summary>
+    public static void ForgetError() => TakeError();
 
     private static InvalidOperationException Failure()
     {

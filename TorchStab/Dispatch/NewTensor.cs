@@ -19,4 +19,34 @@ internal static unsafe class NewTensor
         LibTorch.Dispose(output);
         return 0;
     }
+
+    /// <summary>The values in plain memory, whatever the strides: a copy of what lies otherwise (<see cref="KernelSelection.IsPlain"/>).</summary>
+    public static nint Plain(nint tensor)
+    {
+        if (KernelSelection.IsPlain(tensor)) return LibTorch.Alias(tensor);
+        nint dense = LibTorch.ToDense(tensor);
+        try
+        {
+            return LibTorch.Clone(dense); // resolves signs, and writes the zeros
+        }
+        finally
+        {
+            LibTorch.Dispose(dense);
+        }
+    }
+
+    /// <summary>The same, contiguous: the same tensor where it is so already.</summary>
+    public static nint Contiguous(nint tensor)
+    {
+        if (KernelSelection.IsPlain(tensor)) return LibTorch.Contiguous(tensor);
+        nint plain = Plain(tensor);
+        try
+        {
+            return LibTorch.Contiguous(plain);
+        }
+        finally
+        {
+            LibTorch.Dispose(plain);
+        }
+    }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace TorchStab.Dispatch;
@@ -9,6 +10,9 @@ namespace TorchStab.Dispatch;
 /// </summary>
 internal static unsafe class OpenMPTeam
 {
+    /// <summary>A worker runs managed code, which wants more stack than libtorch's loops: less, and the process would end in an overflow.</summary>
+    private const long LeastStack = 512 * 1024;
+
     private static readonly nint Library = Find();
 
     private static readonly delegate* unmanaged<delegate* unmanaged<Job*, void>, Job*, uint, uint, void> Parallel =
@@ -23,7 +27,12 @@ internal static unsafe class OpenMPTeam
     private static readonly delegate* unmanaged[SuppressGCTransition]<int> InParallel =
         (delegate* unmanaged[SuppressGCTransition]<int>)Export("omp_in_parallel");
 
-    public static bool IsAvailable { get; } = Parallel != null && ThreadNumber != null && Threads != null && InParallel != null;
+    /// <summary>Why the team can't be used; null where it can.</summary>
+    public static string? Obstacle { get; } =
+        Parallel == null || ThreadNumber == null || Threads == null || InParallel == null ? "the process has no libgomp (libtorch's OpenMP library, on Linux)"
+        : SmallStack("OMP_STACKSIZE") ?? SmallStack("GOMP_STACKSIZE");
+
+    public static bool IsAvailable => Obstacle is null;
 
     private struct Job
     {
@@ -59,6 +68,15 @@ internal static unsafe class OpenMPTeam
         {
             ParallelTeam.Record(ref job->Failure, e);
         }
+    }
+
+    // libgomp's grammar: a number, and B, K (where there is none), M or G. It warns of anything else and goes on with the default.
+    private static string? SmallStack(string variable)
+    {
+        string text = (Environment.GetEnvironmentVariable(variable) ?? "").Trim().ToUpperInvariant();
+        int shift = text.Length == 0 ? 0 : text[^1] switch { 'B' => 0, 'M' => 20, 'G' => 30, _ => 10 };
+        return long.TryParse(text.TrimEnd('B', 'K', 'M', 'G').TrimEnd(), NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number < LeastStack >> shift
+            ? $"{variable} leaves its threads less than {LeastStack >> 10} KiB of stack" : null;
     }
 
     private static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;

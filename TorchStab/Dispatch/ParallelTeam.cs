@@ -28,8 +28,11 @@ internal enum TeamKind
 /// </remarks>
 internal static unsafe class ParallelTeam
 {
-    /// <summary>Settable for tests; setting <c>TorchStab.Threads</c> = openmp | threadpool | serial.</summary>
-    public static TeamKind Kind { get; set; } = Setting.Read("Threads", OpenMPTeam.IsAvailable ? TeamKind.OpenMP : TeamKind.ThreadPool);
+    /// <summary>
+    /// Settable for tests; setting <c>TorchStab.Threads</c> = openmp | threadpool | serial. Not OpenMP where its threads have too small a stack.
+    /// </summary>
+    public static TeamKind Kind { get; set; } = OpenMPTeam.IsAvailable ? Setting.Read("Threads", TeamKind.OpenMP)
+        : Setting.Read("Threads", TeamKind.ThreadPool) == TeamKind.Serial ? TeamKind.Serial : TeamKind.ThreadPool;
 
     public static void Run(delegate*<void*, int, int, void> body, void* context, int items, bool parallel = true)
     {

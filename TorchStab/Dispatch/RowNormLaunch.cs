@@ -47,7 +47,7 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
     public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
         var job = Describe(saved.Input, saved.Weight, 0, state.Inner, out var element, out long elements);
-        nint contiguous = LibTorch.Contiguous(outputGradient);
+        nint contiguous = NewTensor.Contiguous(outputGradient);
         void* partial = null;
         try
         {

@@ -6,16 +6,35 @@ namespace TorchStab.Dispatch;
 /// </summary>
 internal static class Setting
 {
-    public static string? Read(string name) =>
-        AppContext.GetData("TorchStab." + name) as string ?? Environment.GetEnvironmentVariable("TORCHSTAB_" + name.ToUpperInvariant());
+    /// <summary>
+    /// What is wrong with the settings; null where all are right. Nothing is raised where a setting is read, in static initializers, because that would
+    /// reach the user as a TypeInitializationException: <see cref="Refuse"/> says it at every call.
+    /// </summary>
+    public static string? Fault { get; } = FaultOf<KernelMode>("Kernels") ?? FaultOf<VectorWidth>("Vectors") ?? FaultOf<TeamKind>("Threads") ?? FaultOf<AutogradKind>("Autograd")
+        ?? FaultOf<HugePagesMode>("HugePages") ?? FaultOf<SharedMemoryMode>("SharedMemory")
+        ?? (Read("Threads", TeamKind.Serial) == TeamKind.OpenMP && OpenMPTeam.Obstacle is { } obstacle ? $"{Place("Threads")} is 'openmp', but {obstacle}; expected threadpool or serial" : null);
 
-    /// <summary>The setting's value by name, without regard to case; <paramref name="otherwise"/> where it is not set.</summary>
+    /// <summary>False.</summary>
+    /// <exception cref="InvalidOperationException">There is a <see cref="Fault"/>.</exception>
+    public static bool Refuse() => Fault is null ? false : throw new InvalidOperationException(Fault);
+
+    public static string? Read(string name) => AppContext.GetData("TorchStab." + name) as string ?? Environment.GetEnvironmentVariable(Variable(name));
+
+    /// <summary>The setting's value by name, without regard to case; <paramref name="otherwise"/> where it is not set, or wrongly.</summary>
     public static T Read<T>(string name, T otherwise) where T : struct, Enum
     {
-        string? text = Read(name);
-        if (string.IsNullOrEmpty(text)) return otherwise;
-        return Enum.TryParse<T>(text, ignoreCase: true, out var value) && Enum.IsDefined(value)
-            ? value
-            : throw new InvalidOperationException($"TorchStab.{name} is '{text}'; expected one of {string.Join(", ", Enum.GetNames<T>())}");
+        int found = Array.FindIndex(Enum.GetNames<T>(), known => known.Equals(Read(name)?.Trim(), StringComparison.OrdinalIgnoreCase));
+        return found < 0 ? otherwise : Enum.GetValues<T>()[found];
     }
+
+    private static string? FaultOf<T>(string name) where T : struct, Enum
+    {
+        string? text = Read(name)?.Trim();
+        return string.IsNullOrEmpty(text) || Enum.GetNames<T>().Contains(text, StringComparer.OrdinalIgnoreCase) ? null
+            : $"{Place(name)} is '{text}'; expected one of {string.Join(", ", Enum.GetNames<T>().Select(known => known.ToLowerInvariant()))}";
+    }
+
+    private static string Place(string name) => AppContext.GetData("TorchStab." + name) is string ? $"the AppContext value TorchStab.{name}" : $"the environment variable {Variable(name)}";
+
+    private static string Variable(string name) => "TORCHSTAB_" + name.ToUpperInvariant();
 }

@@ -38,20 +38,20 @@ internal static unsafe class TensorMemory
     public static Span<T> Span<T>(Tensor tensor) where T : unmanaged => new(Pointer<T>(tensor), checked((int)LibTorch.Numel(tensor.Handle)));
 
     /// <summary>All that a kernel needs of a tensor; the caller keeps the handle alive. 0 gives a missing one.</summary>
-    public static TensorView View(nint tensor) => tensor == 0 || !KernelSelection.LiesWell(tensor) ? new() { Handle = tensor } : new()
+    public static TensorView View(nint tensor) => tensor == 0 || !KernelSelection.LiesWell(tensor, out var dtype) ? new() { Handle = tensor } : new()
     {
         Handle = tensor,
         Data = LibTorch.Data(tensor),
         Count = LibTorch.Numel(tensor),
-        Dtype = (ScalarType)LibTorch.Dtype(tensor),
+        Dtype = dtype,
         Dense = true,
     };
 
     /// <summary>The same of any tensor, on any device; 0 where it has no memory of its own.</summary>
     public static nint AddressOrZero(Tensor tensor)
     {
-        nint address = LibTorch.IsAvailable && LibTorch.Numel(tensor.Handle) > 0 ? (nint)LibTorch.DataOrError(tensor.Handle) : 0;
-        if (address == 0) LibTorch.ForgetError();
+        nint address = LibTorch.IsAvailable && LibTorch.Numel(tensor.Handle) > 0 ? (nint)LibTorch.Data(tensor.Handle) : 0;
+        if (address == 0 && LibTorch.IsAvailable) LibTorch.ForgetError();
         GC.KeepAlive(tensor);
         return address;
     }

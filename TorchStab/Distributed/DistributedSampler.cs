@@ -70,7 +70,7 @@ public sealed class DistributedSampler : IEnumerable<long>
     {
         if (!_shuffle) return [.. Enumerable.Range(0, checked((int)_size)).Select(i => (long)i)];
         using var generator = new Generator((ulong)(_seed + _epoch), CPU);
-        using var order = randperm(DatasetSize, generator: generator);
+        using var order = randperm(DatasetSize, device: CPU, generator: generator);
         return order.data<long>().ToArray();
     }
 }

@@ -101,7 +101,7 @@ internal sealed class GradientPieces : IDisposable
         foreach (int place in _places) mask = (mask * 31) + (place < 0 ? 1u : 2u);
         long[] masks = group.Agree(new(CallKind.Step, step, _parameters.Count, _bytes, Free: (long)mask));
         if (masks.All(m => m == masks[0])) return;
-        using var have = tensor(Array.ConvertAll(_places, place => place < 0 ? 0L : 1L));
+        using var have = tensor(Array.ConvertAll(_places, place => place < 0 ? 0L : 1L), device: CPU);
         group.Sum(have, ReduceOp.Max);
         for (int i = 0; i < _places.Length; i++)
             if (_places[i] < 0 && have[i].item<long>() != 0) _parameters[i].grad = zeros_like(_parameters[i]);

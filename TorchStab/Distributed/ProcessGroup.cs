@@ -9,8 +9,8 @@ namespace TorchStab.Distributed;
 /// </summary>
 internal sealed class ProcessGroup(ICollective engine) : IDisposable
 {
-    private readonly Tensor _mine = zeros(Call.Length, ScalarType.Int64).DetachFromDisposeScope();
-    private readonly Tensor _all = zeros(engine.WorldSize * Call.Length, ScalarType.Int64).DetachFromDisposeScope();
+    private readonly Tensor _mine = zeros(Call.Length, ScalarType.Int64, CPU).DetachFromDisposeScope();
+    private readonly Tensor _all = zeros(engine.WorldSize * Call.Length, ScalarType.Int64, CPU).DetachFromDisposeScope();
 
     private SyncBatchNormNode? _normalization;
 
@@ -85,7 +85,7 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         if (IsAlone || tensor.numel() == 0) return;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var sent = tensor.is_contiguous() ? tensor : tensor.contiguous();
+        var sent = Plain(tensor);
         engine.Broadcast(sent, src);
         if (!ReferenceEquals(sent, tensor)) tensor.copy_(sent);
     }
@@ -105,7 +105,7 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         using var _ = no_grad();
         var all = empty([WorldSize, .. tensor.shape], dtype: tensor.dtype, device: tensor.device);
         using var own = tensor.detach();
-        using var sent = own.contiguous();
+        using var sent = own.resolve_conj().resolve_neg().contiguous();
         if (tensor.numel() > 0) engine.AllGather(all, sent);
         return all;
     }
@@ -132,7 +132,9 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
 
     // Half types lose too much in a sum of many ranks; what lies with gaps or permuted is sent in order.
     private static Tensor Sendable(Tensor tensor) =>
-        tensor.dtype is ScalarType.BFloat16 or ScalarType.Float16 ? tensor.to(ScalarType.Float32).contiguous()
-        : tensor.is_contiguous() ? tensor
-        : tensor.contiguous();
+        tensor.dtype is ScalarType.BFloat16 or ScalarType.Float16 ? tensor.to(ScalarType.Float32).resolve_neg().contiguous() : Plain(tensor);
+
+    // What has its sign or conjugation in a flag, and not in memory, is sent as it is meant.
+    private static Tensor Plain(Tensor tensor) =>
+        tensor.is_contiguous() && !tensor.is_neg() && !tensor.is_conj() ? tensor : tensor.resolve_conj().resolve_neg().contiguous();
 }

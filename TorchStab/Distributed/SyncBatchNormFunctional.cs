@@ -19,7 +19,7 @@ internal static class SyncBatchNormFunctional
         using var _ = no_grad();
         var all = group.Gather(Local(input, channels));
         double total = Math.Max(1, counts.Sum());
-        var share = tensor(Array.ConvertAll(counts, n => n / total)).unsqueeze(1);
+        var share = tensor(Array.ConvertAll(counts, n => n / total), device: CPU).unsqueeze(1);
         var (means, variances) = (all.select(1, 0), all.select(1, 1));
         // Around the first estimate of the mean: its rounding is as large as a small variance beside a large mean.
         var shift = (means * share).sum(dim: 0);
@@ -57,7 +57,7 @@ internal static class SyncBatchNormFunctional
     // (2, C): means and biased variances; zeros, of weight zero, where there are no values.
     private static Tensor Local(Tensor input, long channels)
     {
-        if (input.numel() == 0) return zeros(2, channels, ScalarType.Float64);
+        if (input.numel() == 0) return zeros(2, channels, ScalarType.Float64, CPU);
         // In double: a mean rounded to float32 may be as far off as a small deviation.
         var moments = BatchNormFunctional.Statistics(input.detach().to(ScalarType.Float64), null, eps: 1);
         return stack([moments.Mean.flatten(), moments.Variance.flatten()]).to(CPU);

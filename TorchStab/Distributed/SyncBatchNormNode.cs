@@ -50,7 +50,7 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     private static (Tensor Mean, Tensor Inverse, double Count, double Eps) Kept(NodeState state)
     {
         int channels = CountOf(state);
-        return (tensor(state.Kept[..channels].ToArray()), tensor(state.Kept[channels..^2].ToArray()), state.Kept[^2], state.Kept[^1]);
+        return (tensor(state.Kept[..channels].ToArray(), device: CPU), tensor(state.Kept[channels..^2].ToArray(), device: CPU), state.Kept[^2], state.Kept[^1]);
     }
 
     private static int CountOf(NodeState state) => (state.Kept.Length - 2) / 2;

@@ -95,7 +95,7 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
             bool needed = !Magnitude<double>.Holds(spreads[i]) && (!(spreads[i] < 1) || top < Small);
             scales[i] = needed && top > 0 && double.IsFinite(top) ? Math.ScaleB(1, Math.Clamp(-Math.ILogB(top), -1022, 1022)) : 1;
         }
-        return tensor(scales).reshape(spread.shape);
+        return tensor(scales, device: CPU).reshape(spread.shape);
     }
 
     // The rounding of a first mean is as large as a small variance beside a large mean. Taken as a constant shift it costs nothing:

@@ -38,7 +38,7 @@ internal static class RunningStatistics
             return;
         }
         using var scope = NewDisposeScope();
-        Update(running_mean, running_var, mean, biasedVariance, tensor(count), momentum);
+        Update(running_mean, running_var, mean, biasedVariance, tensor(count, device: biasedVariance.device), momentum);
     }
 
     /// <summary>The same with a kernel's statistics, where <see cref="KernelSelection.TakesStatistics"/> lets the running ones through.</summary>

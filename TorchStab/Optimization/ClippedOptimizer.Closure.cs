@@ -26,7 +26,7 @@ public partial class ClippedOptimizer
                 failure = ExceptionDispatchInfo.Capture(e);
             }
             Gradients.Clear(parameters(), setToNone: true);
-            return zeros(1).DetachFromDisposeScope();
+            return zeros(1, device: CPU).DetachFromDisposeScope();
         });
         try
         {

@@ -120,7 +120,7 @@ internal sealed class NormFunction : autograd.SingleTensorFunction<NormFunction>
 
     private static Tensor Wrap(nint gradient) => gradient == 0 ? null! : Tensor.UnsafeCreateTensor(gradient).DetachFromDisposeScope();
 
-    private static Tensor Refused(bool isInput) => isInput ? zeros([]).DetachFromDisposeScope() : null!;
+    private static Tensor Refused(bool isInput) => isInput ? zeros([], device: CPU).DetachFromDisposeScope() : null!;
 
     private static List<Tensor> Keep(List<Tensor> gradients)
     {

@@ -37,7 +37,7 @@ internal static unsafe class TensorOwnership
     private static nint MakeStandIn()
     {
         if (!LibTorch.IsAvailable || !BitConverter.IsLittleEndian) return 0;
-        using var one = zeros(1);
+        using var one = zeros(1, device: CPU);
         return NewTensor.Like(one.Handle);
     }
 

@@ -16,7 +16,7 @@ internal sealed unsafe class MpiSharedMemory
     /// <summary>Null where not all ranks can, or one does not want to; all ranks call it together.</summary>
     public static MpiSharedMemory? Create(int rank, int ranks, long bytes)
     {
-        bool wanted = MpiLibrary.CanShare && LibTorch.IsAvailable && Setting.Read("SharedMemory", SharedMemoryMode.Auto) == SharedMemoryMode.Auto;
+        bool wanted = !Setting.Refuse() && MpiLibrary.CanShare && LibTorch.IsAvailable && Setting.Read("SharedMemory", SharedMemoryMode.Auto) == SharedMemoryMode.Auto;
         if (ranks == 1 || !OnAll(wanted)) return null;
         nint host, window = 0;
         MpiMessages.Check(MpiLibrary.SplitType(MpiLibrary.World, MpiLibrary.SharedType, rank, MpiLibrary.NoInfo, &host), "MPI_Comm_split_type");
