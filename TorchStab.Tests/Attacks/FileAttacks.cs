@@ -62,7 +62,7 @@ public static class FileAttacks
             try
             {
                 // Every other one through a stream without a length.
-                using var stream = bit % 2 == 0 ? new MemoryStream(file) : Packed(file);
+                using Stream stream = bit % 2 == 0 ? new MemoryStream(file) : Packed(file);
                 load(new BinaryReader(stream));
                 before = state();
             }
@@ -81,7 +81,7 @@ public static class FileAttacks
         return stream.ToArray();
     }
 
-    private static Stream Packed(byte[] file)
+    private static ZLibStream Packed(byte[] file)
     {
         var packed = new MemoryStream();
         using (var writer = new ZLibStream(packed, CompressionLevel.Fastest, leaveOpen: true)) writer.Write(file);

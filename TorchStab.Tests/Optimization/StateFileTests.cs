@@ -117,6 +117,25 @@ public sealed class StateFileTests : IDisposable
         Assert.Equal([path], Directory.GetFiles(_folder));
     }
 
+    [Theory]
+    [InlineData(ScalarType.Float32, ScalarType.Float64)]
+    [InlineData(ScalarType.BFloat16, ScalarType.Float64)]
+    [InlineData(ScalarType.Float64, ScalarType.BFloat16)]
+    public void Moments_of_a_dtype_of_their_own_come_back_as_they_were(ScalarType dtype, ScalarType moments)
+    {
+        using var scope = NewDisposeScope();
+        var parameter = Make.Parameter(ones(3, dtype));
+        parameter.grad = full(3, 1.0 / 3, dtype);
+        using var optimizer = stab.optim.Adam([parameter]);
+        optimizer.MomentDtype = moments;
+        optimizer.step();
+        byte[] file = Save(optimizer);
+        optimizer.step();
+        Load(optimizer, file);
+        Assert.Equal(file, Save(optimizer));
+        Assert.Equal(moments, ((TorchStab.Modules.Adam.State)optimizer.state_dict().State[0]).exp_avg.dtype);
+    }
+
     [Fact]
     public void Links_and_modes_stay_as_they_are()
     {

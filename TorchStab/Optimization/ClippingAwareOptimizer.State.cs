@@ -69,6 +69,7 @@ public abstract partial class ClippingAwareOptimizer
         var slots = _slots.SelectMany(s => s).ToList();
         var options = _parameter_groups.Select(_ => NewOptions()).ToList();
         var states = _slots.SelectMany((s, g) => s.Select(slot => InitialState(slot.Parameter, (ClipOptions)_parameter_groups[g].Options))).ToList();
+        for (int i = 0; i < slots.Count; i++) states[i].Convert(slots[i].State.MomentDtype);
         try
         {
             StateFile.Read(reader, FileName, options, states);
