@@ -21,7 +21,7 @@ public static partial class stab
             /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error, raised before anything is written; default false: it spreads.</param>
             /// <returns>The norm before clipping; 0 without any gradient.</returns>
             /// <exception cref="ArgumentException">A negative or NaN <paramref name="max_norm"/>, a NaN <paramref name="norm_type"/>.</exception>
-            /// <exception cref="InvalidOperationException">The norm is not finite and <paramref name="error_if_nonfinite"/>; a gradient is sparse.</exception>
+            /// <exception cref="InvalidOperationException">The norm is not finite and <paramref name="error_if_nonfinite"/>; a gradient is sparse, complex, not of its parameter's shape or device, or cannot be written in place. No gradient is changed then.</exception>
             public static double clip_grad_norm_(IEnumerable<Parameter> parameters, double max_norm, double norm_type = 2.0, bool error_if_nonfinite = false) =>
                 GradientClipping.ClipNorm(parameters, max_norm, norm_type, error_if_nonfinite);
 
@@ -29,7 +29,7 @@ public static partial class stab
             /// <param name="parameters">Those without a gradient are left out.</param>
             /// <param name="clip_value">The largest magnitude, at least 0.</param>
             /// <exception cref="ArgumentException">A negative or NaN <paramref name="clip_value"/>.</exception>
-            /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+            /// <exception cref="InvalidOperationException">A gradient is sparse, complex, not of its parameter's shape or device, or cannot be written in place. No gradient is changed then.</exception>
             public static void clip_grad_value_(IEnumerable<Parameter> parameters, double clip_value) => GradientClipping.ClipValue(parameters, clip_value);
 
             /// <summary>
@@ -51,7 +51,7 @@ public static partial class stab
             /// <param name="max_norm">The largest norm, at least 0.</param>
             /// <param name="total_norm">What <see cref="get_total_norm"/> measured.</param>
             /// <exception cref="ArgumentException">A negative or NaN <paramref name="max_norm"/>.</exception>
-            /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+            /// <exception cref="InvalidOperationException">A gradient is sparse, complex, not of its parameter's shape or device, or cannot be written in place. No gradient is changed then.</exception>
             public static void clip_grads_with_norm_(IEnumerable<Parameter> parameters, double max_norm, double total_norm) =>
                 GradientClipping.ClipWithNorm(parameters, max_norm, total_norm);
 
@@ -60,7 +60,7 @@ public static partial class stab
             /// <param name="clipnorm">c, the largest norm of one gradient, at least 0.</param>
             /// <returns>The norm over all gradients before clipping.</returns>
             /// <exception cref="ArgumentException">A negative or NaN <paramref name="clipnorm"/>.</exception>
-            /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+            /// <exception cref="InvalidOperationException">A gradient is sparse, complex, not of its parameter's shape or device, or cannot be written in place. No gradient is changed then.</exception>
             public static double clip_grad_norm_per_parameter_(IEnumerable<Parameter> parameters, double clipnorm) =>
                 new ParameterNormClip(Numbers.Threshold(clipnorm, nameof(clipnorm))).Apply(parameters).GradNorm;
 
@@ -73,9 +73,9 @@ public static partial class stab
             /// <param name="eps">Length that weights near zero count as, at least 0; default 1e-3.</param>
             /// <returns>The norm over all gradients before clipping.</returns>
             /// <exception cref="ArgumentException">A negative or NaN value.</exception>
-            /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+            /// <exception cref="InvalidOperationException">A gradient is sparse, complex, not of its parameter's shape or device, or cannot be written in place. No gradient is changed then.</exception>
             public static double adaptive_clip_grad_(IEnumerable<Parameter> parameters, double clip_factor = 0.01, double eps = 1e-3) =>
-                new AdaptiveClip(Numbers.Threshold(clip_factor, nameof(clip_factor)), Numbers.Threshold(eps, nameof(eps)), null).Apply(parameters).GradNorm;
+                new AdaptiveClip(Numbers.Threshold(clip_factor, nameof(clip_factor)), Numbers.Finite(eps, nameof(eps)), null).Apply(parameters).GradNorm;
         }
     }
 }

@@ -29,6 +29,15 @@ public class OptimizerOptionsTests
         ["eps of RMSprop"] = ("eps", p => stab.optim.RMSprop(p, eps: -1)),
         ["decay of RMSprop"] = ("weight_decay", p => stab.optim.RMSprop(p, weight_decay: -1)),
         ["momentum of RMSprop"] = ("momentum", p => stab.optim.RMSprop(p, momentum: -1)),
+        ["lr infinite"] = ("lr", p => stab.optim.Adam(p, double.PositiveInfinity)),
+        ["lr beyond float32"] = ("lr", p => stab.optim.SGD(p, 1e308)),
+        ["beta2 NaN"] = ("beta2", p => stab.optim.AdamW(p, beta2: double.NaN)),
+        ["eps infinite"] = ("eps", p => stab.optim.Adam(p, eps: double.PositiveInfinity)),
+        ["decay beyond float32"] = ("weight_decay", p => stab.optim.AdamW(p, weight_decay: 1e308)),
+        ["momentum infinite"] = ("momentum", p => stab.optim.SGD(p, 1, double.PositiveInfinity)),
+        ["dampening NaN"] = ("dampening", p => stab.optim.SGD(p, 1, 0.9, double.NaN)),
+        ["dampening infinite"] = ("dampening", p => stab.optim.SGD(p, 1, 0.9, double.NegativeInfinity)),
+        ["alpha above 1"] = ("alpha", p => stab.optim.RMSprop(p, alpha: 1.5)),
         ["norm and value"] = ("clipnorm", p => stab.optim.Adam(p, clipnorm: 1, clipvalue: 1)),
         ["value and global"] = ("clipnorm", p => stab.optim.Adam(p, clipvalue: 1, global_clipnorm: 1)),
         ["clipvalue"] = ("clipvalue", p => stab.optim.SGD(p, 1, clipvalue: -1)),
@@ -51,7 +60,7 @@ public class OptimizerOptionsTests
         Func<Parameter[], ClippingAwareOptimizer>[] all =
         [
             p => stab.optim.Adam(p, 0, 0, 0, 0, 0, clipnorm: 0), p => stab.optim.AdamW(p, 0, 0, 0, 0, 0, clipvalue: 0),
-            p => stab.optim.SGD(p, 0, 0, 0, 0, global_clipnorm: 0), p => stab.optim.RMSprop(p, 0, 0, 0, 0, 0), p => stab.optim.SGD(p, 1, 0.9, 0, nesterov: true),
+            p => stab.optim.SGD(p, 0, 0, 0, 0, global_clipnorm: 0), p => stab.optim.RMSprop(p, 0, 0, 0, 0, 0), p => stab.optim.RMSprop(p, 0, 1), p => stab.optim.SGD(p, 1, 0.9, 0, nesterov: true),
         ];
         foreach (var make in all) make([Make.Parameter(ones(2))]).Dispose();
     }

@@ -18,19 +18,32 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         Array.Fill(coefficients, GradientCoefficient.Identity);
         var which = new List<int>();
         List<Tensor> scales = [], smallest = [];
+        bool[] clips = Clips(gradients);
         for (int i = 0; i < coefficients.Length; i++)
         {
-            var p = gradients.Parameter(i);
-            if (p.numel() == 0 || exclude?.Invoke(gradients.Name(i), p) == true) continue;
+            if (!clips[i]) continue;
             which.Add(i);
-            scales.Add(UnitScale(p, gradients.Gradient(i), gradients.Average));
+            scales.Add(UnitScale(gradients.Parameter(i), gradients.Gradient(i), gradients.Average));
             smallest.Add(scales[^1].min());
         }
-        if (exclude is not null) gradients.Reread();
         double[] least = GradientNorms.ReadBack(smallest);
         for (int k = 0; k < least.Length; k++)
             coefficients[which[k]] = new(1, UnitScale: scales[k].to(least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(which[k])) : ScalarType.Float64));
         return new(gradients.TotalNorm(2), least.Aggregate(1.0, Math.Min), GradientCoefficient.Identity, coefficients);
+    }
+
+    // The user's code runs before anything is measured: it may move, exchange or even dispose what it is shown.
+    private bool[] Clips(GradientSet gradients)
+    {
+        bool[] clips = new bool[gradients.Count];
+        for (int i = 0; i < clips.Length; i++)
+        {
+            var p = gradients.Parameter(i);
+            // An infinite factor clips nothing; times weights of length 0 it would be NaN.
+            clips[i] = !p.IsInvalid && p.numel() > 0 && !double.IsPositiveInfinity(clipping) && exclude?.Invoke(gradients.Name(i), p) != true;
+        }
+        if (exclude is not null) gradients.Reread();
+        return clips;
     }
 
     // In float64, where squares of float32 gradients beyond 1e19 do not overflow. Kept is a number per unit, the rest is gone at the end.

@@ -15,8 +15,11 @@ public abstract class GradientClip
     /// <summary>The order of the norm the rule is about: the one that is reported and checked for NaN.</summary>
     internal virtual double Order => 2;
 
-    /// <summary>Measures and decides; writes no gradient. Rules with a memory take the norm into it.</summary>
+    /// <summary>Measures and decides; writes nothing, neither gradients nor the memory of the rule.</summary>
     internal abstract ClipDecision Decide(GradientSet gradients);
+
+    /// <summary>Takes the norm of the last decision into the memory, once it is certain that the decision is carried out.</summary>
+    internal virtual void Accept() { }
 
     /// <summary>Whether past norms decide too; these belong into a saved state.</summary>
     internal virtual bool HasMemory => false;
@@ -35,7 +38,7 @@ public abstract class GradientClip
     /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A negative or NaN <paramref name="c"/> or <paramref name="eps"/>, a NaN <paramref name="normType"/>.</exception>
     public static GradientClip ByGlobalNorm(double c, double normType = 2.0, double eps = 1e-6) =>
-        new GlobalNormClip(Numbers.Threshold(c, nameof(c)), Numbers.Order(normType, nameof(normType)), Numbers.Threshold(eps, nameof(eps)));
+        new GlobalNormClip(Numbers.Threshold(c, nameof(c)), Numbers.Order(normType, nameof(normType)), Numbers.Finite(eps, nameof(eps)));
 
     /// <summary>Each gradient by its own norm: g ← g · c / max(‖g‖₂, c). Keras's <c>clipnorm</c>.</summary>
     /// <param name="c">The largest norm of one gradient, at least 0.</param>
@@ -64,7 +67,7 @@ public abstract class GradientClip
     /// <returns>The rule.</returns>
     /// <exception cref="ArgumentException">A negative or NaN value.</exception>
     public static GradientClip Adaptive(double clipping = 0.01, double eps = 1e-3, Func<string?, Parameter, bool>? exclude = null) =>
-        new AdaptiveClip(Numbers.Threshold(clipping, nameof(clipping)), Numbers.Threshold(eps, nameof(eps)), exclude);
+        new AdaptiveClip(Numbers.Threshold(clipping, nameof(clipping)), Numbers.Finite(eps, nameof(eps)), exclude);
 
     /// <summary>
     /// Each gradient by the root of its mean square: g ← g / max(1, rms(g) / c). As optax's <c>clip_by_block_rms</c> (Adafactor's update
@@ -114,15 +117,18 @@ public abstract class GradientClip
     /// </summary>
     /// <param name="parameters">Of any floating dtype and device, mixed as they come.</param>
     /// <returns>Norm before clipping, factor, and whether anything was clipped.</returns>
-    /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+    /// <exception cref="ArgumentException">A parameter is null or was disposed.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A gradient is sparse, complex, not of its parameter's shape or device, or cannot be written in place. No gradient is changed then.
+    /// </exception>
     public StepReport Apply(IEnumerable<Parameter> parameters)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using var gradients = GradientSet.Of(parameters);
         var decision = Decide(gradients);
-        for (int i = 0; i < gradients.Count; i++)
-            if (!decision[i].IsIdentity) decision[i].ApplyInPlace(gradients.Gradient(i));
+        gradients.Apply(decision);
+        Accept();
         return new StepReport { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped };
     }
 }

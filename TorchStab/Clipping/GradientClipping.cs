@@ -26,7 +26,11 @@ internal static class GradientClipping
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var list = tensors.ToList();
-        foreach (var t in list) GradientSet.Dense(t ?? throw new ArgumentException("expected tensors, got null among them", nameof(tensors)), "a tensor");
+        foreach (var t in list)
+        {
+            GradientCheck.Dense(t ?? throw new ArgumentException("expected tensors, got null among them", nameof(tensors)), "a tensor");
+            if (!t.is_floating_point()) throw new ArgumentException($"expected tensors of floating dtypes, got {t.dtype}", nameof(tensors));
+        }
         double total = GradientNorms.Total(GradientNorms.Of(list, normType), normType);
         Check(total, normType, errorIfNonfinite, "parameters");
         return total;
@@ -47,17 +51,11 @@ internal static class GradientClipping
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using var gradients = GradientSet.Of(parameters);
-        Apply(new(1, clipValue), gradients);
+        gradients.Apply(new(0, 1, new(1, clipValue)));
     }
 
     private static void Scale(GradientSet gradients, double maxNorm, double totalNorm) =>
-        Apply(new(GlobalNormClip.Scale(totalNorm, maxNorm, 1e-6)), gradients);
-
-    private static void Apply(GradientCoefficient coefficient, GradientSet gradients)
-    {
-        if (coefficient.IsIdentity) return;
-        for (int i = 0; i < gradients.Count; i++) coefficient.ApplyInPlace(gradients.Gradient(i));
-    }
+        gradients.Apply(ClipDecision.Uniform(totalNorm, GlobalNormClip.Scale(totalNorm, maxNorm, 1e-6)));
 
     private static void Check(double total, double normType, bool errorIfNonfinite, string source)
     {

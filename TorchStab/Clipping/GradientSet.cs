@@ -41,6 +41,8 @@ internal sealed class GradientSet : IDisposable
         ArgumentNullException.ThrowIfNull(parameters);
         var list = parameters.ToList();
         if (list.Contains(null!)) throw new ArgumentException("expected parameters, got null among them; leave out what is not registered", nameof(parameters));
+        if (list.FindIndex(p => p.IsInvalid) is >= 0 and int gone)
+            throw new ArgumentException($"parameter {gone} no longer exists: it was disposed, or the model was moved by .to(); pass model.parameters() anew", nameof(parameters));
         return new GradientSet(Distinct(list)).Read();
     }
 
@@ -49,20 +51,44 @@ internal sealed class GradientSet : IDisposable
 
     /// <summary>Looks which parameters have a gradient, and where it lies; <see cref="Release"/> follows, within the same DisposeScope.</summary>
     /// <param name="average">1/k where the gradients are sums of k backward passes.</param>
-    /// <exception cref="InvalidOperationException">A gradient is sparse.</exception>
+    /// <exception cref="InvalidOperationException">A gradient is sparse, complex, or not of its parameter's shape or device.</exception>
     public GradientSet Read(double average = 1)
     {
         Average = average;
         _handles.Read(_parameters);
         for (int i = 0; i < Count; i++) _tensors.Add(null);
-        if (_handles.FirstSparse() is var sparse and >= 0) throw Refuse(sparse);
+        Check();
         return this;
     }
 
     /// <summary>Looks again where everything lies, after code of the user's that may have moved it.</summary>
     public void Reread()
     {
-        for (int i = 0; i < Count; i++) _handles.Reread(i, Parameter(i).Handle);
+        for (int i = 0; i < Count; i++)
+        {
+            if (Parameter(i).IsInvalid) throw Refuse($"{Label(i)} was disposed by a callback while its gradient was being clipped; dispose it after the call");
+            _handles.Reread(i, Parameter(i).Handle);
+        }
+        Check();
+    }
+
+    /// <summary>Carries a decision out on the gradients themselves.</summary>
+    /// <exception cref="InvalidOperationException">A gradient that would be changed is expanded, or an inference tensor outside inference mode; none is changed then.</exception>
+    public void Apply(ClipDecision decision)
+    {
+        RequireWritable(decision);
+        for (int i = 0; i < Count; i++)
+            if (Coefficient(decision, i) is { IsIdentity: false } c) c.ApplyInPlace(Gradient(i));
+    }
+
+    /// <summary>What happens to a gradient, the averaging over accumulated passes included.</summary>
+    public GradientCoefficient Coefficient(ClipDecision decision, int i) => decision[i] with { Scale = decision[i].Scale * Average };
+
+    /// <summary>Refuses gradients that the decision changes and in-place operations would refuse, before the first of them is written.</summary>
+    public void RequireWritable(ClipDecision decision)
+    {
+        for (int i = 0; i < Count; i++)
+            if (!Coefficient(decision, i).IsIdentity && Writable.WhyNot(Gradient(i)) is { } why) throw Refuse($"The gradient of {Label(i)} cannot be clipped in place: {why}");
     }
 
     /// <summary>Lets the gradients go.</summary>
@@ -75,9 +101,6 @@ internal sealed class GradientSet : IDisposable
 
     void IDisposable.Dispose() => Release();
 
-    /// <summary>Refuses sparse gradients, which have no place in an elementwise update of every row.</summary>
-    public static Tensor Dense(Tensor gradient, string name) => !gradient.is_sparse ? gradient : throw Sparse(name);
-
     /// <summary>The place of gradient i among all parameters.</summary>
     public int Place(int i) => _handles.Places[i];
 
@@ -86,7 +109,10 @@ internal sealed class GradientSet : IDisposable
     public string? Name(int i) => _names?.Invoke(Place(i));
 
     /// <summary>The gradient as a tensor, for those that tensor operations work on; the DisposeScope of the step owns it.</summary>
-    public Tensor Gradient(int i) => _tensors[i] ??= _handles.Tensor(i, Parameter(i));
+    public Tensor Gradient(int i) => _tensors[i] ??= _handles.Tensor(i);
+
+    /// <summary>Where a parameter lies.</summary>
+    public TensorView ParameterView(int i) => _handles.Parameters[i];
 
     /// <summary>Where the parameter lies, and its gradient, for kernels.</summary>
     public StepMemory Memory(int i, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default) =>
@@ -111,7 +137,9 @@ internal sealed class GradientSet : IDisposable
     /// <summary>Some of them, with the norms that are known already; to be disposed.</summary>
     public GradientSet Subset(int[] indices)
     {
-        var subset = new GradientSet([.. indices.Select(Parameter)], _names is null ? null : place => Name(indices[place])!).Read(Average);
+        var subset = new GradientSet([.. indices.Select(Parameter)], _names is null ? null : place => Name(indices[place])!) { Average = Average };
+        subset._handles.Take(_handles, indices);
+        foreach (int i in indices) subset._tensors.Add(_tensors[i]);
         foreach (double order in _measured)
         {
             subset._norms[order] = [.. indices.Select(i => _norms[order][i])];
@@ -120,13 +148,17 @@ internal sealed class GradientSet : IDisposable
         return subset;
     }
 
-    private InvalidOperationException Refuse(int i)
+    private string Label(int i) => Name(i) ?? $"parameter {Place(i)}";
+
+    private void Check()
     {
-        var error = Sparse(Name(i) ?? $"parameter {i} with a gradient, shape [{string.Join(", ", Parameter(i).shape)}]");
-        Release();
-        return error;
+        for (int i = 0; i < Count; i++)
+            if (!_handles.Fits(i) && GradientCheck.WhyNot(Parameter(i), Gradient(i), Label(i)) is { } why) throw Refuse(why);
     }
 
-    private static InvalidOperationException Sparse(string name) => new($"The gradient of {name} is sparse; TorchStab clips and steps dense gradients only. " +
-        "Build the embedding with sparse: false, or clip and step it with an optimizer of its own.");
+    private InvalidOperationException Refuse(string why)
+    {
+        Release();
+        return new(why);
+    }
 }

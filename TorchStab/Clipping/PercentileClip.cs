@@ -5,17 +5,24 @@ internal sealed class PercentileClip(double percentile, int window) : GradientCl
 {
     private List<double> _seen = [];
     private int _next;
+    private double? _last; // the norm of the last decision
 
     internal override bool HasMemory => true;
 
     internal override ClipDecision Decide(GradientSet gradients)
     {
         double norm = gradients.TotalNorm(2);
-        if (!double.IsFinite(norm)) return ClipDecision.Uniform(norm, 1);
+        _last = double.IsFinite(norm) ? norm : null;
+        return ClipDecision.Uniform(norm, _last is null ? 1 : GlobalNormClip.Scale(norm, Quantile(norm), 1e-6));
+    }
+
+    internal override void Accept()
+    {
+        if (_last is not { } norm) return;
         if (_seen.Count < window) _seen.Add(norm);
         else _seen[_next] = norm;
         _next = (_next + 1) % window;
-        return ClipDecision.Uniform(norm, GlobalNormClip.Scale(norm, Quantile(), 1e-6));
+        _last = null;
     }
 
     internal override void SaveMemory(BinaryWriter writer)
@@ -34,10 +41,13 @@ internal sealed class PercentileClip(double percentile, int window) : GradientCl
         _next = _seen.Count % window;
     }
 
-    // Linear between neighbours, as numpy.percentile.
-    private double Quantile()
+    // Of the norms that the window will hold with this one; linear between neighbours, as numpy.percentile.
+    private double Quantile(double norm)
     {
-        double[] sorted = [.. _seen.Order()];
+        double[] sorted = [.. _seen, norm];
+        if (_seen.Count == window) sorted[_next] = norm;
+        Array.Resize(ref sorted, Math.Min(sorted.Length, window));
+        Array.Sort(sorted);
         double position = percentile / 100 * (sorted.Length - 1);
         int below = (int)position;
         return below + 1 < sorted.Length ? sorted[below] + (position - below) * (sorted[below + 1] - sorted[below]) : sorted[^1];

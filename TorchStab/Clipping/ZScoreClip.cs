@@ -11,17 +11,25 @@ internal sealed class ZScoreClip(double alpha, double zThreshold, int warmup, do
     private List<double> _first = [];
     private double _mean, _variance;
     private bool _warm;
+    private double? _last; // the norm that the last decision would be remembered by
 
     internal override bool HasMemory => true;
 
     internal override ClipDecision Decide(GradientSet gradients)
     {
         double norm = gradients.TotalNorm(2);
+        _last = null;
         if (!double.IsFinite(norm)) return ClipDecision.Uniform(norm, 1);
         double? threshold = _warm ? Threshold(norm) : null;
-        Remember(threshold ?? norm);
+        _last = threshold ?? norm;
         double bound = Math.Min(threshold ?? norm, maxNorm ?? double.PositiveInfinity);
         return ClipDecision.Uniform(norm, norm > bound ? bound / (norm + NormEps) : 1);
+    }
+
+    internal override void Accept()
+    {
+        if (_last is { } norm) Remember(norm);
+        _last = null;
     }
 
     internal override void SaveMemory(BinaryWriter writer)

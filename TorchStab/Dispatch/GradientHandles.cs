@@ -53,18 +53,31 @@ internal sealed unsafe class GradientHandles
     }
 
     /// <summary>Looks again where parameter and gradient lie.</summary>
-    public void Reread(int i, nint parameter) =>
+    public void Reread(int i, nint parameter)
+    {
         (_parameters.Items[i], _gradients.Items[i]) = (TensorMemory.View(parameter), TensorMemory.View(_gradients.Items[i].Handle));
+        if (LibTorch.IsAvailable) RequireShape(ref _gradients.Items[i], _parameters.Items[i]);
+    }
 
     /// <summary>The gradient as a tensor of the current DisposeScope.</summary>
-    public Tensor Tensor(int i, Parameter parameter) => LibTorch.IsAvailable ? parameter.grad! : _tensors[i];
+    public Tensor Tensor(int i) => LibTorch.IsAvailable ? TorchSharp.torch.Tensor.UnsafeCreateTensor(LibTorch.Alias(_gradients.Items[i].Handle)) : _tensors[i];
 
-    /// <summary>The first gradient that is sparse, or −1.</summary>
-    public int FirstSparse()
+    /// <summary>Whether parameter and gradient are dense, of one device and of the same sizes, and the dtype of each has a kernel.</summary>
+    public bool Fits(int i) => _gradients.Items[i].Dense && _parameters.Items[i].Dense;
+
+    /// <summary>Takes over some gradients of another reading as they were then, whatever happened to <c>.grad</c> since.</summary>
+    public void Take(GradientHandles other, int[] indices)
     {
-        for (int i = 0; i < Count; i++)
-            if (!_gradients.Items[i].Dense && (LibTorch.IsAvailable ? LibTorch.IsSparse(_gradients.Items[i].Handle) != 0 : _tensors[i].is_sparse)) return i;
-        return -1;
+        _parameters.Resize(indices.Length);
+        _gradients.Resize(indices.Length);
+        for (int i = 0; i < indices.Length; i++)
+        {
+            var gradient = other._gradients.Items[indices[i]];
+            if (LibTorch.IsAvailable) gradient = gradient with { Handle = LibTorch.Alias(gradient.Handle) };
+            else _tensors.Add(other._tensors[indices[i]]);
+            (_parameters.Items[i], _gradients.Items[i]) = (other._parameters.Items[indices[i]], gradient);
+            _places.Add(i);
+        }
     }
 
     /// <summary>Lets the gradients go.</summary>
@@ -81,6 +94,12 @@ internal sealed unsafe class GradientHandles
         _places.Add(i);
     }
 
+    // A kernel counts elements: a gradient of (6) or (3, 2) would pass for one of (2, 3).
+    private static void RequireShape(ref TensorView gradient, in TensorView parameter)
+    {
+        if (gradient.Dense && parameter.Dense && !TensorShape.Same(gradient, parameter)) gradient = gradient with { Dense = false };
+    }
+
     private static void Look(void* context, int first, int last)
     {
         var job = (Job*)context;
@@ -88,7 +107,9 @@ internal sealed unsafe class GradientHandles
         {
             nint gradient = LibTorch.Grad(job->Given[i]);
             job->Gradients[i] = TensorMemory.View(gradient);
-            job->Parameters[i] = gradient == 0 || job->GradientsOnly ? default : TensorMemory.View(job->Given[i]);
+            if (gradient == 0 || job->GradientsOnly) continue;
+            job->Parameters[i] = TensorMemory.View(job->Given[i]);
+            RequireShape(ref job->Gradients[i], job->Parameters[i]);
         }
     }
 

@@ -41,6 +41,12 @@ internal static unsafe class LibTorch
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, byte> RequiresGrad =
         (delegate* unmanaged[SuppressGCTransition]<nint, byte>)Export("THSTensor_requires_grad");
 
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long> Dimensions =
+        (delegate* unmanaged[SuppressGCTransition]<nint, long>)Export("THSTensor_ndimension");
+
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long, long> Size =
+        (delegate* unmanaged[SuppressGCTransition]<nint, long, long>)Export("THSTensor_size");
+
     public static readonly delegate* unmanaged[SuppressGCTransition]<int> ThreadCount =
         (delegate* unmanaged[SuppressGCTransition]<int>)Export("THSTorch_get_num_threads");
 
@@ -68,7 +74,7 @@ internal static unsafe class LibTorch
         (delegate* unmanaged[SuppressGCTransition]<nint, long, long, void>)Export("THSTensor_transpose_");
 
     public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
-        && IsContiguous != null && IsSparse != null && RequiresGrad != null && ThreadCount != null && Grad != null && Dispose != null && ExportedEmptyLike != null
+        && IsContiguous != null && IsSparse != null && RequiresGrad != null && Dimensions != null && Size != null && ThreadCount != null && Grad != null && Dispose != null && ExportedEmptyLike != null
         && ExportedAlias != null && ExportedContiguous != null && TransposeInPlace != null && IsNegative != null && ExportedToDense != null && ExportedClone != null && TakeError != null;
 
     /// <summary>A new handle to an uninitialized tensor on the CPU, of the dtype, shape and memory format of another.</summary>

@@ -49,7 +49,7 @@ internal class GradientBucket : IDisposable
     {
         if (BucketLaunch.TryGather(gradients.Gradients[k], flat, part.Start, part.Count) is { } finite) return finite;
         using var view = View(part);
-        view.copy_(gradients.Tensor(k, ParameterOf(part)));
+        view.copy_(gradients.Tensor(k));
         return GradientPieces.IsFinite(view);
     }
 
@@ -58,7 +58,7 @@ internal class GradientBucket : IDisposable
     {
         if (BucketLaunch.TryScatter(flat, gradients.Gradients[k], part.Start, part.Count)) return;
         using var view = View(part);
-        gradients.Tensor(k, ParameterOf(part)).copy_(view);
+        gradients.Tensor(k).copy_(view);
     }
 
     protected Parameter ParameterOf(Part part) => _parameters[part.Index];

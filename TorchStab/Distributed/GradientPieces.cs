@@ -41,7 +41,7 @@ internal sealed class GradientPieces : IDisposable
             Read();
             Complete(group, step);
             foreach (int i in _large)
-                if (_places[i] >= 0 && !SumInPlace(group, _gradients.Tensor(_places[i], _parameters[i]))) bad.Add(_parameters[i]);
+                if (_places[i] >= 0 && !SumInPlace(group, _gradients.Tensor(_places[i]))) bad.Add(_parameters[i]);
             foreach (var runs in _runs) runs.Sum(_gradients, _places, bad);
             foreach (var bucket in _buckets) bucket.Sum(group, _gradients, _places, bad);
         }
@@ -70,7 +70,7 @@ internal sealed class GradientPieces : IDisposable
     {
         _gradients.Read(_parameters, gradientsOnly: true);
         bool converted = false;
-        for (int k = 0; k < _gradients.Count; k++) converted |= Convert(_gradients.Tensor(k, _parameters[_gradients.Places[k]]), _gradients.Places[k]);
+        for (int k = 0; k < _gradients.Count; k++) converted |= Convert(_gradients.Tensor(k), _gradients.Places[k]);
         if (converted)
         {
             _gradients.Release();
@@ -85,7 +85,7 @@ internal sealed class GradientPieces : IDisposable
     private bool Convert(Tensor gradient, int i)
     {
         var parameter = _parameters[i];
-        GradientSet.Dense(gradient, $"parameter {i}");
+        GradientCheck.Dense(gradient, $"parameter {i}");
         if (!gradient.is_floating_point() || !gradient.shape.SequenceEqual(_shapes[i]))
             throw new InvalidOperationException($"The gradient of parameter {i} is {gradient.dtype} of shape [{string.Join(", ", gradient.shape)}]; "
                 + $"DistributedDataParallel sums real gradients of the parameter's shape, here [{string.Join(", ", _shapes[i])}].");

@@ -36,7 +36,7 @@ internal sealed class GradientRuns(SharedSum shared, IReadOnlyList<Parameter> pa
             shared.Append(view);
             return;
         }
-        var gradient = gradients.Tensor(k, parameters[i]);
+        var gradient = gradients.Tensor(k);
         var copy = empty(parameters[i].shape, gradient.dtype, gradient.device).copy_(gradient);
         _copies.Add((gradient, copy));
         shared.Append(TensorView.Of(copy));

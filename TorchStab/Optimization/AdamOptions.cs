@@ -1,5 +1,4 @@
 using TorchSharp.Modules;
-using TorchStab.Clipping;
 using Hosts = TorchSharp.Modules;
 
 namespace TorchStab.Modules;
@@ -81,9 +80,9 @@ public abstract class AdamOptions : ClipOptions
     internal override void Validate()
     {
         base.Validate();
-        Require(amsgrad is not null, "expected amsgrad to be set, got null", nameof(amsgrad));
-        Require(eps >= 0, $"Invalid epsilon value: {Numbers.Text(eps)}", nameof(eps));
-        Require(beta1 is >= 0 and < 1, $"Invalid beta parameter at index 0: {Numbers.Text(beta1)}", nameof(beta1));
-        Require(beta2 is >= 0 and < 1, $"Invalid beta parameter at index 1: {Numbers.Text(beta2)}", nameof(beta2));
+        Require(amsgrad, nameof(amsgrad));
+        Require(eps, "Invalid epsilon value: ", nameof(eps));
+        RequireDecay(beta1, "Invalid beta parameter at index 0: ", nameof(beta1));
+        RequireDecay(beta2, "Invalid beta parameter at index 1: ", nameof(beta2));
     }
 }

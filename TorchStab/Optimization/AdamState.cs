@@ -1,6 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
-using TorchStab.Optimization;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 using Hosts = TorchSharp.Modules;
 
@@ -63,11 +63,9 @@ public abstract class AdamState : MomentState
     {
         Check(source);
         var (steps, m, v, max) = Parts(source);
-        Dispose();
-        step = steps;
-        exp_avg = Copy(m)!;
-        exp_avg_sq = Copy(v)!;
-        max_exp_avg_sq = Copy(max);
+        var (mean, square, largest) = (Copy(m)!, Copy(v)!, Copy(max));
+        Dispose(); // after the copies: the source may be this state itself
+        (step, exp_avg, exp_avg_sq, max_exp_avg_sq) = (steps, mean, square, largest);
     }
 
     /// <summary>Whether another state holds nearly the same numbers.</summary>
@@ -84,17 +82,22 @@ public abstract class AdamState : MomentState
 
     internal override void Check(OptimizerState source)
     {
-        var (_, m, v, max) = Parts(source);
-        Require(m, v, max);
+        var (steps, m, v, max) = Parts(source);
+        Require(steps, 2, m, v, max);
     }
+
+    internal override string? WhyNot(ClipOptions options, in TensorView parameter) => WhyNot(step)
+        ?? WhyNot(nameof(exp_avg), exp_avg, ref Mean, parameter)
+        ?? WhyNot(nameof(exp_avg_sq), exp_avg_sq, ref Square, parameter, Mean)
+        ?? (((AdamOptions)options).amsgrad == true && max_exp_avg_sq is not null ? WhyNot(nameof(max_exp_avg_sq), max_exp_avg_sq, ref Max, parameter, Mean) : null);
 
     /// <summary>The largest second moment; zeros where amsgrad was turned on after construction.</summary>
     internal Tensor Largest() => max_exp_avg_sq ??= Zeros();
 
     private protected override void Map(Func<Tensor, Tensor> change)
     {
-        exp_avg = change(exp_avg);
-        exp_avg_sq = change(exp_avg_sq);
+        exp_avg = exp_avg is null ? null! : change(exp_avg);
+        exp_avg_sq = exp_avg_sq is null ? null! : change(exp_avg_sq);
         max_exp_avg_sq = max_exp_avg_sq is null ? null : change(max_exp_avg_sq);
     }
 

@@ -45,16 +45,26 @@ public abstract class ClipOptions : OptimizerOptions
         maximize ??= defaults.maximize;
     }
 
-    /// <summary>Refuses values outside their range in PyTorch's words.</summary>
+    /// <summary>Copies another group's options, the thresholds too.</summary>
+    internal void Copy(ClipOptions source)
+    {
+        LoadStateDict(source);
+        (clipnorm, clipvalue, global_clipnorm) = (source.clipnorm, source.clipvalue, source.global_clipnorm);
+    }
+
+    /// <summary>
+    /// Refuses values outside their range in PyTorch's words. Asked at every step, too: anyone may set an option at any time. PyTorch asks at
+    /// construction only, and takes infinities and numbers that float32 has not, which make NaN of finite gradients.
+    /// </summary>
     internal virtual void Validate()
     {
-        Require(LearningRate >= 0, $"Invalid learning rate: {Numbers.Text(LearningRate)}", "lr");
-        Require(maximize is not null, "expected maximize to be set, got null", nameof(maximize));
-        Require(weight_decay >= 0, $"Invalid weight_decay value: {Numbers.Text(weight_decay)}", nameof(weight_decay));
+        Require(LearningRate, "Invalid learning rate: ", "lr");
+        Require(weight_decay, "Invalid weight_decay value: ", nameof(weight_decay));
+        Require(InitialLearningRate, "Invalid initial learning rate: ", "InitialLearningRate");
+        Require(maximize, nameof(maximize));
         int set = (clipnorm is null ? 0 : 1) + (clipvalue is null ? 0 : 1) + (global_clipnorm is null ? 0 : 1);
-        Require(set <= 1, "Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: " +
-            $"clipnorm={Numbers.Text(clipnorm)}, clipvalue={Numbers.Text(clipvalue)}, global_clipnorm={Numbers.Text(global_clipnorm)}", nameof(clipnorm));
-        _ = NewRule();
+        if (set > 1) throw TwoThresholds();
+        _ = Rule;
     }
 
     /// <summary>Sets what all four optimizers have.</summary>
@@ -65,10 +75,28 @@ public abstract class ClipOptions : OptimizerOptions
         return options;
     }
 
-    private protected static void Require(bool holds, string message, string name)
+    /// <summary>Refuses what is no number in [0, <paramref name="largest"/>].</summary>
+    private protected static void Require(double? value, string words, string name, double largest = Numbers.Largest)
     {
-        if (!holds) throw new ArgumentException(message, name);
+        if (!(value >= 0 && value <= largest)) throw Invalid(value, words, name, FormattableString.Invariant($"[0, {Numbers.Text(largest)}]"));
     }
+
+    /// <summary>Refuses what is no number in [0, 1).</summary>
+    private protected static void RequireDecay(double? value, string words, string name)
+    {
+        if (!(value >= 0 && value < 1)) throw Invalid(value, words, name, "[0, 1)");
+    }
+
+    private protected static void Require(bool? value, string name)
+    {
+        if (value is null) throw new ArgumentException($"expected {name} to be set, got null", name);
+    }
+
+    private static ArgumentException Invalid(double? value, string words, string name, string range) =>
+        new($"{words}{Numbers.Text(value)}; expected a number in {range}", name);
+
+    private ArgumentException TwoThresholds() => new("Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: " +
+        $"clipnorm={Numbers.Text(clipnorm)}, clipvalue={Numbers.Text(clipvalue)}, global_clipnorm={Numbers.Text(global_clipnorm)}", nameof(clipnorm));
 
     private GradientClip? NewRule() =>
         clipnorm is { } n ? new ParameterNormClip(Numbers.Threshold(n, nameof(clipnorm)))

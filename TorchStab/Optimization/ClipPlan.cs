@@ -37,22 +37,14 @@ internal sealed class ClipPlan(Func<int, int> group)
             smallest = Math.Min(smallest, decision.Coefficient);
             for (int i = 0; i < indices.Length; i++) coefficients[indices[i]] = decision[i];
         }
+        gradients.Reread(); // a rule's callback may have moved what another rule's group holds
         return new(gradients.TotalNorm(2), smallest, GradientCoefficient.Identity, coefficients);
     }
 
-    /// <summary>What the rules remember, for a step that may have to be taken back after they have decided.</summary>
-    public byte[] SaveMemory()
+    /// <summary>The decision is carried out: rules with a memory remember it.</summary>
+    public void Accept()
     {
-        using var memory = new MemoryStream();
-        using var writer = new BinaryWriter(memory);
-        foreach (var rule in _rules.Distinct()) rule?.SaveMemory(writer);
-        return memory.ToArray();
-    }
-
-    public void LoadMemory(byte[] memory)
-    {
-        using var reader = new BinaryReader(new MemoryStream(memory));
-        foreach (var rule in _rules.Distinct()) rule?.LoadMemory(reader);
+        foreach (var rule in _rules) rule?.Accept();
     }
 
     private static ClipDecision Decide(GradientClip? rule, GradientSet gradients) => rule?.Decide(gradients) ?? ClipDecision.Uniform(gradients.TotalNorm(2), 1);

@@ -12,6 +12,7 @@ public partial class ClippedOptimizer
     /// </summary>
     private Tensor StepWithin(Func<Tensor> closure)
     {
+        using var turn = _guard.Enter("step()");
         using var before = new ParameterSnapshot(parameters());
         StepGuard.Verdict? verdict = null;
         ExceptionDispatchInfo? failure = null;
@@ -51,7 +52,11 @@ public partial class ClippedOptimizer
         using var gradients = Collect();
         var now = _guard.Examine(gradients, Clip.Order, Clip.Decide);
         if (verdict is not { } so || (so.FirstNonFinite is null && (now.FirstNonFinite is not null || now.Coefficient < so.Coefficient))) verdict = now;
-        if (now.Decision is { } decision && (verdict.Value.FirstNonFinite is null || _guard.Policy.Admits)) Apply(decision, gradients);
+        if (now.Decision is { } decision && (verdict.Value.FirstNonFinite is null || _guard.Policy.Admits))
+        {
+            gradients.Apply(decision);
+            Clip.Accept();
+        }
         else Gradients.Clear(parameters(), setToNone: true);
         return loss;
     }

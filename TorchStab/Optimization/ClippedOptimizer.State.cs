@@ -16,8 +16,13 @@ public partial class ClippedOptimizer
 
     /// <summary>Loads options and state into the inner optimizer.</summary>
     /// <param name="state_dict">What <see cref="state_dict"/> returned.</param>
-    /// <inheritdoc cref="state_dict" path="/exception"/>
-    public void load_state_dict(StateDictionary state_dict) => Managed.load_state_dict(state_dict);
+    /// <exception cref="InvalidOperationException">The inner optimizer has none that could be reached (LBFGS), or a state is of another shape. Nothing is changed after any error.</exception>
+    public void load_state_dict(StateDictionary state_dict)
+    {
+        ArgumentNullException.ThrowIfNull(state_dict);
+        RequireShapes(state_dict.State, Managed.state_dict().State);
+        OrRestore(() => Managed.load_state_dict(state_dict));
+    }
 
     /// <summary>Saves the inner optimizer's state in its own format, which it loads alone too; the memory of the rule follows.</summary>
     /// <inheritdoc cref="ClippingAwareOptimizer.save_state_dict(string)" path="/param"/>
@@ -63,13 +68,32 @@ public partial class ClippedOptimizer
     public void load_state_dict(BinaryReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
-        // torch.optim's optimizers are left half loaded by a file that is cut short.
+        OrRestore(() =>
+        {
+            LoadInner(reader);
+            StateFile.ReadMemory(reader, Clip);
+        });
+    }
+
+    // torch.optim's optimizers copy any shape, and so would step with it later.
+    private static void RequireShapes(List<OptimizerState> found, List<OptimizerState> own)
+    {
+        for (int i = 0; i < Math.Min(found.Count, own.Count); i++)
+            foreach (var field in own[i].GetType().GetFields())
+                if (found[i]?.GetType() == own[i].GetType() && field.GetValue(own[i]) is Tensor expected && field.GetValue(found[i]) is Tensor got && !got.shape.SequenceEqual(expected.shape))
+                    throw new InvalidOperationException($"expected {field.Name} of shape [{string.Join(", ", expected.shape)}], got [{string.Join(", ", got.shape)}]; " +
+                        "load the state of an optimizer over the same model, its parameters in the same order");
+    }
+
+    // torch.optim's optimizers are left half loaded by what they cannot take: a file that is cut short, a state of another kind.
+    private void OrRestore(Action load)
+    {
+        using var turn = _guard.Enter("load_state_dict()");
         using var before = new MemoryStream();
         SaveInner(new BinaryWriter(before));
         try
         {
-            LoadInner(reader);
-            StateFile.ReadMemory(reader, Clip);
+            load();
         }
         catch
         {
@@ -88,6 +112,7 @@ public partial class ClippedOptimizer
     public void rebind(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
+        _guard.RequireIdle("rebind()");
         var now = model.named_parameters().ToList();
         if (Managed is ClippingAwareOptimizer own) own.rebind(now);
         else TorchOptimRebinding.Run(Managed, _names, now);

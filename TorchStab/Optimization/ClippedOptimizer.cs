@@ -14,6 +14,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     private readonly StepGuard _guard;
     private readonly IReadOnlyList<Parameter>? _native; // handles of its own that a native optimizer gave out
     private readonly Dictionary<IntPtr, string> _names = [];
+    private bool _disposed;
 
     /// <summary>As <c>stab.optim.ClippedOptimizer</c>.</summary>
     /// <inheritdoc cref="stab.optim.ClippedOptimizer" path="/param"/>
@@ -67,13 +68,21 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     /// is not finite, the parameters are put back to where the step began. An exception in it comes out of here. null (the default) for others.
     /// </param>
     /// <returns>What the closure returned, or null.</returns>
-    /// <exception cref="InvalidOperationException">A gradient is sparse, or not finite and <see cref="NonFinite"/> does not let it pass.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A gradient is sparse, complex, not of its parameter's shape or device, or cannot be written in place; or it is not finite and
+    /// <see cref="NonFinite"/> does not let it pass; a parameter was replaced, or cannot be written; another step of this optimizer is running.
+    /// Nothing is changed then, and a step after <see cref="accumulate"/> remains due.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     public override Tensor step(Func<Tensor>? closure = null)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         if (_inner is LBFGS) return StepWithin(closure ?? throw new ArgumentNullException(nameof(closure), "LBFGS evaluates the loss several times a step."));
         Tensor? loss = null;
         if (closure is not null)
             using (enable_grad()) loss = closure();
+        using var turn = _guard.Enter("step()");
+        ObjectDisposedException.ThrowIf(_disposed, this); // by the closure
         if (_guard.CompletesWindow() && ClipGradients()) _inner.step();
         return loss!;
     }
@@ -84,6 +93,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     /// <inheritdoc cref="ClippingAwareOptimizer.zero_grad(bool)"/>
     public void zero_grad(bool set_to_none = true)
     {
+        if (_inner is not TorchSharp.Modules.LBFGS) _guard.RequireIdle("zero_grad()"); // its closure runs within the step
         if (!_guard.InsideWindow) Gradients.Clear(parameters(), set_to_none);
     }
 
@@ -97,6 +107,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     public override void add_param_group(ParamGroup param_group)
     {
         ArgumentNullException.ThrowIfNull(param_group);
+        _guard.RequireIdle("add_param_group()");
         _inner.add_param_group(param_group);
         TiedParameters.StepOnce(_inner, [.. parameters()]);
     }
@@ -105,8 +116,10 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     /// <param name="disposing">False from a finalizer.</param>
     protected override void Dispose(bool disposing)
     {
+        if (disposing) _guard.RequireIdle("Dispose()");
         base.Dispose(disposing);
-        if (!disposing) return;
+        if (!disposing || _disposed) return;
+        _disposed = true;
         foreach (var p in _native ?? []) p.Dispose();
         _inner.Dispose();
     }
@@ -116,24 +129,29 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using var gradients = Collect();
-        if (_guard.Judge(gradients, Clip.Order, Clip.Decide) is not { } decision) return false;
-        Apply(decision, gradients);
+        var verdict = _guard.Examine(gradients, Clip.Order, Clip.Decide);
+        RequireStep(gradients);
+        if (verdict.Decision is { } decision) gradients.RequireWritable(decision);
+        if (!_guard.Record(verdict)) return false;
+        Clip.Accept();
+        gradients.Apply(verdict.Decision!.Value);
         return true;
     }
 
-    private static void Apply(ClipDecision decision, GradientSet gradients)
+    // What the inner optimizer would refuse after the gradients were clipped.
+    private void RequireStep(GradientSet gradients)
     {
         for (int i = 0; i < gradients.Count; i++)
-        {
-            var c = decision[i] with { Scale = decision[i].Scale * gradients.Average };
-            if (!c.IsIdentity) c.ApplyInPlace(gradients.Gradient(i));
-        }
+            if (Writable.WhyNot(gradients.Parameter(i)) is { } why) throw new InvalidOperationException($"The optimizer's {gradients.Name(i)} cannot be updated: {why}");
+        if (_inner is ClippingAwareOptimizer own) own.Check();
     }
 
     private GradientSet Collect()
     {
-        SharedGradients.Combine(parameters());
         var all = parameters().ToList();
+        if (all.FindIndex(p => p.IsInvalid) is >= 0 and int gone) throw new InvalidOperationException($"The optimizer's parameter {gone} no longer exists: " +
+            "the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) after that.");
+        SharedGradients.Combine(all);
         return new GradientSet(all, i => _names.TryGetValue(all[i].Handle, out string? known) ? known : $"parameter {i}").Read(1.0 / _guard.Window);
     }
 
@@ -142,9 +160,9 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     {
         if (named is null) return;
         var list = named.ToList();
-        if (list.Exists(n => n.parameter is null)) throw new ArgumentException("expected parameters, got null among them", nameof(named));
+        if (list.Exists(n => n.parameter is null)) throw new ArgumentException("expected parameters, got null among them", "named_parameters");
         if (_native is not null && _native.Count != list.Count)
-            throw new ArgumentException($"expected the names of the optimizer's {_native.Count} parameters, got {list.Count}", nameof(named));
+            throw new ArgumentException($"expected the names of the optimizer's {_native.Count} parameters, got {list.Count}", "named_parameters");
         var own = parameters().Where(p => !p.IsInvalid).DistinctBy(ParameterIdentity.OfLeaf).ToDictionary(ParameterIdentity.OfLeaf, p => p.Handle);
         for (int i = 0; i < list.Count; i++)
             if (_native is not null) _names[_native[i].Handle] = list[i].name;

@@ -16,21 +16,37 @@ public abstract partial class ClippingAwareOptimizer
     public override void add_param_group(ParamGroup param_group)
     {
         ArgumentNullException.ThrowIfNull(param_group);
-        var options = OptionsOf(param_group);
-        var parameters = param_group.Parameters?.ToList() ?? [];
-        var names = (param_group as INamedGroup)?.Names;
-        if (parameters.Count == 0) throw new ArgumentException("optimizer got an empty parameter list", nameof(param_group));
-        Check(parameters);
-        options.FillFrom((ClipOptions)_defaults);
-        options.LearningRate ??= _defaults.LearningRate;
-        options.Validate();
-        options.InitialLearningRate = options.LearningRate!.Value;
-        param_group.Options = options;
-        var slots = Slots(parameters, names, options);
-        param_group.Parameters = slots.ConvertAll(s => s.Parameter);
-        _parameter_groups.Add(param_group);
+        _guard.RequireIdle("add_param_group()");
+        Add(param_group, nameof(param_group));
+    }
+
+    // Everything that can be refused is, before the group or the optimizer is written.
+    private void Add(ParamGroup group, string argument)
+    {
+        var options = group.Options is null ? NewOptions() : OptionsOf(group, argument);
+        var parameters = group.Parameters?.ToList() ?? [];
+        var names = (group as INamedGroup)?.Names;
+        if (parameters.Count == 0) throw new ArgumentException("optimizer got an empty parameter list", argument);
+        if (names is not null && names.Count != parameters.Count)
+            throw new ArgumentException($"expected the names of {parameters.Count} parameters, got {names.Count}; give a group its parameters once, with their names", argument);
+        Check(parameters, argument);
+        var filled = NewOptions();
+        filled.Copy(options);
+        Fill(filled).Validate();
+        var slots = Slots(parameters, names, filled);
+        group.Options = Fill(options);
+        group.Parameters = slots.ConvertAll(s => s.Parameter);
+        _parameter_groups.Add(group);
         _slots.Add(slots);
         IndexState();
+    }
+
+    private ClipOptions Fill(ClipOptions options)
+    {
+        options.FillFrom((ClipOptions)_defaults);
+        options.LearningRate ??= _defaults.LearningRate;
+        options.InitialLearningRate = options.LearningRate ?? 0;
+        return options;
     }
 
     /// <summary>The state of a parameter that has not been stepped yet.</summary>
@@ -43,7 +59,7 @@ public abstract partial class ClippingAwareOptimizer
         ArgumentNullException.ThrowIfNull(parameters);
         try
         {
-            foreach (var group in parameters) add_param_group(group);
+            foreach (var group in parameters) Add(group ?? throw new ArgumentException("expected groups, got null among them", nameof(parameters)), nameof(parameters));
             if (_slots.Count == 0) throw new ArgumentException("optimizer got an empty parameter list", nameof(parameters));
         }
         catch
@@ -53,29 +69,27 @@ public abstract partial class ClippingAwareOptimizer
         }
     }
 
-    private ClipOptions OptionsOf(ParamGroup group)
-    {
-        if (group.Options is null) return NewOptions();
-        return group.Options is ClipOptions own && own.GetType() == _defaults.GetType() ? own
-            : throw new ArgumentException($"expected a {GetType().FullName}.ParamGroup, got {group.GetType().FullName} with {group.Options.GetType().FullName}", nameof(group));
-    }
+    private ClipOptions OptionsOf(ParamGroup group, string argument = "Options") => group.Options is ClipOptions own && own.GetType() == _defaults.GetType() ? own
+        : throw new ArgumentException($"expected a {GetType().FullName}.ParamGroup, got {group.GetType().FullName} with {group.Options?.GetType().FullName ?? "no Options"}", argument);
 
-    private void Check(List<Parameter> added)
+    private void Check(List<Parameter> added, string argument)
     {
-        if (added.Contains(null!)) throw new ArgumentException("expected parameters, got null among them", nameof(added));
+        if (added.Contains(null!)) throw new ArgumentException("expected parameters, got null among them", argument);
+        if (added.Exists(p => p.IsInvalid)) throw new ArgumentException("expected parameters, got one that was disposed", argument);
         if (added.Distinct(ReferenceEqualityComparer.Instance).Count() != added.Count)
-            throw new ArgumentException("optimizer contains a parameter group with duplicate parameters", nameof(added));
+            throw new ArgumentException("optimizer contains a parameter group with duplicate parameters", argument);
         var known = parameters().Where(p => !p.IsInvalid).ToDictionary(ParameterIdentity.Of, ParameterIdentity.OfLeaf);
         var here = new Dictionary<ParameterIdentity, ParameterIdentity>();
         foreach (var p in added)
         {
             var (memory, leaf) = (ParameterIdentity.Of(p), ParameterIdentity.OfLeaf(p));
-            if (known.TryGetValue(memory, out var other) && other == leaf) throw new ArgumentException("some parameters appear in more than one parameter group", nameof(added));
+            if (known.TryGetValue(memory, out var other) && other == leaf) throw new ArgumentException("some parameters appear in more than one parameter group", argument);
             if (known.ContainsKey(memory) || (here.TryGetValue(memory, out other) && other != leaf))
-                throw new ArgumentException("two parameters lie in one memory and have a gradient each, so that neither step would be right; let one layer use the other's (head.weight = embedding.weight)", nameof(added));
+                throw new ArgumentException("two parameters lie in one memory and have a gradient each, so that neither step would be right; let one layer use the other's (head.weight = embedding.weight)", argument);
             here[memory] = leaf;
-            if (!p.is_leaf) throw new ArgumentException("can't optimize a non-leaf Tensor", nameof(added));
-            if (!p.is_floating_point()) throw new ArgumentException($"expected parameters of a floating dtype, got {p.dtype}", nameof(added));
+            if (!p.is_leaf) throw new ArgumentException("can't optimize a non-leaf Tensor", argument);
+            if (!p.is_floating_point()) throw new ArgumentException($"expected parameters of a floating dtype, got {p.dtype}", argument);
+            if (p.is_sparse) throw new ArgumentException("expected dense parameters, got a sparse one", argument);
         }
     }
 

@@ -10,19 +10,13 @@ public abstract partial class ClippingAwareOptimizer
     /// where the result is not finite: the policy then treats the step as one whose gradient is not. PyTorch steps all the same, which leaves an
     /// infinity in v that stops its parameter for ever, or NaN (∞ − ∞ in RMSprop's variance).
     /// </summary>
-    private ClipDecision? UpdateLarge(StepList list)
+    /// <returns>Those that remain to be updated.</returns>
+    private Func<int, bool> UpdateLarge(StepList list, ref StepGuard.Verdict verdict)
     {
-        var memory = list.Plan.SaveMemory();
-        var verdict = _guard.Examine(list.Gradients, list.Plan.Order, list.Decide);
         List<int> large = verdict.Decision is { } decision && !_guard.Policy.Admits ? list.Large(decision) : [];
         if (large.Count > 0 && FirstSpoilt(list, verdict.Decision!.Value, large) is var bad and >= 0)
-        {
-            list.Plan.LoadMemory(memory);
             verdict = verdict with { Decision = null, FirstNonFinite = list.Gradients.Name(bad), Overflows = true };
-        }
-        if (!_guard.Record(verdict)) return null;
-        Update(list, verdict.Decision!.Value, i => !large.Contains(i));
-        return verdict.Decision;
+        return i => !large.Contains(i);
     }
 
     /// <summary>Updates the parameters of these gradients and returns the first whose result is not finite, or −1. Then it leaves them as they were.</summary>

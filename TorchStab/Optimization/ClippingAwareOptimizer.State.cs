@@ -24,6 +24,7 @@ public abstract partial class ClippingAwareOptimizer
         {
             if (value is not (null or ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64))
                 throw new ArgumentException($"expected a floating dtype, got {value}", nameof(value));
+            _guard.RequireIdle("MomentDtype");
             _momentDtype = value;
             foreach (var slot in _slots.SelectMany(s => s)) slot.State.Convert(value);
             _list = null;
@@ -52,9 +53,12 @@ public abstract partial class ClippingAwareOptimizer
 
     /// <summary>Loads options and state from a file of this optimizer or of <c>torch.optim</c>'s of the same name. Thresholds stay.</summary>
     /// <param name="location">The file to read.</param>
-    /// <exception cref="InvalidDataException">A file of another optimizer, or one that holds no state. Nothing is changed after any of these.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file of another optimizer, one that holds no state, or an option or a step count outside its range. Nothing is changed after any of these.
+    /// </exception>
     /// <exception cref="EndOfStreamException">The file is cut short.</exception>
     /// <exception cref="ArgumentException">Another number of groups or parameters, other shapes or dtypes.</exception>
+    /// <exception cref="InvalidOperationException">A parameter was replaced by <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called.</exception>
     public new void load_state_dict(string location)
     {
         using var reader = new BinaryReader(File.OpenRead(location));
@@ -66,14 +70,20 @@ public abstract partial class ClippingAwareOptimizer
     public new void load_state_dict(BinaryReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
+        using var turn = _guard.Enter("load_state_dict()");
         var slots = _slots.SelectMany(s => s).ToList();
+        RequirePresent(slots);
         var options = _parameter_groups.Select(_ => NewOptions()).ToList();
-        var states = _slots.SelectMany((s, g) => s.Select(slot => InitialState(slot.Parameter, (ClipOptions)_parameter_groups[g].Options))).ToList();
+        var states = _slots.SelectMany((s, g) => s.Select(slot => InitialState(slot.Parameter, OptionsOf(_parameter_groups[g])))).ToList();
         for (int i = 0; i < slots.Count; i++) states[i].Convert(slots[i].State.MomentDtype);
         try
         {
             StateFile.Read(reader, FileName, options, states);
-            for (int i = 0; i < slots.Count; i++) slots[i].State.Check(states[i]);
+            StateFile.Require(() =>
+            {
+                options.ForEach(o => o.Validate());
+                for (int i = 0; i < slots.Count; i++) slots[i].State.Check(states[i]);
+            });
             StateFile.ReadMemory(reader, Clip);
             for (int g = 0; g < options.Count; g++) _parameter_groups[g].Options.LoadStateDict(options[g]);
             for (int i = 0; i < slots.Count; i++) slots[i].State.LoadStateDict(states[i]);
@@ -86,15 +96,23 @@ public abstract partial class ClippingAwareOptimizer
 
     /// <summary>Copies options and state of another optimizer of this kind, TorchStab's or <c>torch.optim</c>'s. Thresholds stay.</summary>
     /// <param name="state_dict">What its <c>state_dict()</c> returned.</param>
-    /// <exception cref="ArgumentException">Another number of groups or parameters.</exception>
-    /// <exception cref="InvalidOperationException">Of another kind of optimizer, or of other shapes. Nothing is changed then.</exception>
+    /// <exception cref="ArgumentException">Another number of groups or parameters, or an option outside its range.</exception>
+    /// <exception cref="InvalidOperationException">Of another kind of optimizer, or of other shapes; a step count below 0. Nothing is changed then.</exception>
     public override void load_state_dict(StateDictionary state_dict)
     {
         ArgumentNullException.ThrowIfNull(state_dict);
+        using var turn = _guard.Enter("load_state_dict()");
+        RequirePresent(_slots.SelectMany(s => s));
         var own = this.state_dict();
         StateFile.Match(state_dict.Options.Count, own.Options.Count, "parameter groups");
         StateFile.Match(state_dict.State.Count, own.State.Count, "states");
         for (int i = 0; i < own.State.Count; i++) ((MomentState)own.State[i]).Check(state_dict.State[i]);
+        foreach (var options in state_dict.Options)
+        {
+            var trial = NewOptions();
+            trial.LoadStateDict(options);
+            trial.Validate();
+        }
         base.load_state_dict(state_dict);
     }
 
@@ -112,7 +130,10 @@ public abstract partial class ClippingAwareOptimizer
     /// parameters: names that are gone leave it, a parameter of another shape starts anew. Without names by position.
     /// </summary>
     /// <param name="model">The model whose parameters the optimizer was built from.</param>
-    /// <exception cref="ArgumentException">No name in common; without names, another number of parameters or other shapes. Nothing is changed then.</exception>
+    /// <exception cref="ArgumentException">
+    /// No name in common; without names, another number of parameters or other shapes; a parameter or name that is null, and one that could not
+    /// be optimized. Nothing is changed then.
+    /// </exception>
     public void rebind(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -124,7 +145,10 @@ public abstract partial class ClippingAwareOptimizer
     public void rebind(IEnumerable<(string name, Parameter parameter)> named_parameters)
     {
         ArgumentNullException.ThrowIfNull(named_parameters);
-        var replacements = Rebinding.Match(_slots, [.. named_parameters]);
+        _guard.RequireIdle("rebind()");
+        var now = named_parameters.ToList();
+        Rebinding.Require(now);
+        var replacements = Rebinding.Match(_slots, now);
         for (int g = 0; g < _slots.Count; g++)
         {
             foreach (var slot in _slots[g])
@@ -134,6 +158,12 @@ public abstract partial class ClippingAwareOptimizer
             _parameter_groups[g].Parameters = _slots[g].ConvertAll(s => s.Parameter);
         }
         IndexState();
+    }
+
+    private static void RequirePresent(IEnumerable<ParameterSlot> slots)
+    {
+        if (slots.Any(s => s.Parameter.IsInvalid)) throw new InvalidOperationException("A parameter of the optimizer no longer exists: " +
+            "the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) before the state is loaded.");
     }
 
     private static void Rebind(ParameterSlot slot, Parameter parameter, ClipOptions options)

@@ -63,9 +63,12 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     /// <param name="closure">Computes the loss and its gradients, called once, with gradients enabled; null (the default): they are there.</param>
     /// <returns>What the closure returned, or null.</returns>
     /// <exception cref="InvalidOperationException">
-    /// A gradient is sparse; a gradient is not finite and <see cref="NonFinite"/> does not let it pass; a parameter was replaced by
-    /// <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called. Nothing is changed then.
+    /// A gradient is sparse, complex, or not of its parameter's shape or device; a gradient is not finite and <see cref="NonFinite"/> does not
+    /// let it pass; a parameter was replaced by <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called, is expanded, or is an
+    /// inference tensor outside inference mode; a state was exchanged for one that does not fit; another step of this optimizer is
+    /// running. No parameter and no state is changed then, and a step after <see cref="accumulate"/> remains due.
     /// </exception>
+    /// <exception cref="ArgumentException">An option was set to a value outside its range. Nothing is changed then.</exception>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     public override Tensor step(Func<Tensor>? closure = null)
     {
@@ -73,6 +76,8 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         Tensor? loss = null;
         if (closure is not null)
             using (enable_grad()) loss = closure();
+        using var turn = _guard.Enter("step()");
+        ObjectDisposedException.ThrowIf(_slots.Count == 0, this); // by the closure
         if (_guard.CompletesWindow()) Update();
         return loss!;
     }
@@ -84,7 +89,34 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     /// <param name="set_to_none">true (default): to null. false: to zero, as <c>torch.optim</c> of TorchSharp does.</param>
     public void zero_grad(bool set_to_none = true)
     {
+        _guard.RequireIdle("zero_grad()");
         if (!_guard.InsideWindow) Gradients.Clear(parameters(), set_to_none);
+    }
+
+    /// <summary>Refuses what a step would refuse, whatever its gradients are worth.</summary>
+    internal void Check()
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        using var turn = _guard.Enter("step()");
+        ObjectDisposedException.ThrowIf(_slots.Count == 0, this);
+        var list = _list ??= new(_slots);
+        try
+        {
+            list.Read(1);
+            Check(list, null);
+        }
+        finally
+        {
+            list.Release();
+        }
+    }
+
+    private void Check(StepList list, ClipDecision? decision)
+    {
+        foreach (var group in _parameter_groups) OptionsOf(group).Validate();
+        list.Check(_parameter_groups);
+        if (WriteBackClippedGrads && decision is { } changes) list.Gradients.RequireWritable(changes);
     }
 
     /// <summary>Updates a group: the only place that writes its parameters and state.</summary>
@@ -97,16 +129,16 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         var list = _list ??= new(_slots);
         try
         {
+            ReadOptions(list);
             list.Read(1.0 / _guard.Window);
-            list.Plan.Rules.Clear();
-            list.Rate = 0;
-            foreach (var group in _parameter_groups)
-            {
-                list.Plan.Rules.Add(((ClipOptions)group.Options).Rule ?? Clip);
-                list.Rate = Math.Max(list.Rate, group.LearningRate);
-            }
-            var decision = list.IsOrdinary() ? UpdateOrdinary(list) : UpdateLarge(list);
-            if (WriteBackClippedGrads && decision is { } taken) WriteBack(list.Gradients, taken);
+            bool ordinary = list.IsOrdinary();
+            var verdict = ordinary ? StepGuard.Admit(list.Gradients, list.Plan.Order, list.Decide) : _guard.Examine(list.Gradients, list.Plan.Order, list.Decide);
+            Check(list, verdict.Decision); // after the callbacks of the rules, which may change anything; from here on nothing is refused
+            var rest = ordinary ? null : UpdateLarge(list, ref verdict);
+            if (!_guard.Record(verdict)) return;
+            list.Plan.Accept();
+            Update(list, verdict.Decision!.Value, rest);
+            if (WriteBackClippedGrads) list.Gradients.Apply(verdict.Decision!.Value);
         }
         finally
         {
@@ -114,11 +146,16 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         }
     }
 
-    private ClipDecision UpdateOrdinary(StepList list)
+    private void ReadOptions(StepList list)
     {
-        var decision = _guard.Admit(list.Gradients, list.Plan.Order, list.Decide);
-        Update(list, decision);
-        return decision;
+        list.Plan.Rules.Clear();
+        list.Rate = 0;
+        foreach (var group in _parameter_groups)
+        {
+            var options = OptionsOf(group);
+            list.Plan.Rules.Add(options.Rule ?? Clip);
+            list.Rate = Math.Max(list.Rate, options.LearningRate ?? 0);
+        }
     }
 
     private void Update(StepList list, ClipDecision decision, Func<int, bool>? which = null)
@@ -128,27 +165,16 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         {
             list.Updates.Clear();
             for (; i < gradients.Count && list.Group(i) == g; i++)
-                if (which?.Invoke(i) != false) list.Updates.Add(new(gradients, i, list.State(i), Coefficient(decision, i, gradients)));
+                if (which?.Invoke(i) != false) list.Updates.Add(new(gradients, i, list.State(i), gradients.Coefficient(decision, i)));
             if (list.Updates.Count > 0) Update((ClipOptions)_parameter_groups[g].Options, list.Updates);
         }
-    }
-
-    private static GradientCoefficient Coefficient(ClipDecision decision, int i, GradientSet gradients)
-    {
-        var c = decision[i];
-        return c with { Scale = c.Scale * gradients.Average };
-    }
-
-    private static void WriteBack(GradientSet gradients, ClipDecision decision)
-    {
-        for (int i = 0; i < gradients.Count; i++)
-            if (Coefficient(decision, i, gradients) is { IsIdentity: false } c) c.ApplyInPlace(gradients.Gradient(i));
     }
 
     /// <summary>Frees the state; the parameters stay.</summary>
     /// <param name="disposing">False from a finalizer.</param>
     protected override void Dispose(bool disposing)
     {
+        if (disposing) _guard.RequireIdle("Dispose()");
         base.Dispose(disposing);
         if (!disposing) return;
         foreach (var slot in _slots.SelectMany(s => s)) slot.State.Dispose();

@@ -1,4 +1,6 @@
+using TorchSharp;
 using TorchSharp.Modules;
+using TorchStab.Clipping;
 using TorchStab.Dispatch;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
@@ -11,6 +13,9 @@ namespace TorchStab.Modules;
 /// </summary>
 public abstract class MomentState : OptimizerState, IDisposable
 {
+    // Exact as a double, and far from where one more would turn the sign.
+    private const long LargestStep = 1L << 53;
+
     private protected MomentState(Parameter parameter) : base(parameter) { }
 
     private protected Parameter Owner => _parameter;
@@ -31,7 +36,7 @@ public abstract class MomentState : OptimizerState, IDisposable
 
     /// <summary>Moves the tensors.</summary>
     /// <param name="device">Where to.</param>
-    public override void to(Device device) => Map(t => Replace(t, t.to(device)));
+    public override void to(Device device) => Map(t => MomentStorage.Moved(t, t.dtype, device));
 
     /// <summary>Hands the state over to the object that replaced its parameter, converted to that one's dtype and device.</summary>
     internal void Rebind(Parameter parameter)
@@ -77,11 +82,41 @@ public abstract class MomentState : OptimizerState, IDisposable
     /// <summary>Refuses a state that this one cannot take over.</summary>
     internal abstract void Check(OptimizerState source);
 
+    /// <summary>Why a step cannot update this state as it is; null where it can. Looks where the moments lie, for the kernels of the step.</summary>
+    /// <param name="options">Those of the parameter's group.</param>
+    /// <param name="parameter">Where the parameter lies.</param>
+    internal abstract string? WhyNot(ClipOptions options, in TensorView parameter);
+
+    /// <summary>The same of one moment: shaped as the parameter, on its device, of the dtype of <paramref name="first"/> unless it is the first itself, free to be written.</summary>
+    private protected string? WhyNot(string name, Tensor? moment, ref MomentView view, in TensorView parameter, in MomentView first = default)
+    {
+        if (moment is null) return $"{name} is null";
+        if (moment.IsInvalid) return $"{name} was disposed";
+        if (view.Look(moment, parameter)) return null;
+        string? why = WhyNot(name, moment, view.Knows(moment), first.Dtype ?? (moment.is_floating_point() ? moment.dtype : MomentDtype));
+        if (why is null) view.Accept(moment, parameter);
+        else view = default; // to be looked at as a new one the next time, too
+        return why;
+    }
+
+    private string? WhyNot(string name, Tensor moment, bool known, ScalarType dtype)
+    {
+        if (moment.is_sparse) return $"{name} is sparse";
+        if (moment.dtype != dtype) return $"expected {name} of {dtype}, got {moment.dtype}";
+        if (!TensorShape.Same(moment, Owner)) return $"expected {name} of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", moment.shape)}]";
+        if (moment.device_type != Owner.device_type || moment.device_index != Owner.device_index) return $"expected {name} on {Owner.device}, got {moment.device}";
+        return (known ? Writable.Overlaps(moment) ? Writable.Shared : null : Writable.WhyNot(moment)) is { } why ? $"{name}: {why}" : null;
+    }
+
+    /// <summary>Why that cannot be a number of updates.</summary>
+    private protected static string? WhyNot(long step) => step is >= 0 and <= LargestStep ? null
+        : FormattableString.Invariant($"expected a step count of at least 0, got {step}");
+
     /// <summary>Converts the tensors to <paramref name="dtype"/>, or to what suits the parameter where it is null.</summary>
     internal void Convert(ScalarType? dtype)
     {
         Dtype = dtype;
-        Map(t => Replace(t, t.to(MomentDtype, Owner.device)));
+        Map(t => MomentStorage.Moved(t, MomentDtype, Owner.device));
     }
 
     /// <summary>Zeros for a moment of this parameter.</summary>
@@ -90,7 +125,7 @@ public abstract class MomentState : OptimizerState, IDisposable
     /// <summary>A copy of another state's moment for this parameter.</summary>
     private protected Tensor? Copy(Tensor? source) => source is null ? null : MomentStorage.Copy(source, Owner, MomentDtype);
 
-    /// <summary>Replaces every tensor of the state by what <paramref name="change"/> makes of it.</summary>
+    /// <summary>Replaces every tensor of the state that is there by what <paramref name="change"/> makes of it.</summary>
     private protected abstract void Map(Func<Tensor, Tensor> change);
 
     private protected static InvalidOperationException Foreign(OptimizerState source, string expected) =>
@@ -127,22 +162,21 @@ public abstract class MomentState : OptimizerState, IDisposable
         return TensorFile.ReadElements(reader, header).to(MomentDtype, Owner.device).DetachFromDisposeScope();
     }
 
-    /// <summary>Refuses tensors that are not shaped as the parameter, before anything is replaced.</summary>
-    private protected void Require(params ReadOnlySpan<Tensor?> tensors)
+    /// <summary>Refuses a step count that cannot be one, and tensors that are missing, not of a floating dtype, or not shaped as the parameter, before anything is replaced.</summary>
+    /// <param name="step">Updates so far.</param>
+    /// <param name="needed">How many of the tensors, from the first on, must be there.</param>
+    /// <param name="tensors">The moments.</param>
+    private protected void Require(long step, int needed, params ReadOnlySpan<Tensor?> tensors)
     {
-        foreach (var t in tensors)
-            if (t is not null && !t.shape.SequenceEqual(Owner.shape))
-                throw new InvalidOperationException($"expected state of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", t.shape)}]; " +
-                    "load the state of an optimizer over the same model, its parameters in the same order");
+        string? why = WhyNot(step);
+        for (int i = 0; i < tensors.Length && why is null; i++)
+        {
+            if (tensors[i] is not { IsInvalid: false } t) why = i < needed || tensors[i] is not null ? "expected moments, got one that is missing or disposed" : null;
+            else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META) why = $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
+            else if (!TensorShape.Same(t, Owner)) why = $"expected state of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", t.shape)}]";
+        }
+        if (why is not null) throw new InvalidOperationException($"{why}; load the state of an optimizer over the same model, its parameters in the same order");
     }
 
     private protected static bool Same(Tensor? a, Tensor? b) => a is null || b is null ? a is null && b is null : a.allclose(b);
-
-    // .to() returns the same native tensor under a new handle where nothing changes.
-    private static Tensor Replace(Tensor old, Tensor changed)
-    {
-        if (ReferenceEquals(old, changed)) return old;
-        old.Dispose();
-        return changed.DetachFromDisposeScope();
-    }
 }

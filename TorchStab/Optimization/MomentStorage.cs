@@ -15,13 +15,25 @@ internal static class MomentStorage
     public static Tensor Zeros(Tensor like, ScalarType dtype)
     {
         using var _ = no_grad();
+        using var normal = inference_mode(false); // an inference tensor could not be updated outside inference mode
         return zeros_like(like, dtype: dtype).DetachFromDisposeScope();
+    }
+
+    /// <summary>The moment on another device or of another dtype; <paramref name="moment"/> itself where nothing changes, else it is disposed.</summary>
+    public static Tensor Moved(Tensor moment, ScalarType dtype, Device device)
+    {
+        using var normal = inference_mode(false);
+        var moved = moment.to(dtype, device);
+        if (ReferenceEquals(moment, moved)) return moment;
+        moment.Dispose(); // .to() returns the same native tensor under a new handle where nothing changes
+        return moved.DetachFromDisposeScope();
     }
 
     /// <summary>A copy of <paramref name="source"/> for the parameter <paramref name="like"/>: on its device.</summary>
     public static Tensor Copy(Tensor source, Tensor like, ScalarType dtype)
     {
         using var _ = no_grad();
+        using var normal = inference_mode(false);
         return source.to(dtype, like.device, copy: true).DetachFromDisposeScope();
     }
 }

@@ -1,5 +1,3 @@
-using TorchStab.Clipping;
-
 namespace TorchStab.Modules;
 
 /// <summary>Options of a group of <see cref="SGD"/> or <see cref="RMSprop"/>; what is null takes the optimizer's value.</summary>
@@ -19,6 +17,6 @@ public abstract class MomentumOptions : ClipOptions
     internal override void Validate()
     {
         base.Validate();
-        Require(momentum >= 0, $"Invalid momentum value: {Numbers.Text(momentum)}", nameof(momentum));
+        Require(momentum, "Invalid momentum value: ", nameof(momentum));
     }
 }

@@ -15,6 +15,9 @@ internal sealed class ParameterSlot(Parameter parameter, IReadOnlyList<string> n
     /// <summary>Kept, because a parameter that was replaced cannot tell it any more.</summary>
     public long[] Shape { get; private set; } = parameter.shape;
 
+    /// <summary>Whether only inference mode lets the parameter be written; it stays so as long as the parameter lives.</summary>
+    public bool IsInference { get; private set; } = Writable.IsInference(parameter);
+
     public string? Name => Names.Count > 0 ? Names[0] : null;
 
     /// <summary>Of all layers that share it.</summary>
@@ -22,7 +25,7 @@ internal sealed class ParameterSlot(Parameter parameter, IReadOnlyList<string> n
 
     public MomentState State { get; } = state;
 
-    public void Bind(Parameter parameter) => (Parameter, Shape) = (parameter, parameter.shape);
+    public void Bind(Parameter parameter) => (Parameter, Shape, IsInference) = (parameter, parameter.shape, Writable.IsInference(parameter));
 
     /// <summary>What reports call it; made once, for its place does not change.</summary>
     public string Label(int group, int index) => _label ??= Name ?? (group == 0 ? $"parameter {index}" : $"parameter {index} of group {group}");

@@ -1,5 +1,4 @@
 using TorchSharp.Modules;
-using TorchStab.Clipping;
 using Hosts = TorchSharp.Modules;
 
 namespace TorchStab.Modules;
@@ -67,9 +66,9 @@ public sealed partial class RMSprop
         internal override void Validate()
         {
             base.Validate();
-            Require(centered is not null, "expected centered to be set, got null", nameof(centered));
-            Require(eps >= 0, $"Invalid epsilon value: {Numbers.Text(eps)}", nameof(eps));
-            Require(alpha >= 0, $"Invalid alpha value: {Numbers.Text(alpha)}", nameof(alpha));
+            Require(centered, nameof(centered));
+            Require(eps, "Invalid epsilon value: ", nameof(eps));
+            Require(alpha, "Invalid alpha value: ", nameof(alpha), largest: 1); // beyond 1 a mean of squares turns negative, and its root NaN
         }
     }
 }

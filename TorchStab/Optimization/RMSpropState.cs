@@ -1,6 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
-using TorchStab.Optimization;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 using Hosts = TorchSharp.Modules;
 
@@ -65,11 +65,9 @@ public sealed partial class RMSprop
         {
             Check(source);
             var (steps, square, momentum, mean) = Parts(source);
-            Dispose();
-            step = steps;
-            square_avg = Copy(square)!;
-            momentum_buffer = Copy(momentum);
-            grad_avg = Copy(mean);
+            var (squareCopy, momentumCopy, meanCopy) = (Copy(square)!, Copy(momentum), Copy(mean));
+            Dispose(); // after the copies: the source may be this state itself
+            (step, square_avg, momentum_buffer, grad_avg) = (steps, squareCopy, momentumCopy, meanCopy);
         }
 
         /// <inheritdoc cref="AdamState.ApproximatelyEquals"/>
@@ -84,8 +82,17 @@ public sealed partial class RMSprop
 
         internal override void Check(OptimizerState source)
         {
-            var (_, square, momentum, mean) = Parts(source);
-            Require(square, momentum, mean);
+            var (steps, square, momentum, mean) = Parts(source);
+            Require(steps, 1, square, momentum, mean);
+        }
+
+        internal override string? WhyNot(ClipOptions options, in TensorView parameter)
+        {
+            var o = (Options)options;
+            return WhyNot(step)
+                ?? WhyNot(nameof(square_avg), square_avg, ref Square, parameter)
+                ?? (o.centered == true && grad_avg is not null ? WhyNot(nameof(grad_avg), grad_avg, ref MeanView, parameter, Square) : null)
+                ?? (o.momentum > 0 && momentum_buffer is not null ? WhyNot(nameof(momentum_buffer), momentum_buffer, ref BufferView, parameter, Square) : null);
         }
 
         /// <summary>The momentum buffer; zeros where momentum was turned on after construction.</summary>
@@ -96,7 +103,7 @@ public sealed partial class RMSprop
 
         private protected override void Map(Func<Tensor, Tensor> change)
         {
-            square_avg = change(square_avg);
+            square_avg = square_avg is null ? null! : change(square_avg);
             momentum_buffer = momentum_buffer is null ? null : change(momentum_buffer);
             grad_avg = grad_avg is null ? null : change(grad_avg);
         }

@@ -7,12 +7,25 @@ namespace TorchStab.Optimization;
 /// <summary>Finds for each place in an optimizer the parameter that stands there now.</summary>
 internal static class Rebinding
 {
+    /// <summary>Refuses what no optimizer could be bound to.</summary>
+    public static void Require(List<(string Name, Parameter Parameter)> now)
+    {
+        foreach (var (name, p) in now)
+        {
+            string? why = name is null ? "a name that is null" : p is null ? $"null as '{name}'" : p.IsInvalid ? $"'{name}', which was disposed" : null;
+            if (why is not null) throw Refused($"expected the names and parameters in place now, got {why}");
+        }
+    }
+
     public static Dictionary<ParameterSlot, Parameter> Match(List<List<ParameterSlot>> groups, List<(string Name, Parameter Parameter)> now)
     {
         var slots = groups.SelectMany(g => g).ToList();
         var found = slots.TrueForAll(s => s.Name is not null) ? ByName(slots, now) : ByPosition(slots, now);
+        foreach (var (slot, p) in found)
+            if (!p.is_leaf || !p.is_floating_point() || p.is_sparse)
+                throw Refused($"expected a leaf of a floating dtype, dense, for {slot.Name ?? "a parameter"}, got one of {p.dtype}{(p.is_leaf ? "" : ", not a leaf")}");
         if (GradientSet.Distinct(found.Values).Count != found.Count)
-            throw new ArgumentException("some parameters appear in more than one parameter group", nameof(now));
+            throw Refused("some parameters appear in more than one parameter group");
         return found;
     }
 
@@ -23,9 +36,9 @@ internal static class Rebinding
         var found = slots.Where(s => byName.ContainsKey(s.Name!)).ToDictionary(s => s, s => byName[s.Name!]);
         foreach (var (slot, parameter) in found)
             if (slot.Names.FirstOrDefault(n => byName.TryGetValue(n, out var other) && ParameterIdentity.OfLeaf(other) != ParameterIdentity.OfLeaf(parameter)) is { } untied)
-                throw new ArgumentException($"'{untied}' was the same parameter as '{slot.Name}' and is one of its own now, as model.to() makes of tied weights; tie them again, then rebind", nameof(now));
-        return found.Count > 0 ? found : throw new ArgumentException("expected the model this optimizer was built from, got one that has none of its " +
-            $"parameters' names ('{slots[0].Name}', …)", nameof(now));
+                throw Refused($"'{untied}' was the same parameter as '{slot.Name}' and is one of its own now, as model.to() makes of tied weights; tie them again, then rebind");
+        return found.Count > 0 ? found : throw Refused("expected the model this optimizer was built from, got one that has none of its " +
+            $"parameters' names ('{slots[0].Name}', …)");
     }
 
     private static Dictionary<ParameterSlot, Parameter> ByPosition(List<ParameterSlot> slots, List<(string Name, Parameter Parameter)> now)
@@ -33,11 +46,13 @@ internal static class Rebinding
         const string WayOut = "build the optimizer from model.named_parameters(), then they are found by name";
         now = [.. now.DistinctBy(n => ParameterIdentity.OfLeaf(n.Parameter))];
         if (slots.Count != now.Count)
-            throw new ArgumentException($"expected {slots.Count} parameters, in the order the optimizer was given them, got {now.Count}; {WayOut}", nameof(now));
+            throw Refused($"expected {slots.Count} parameters, in the order the optimizer was given them, got {now.Count}; {WayOut}");
         for (int i = 0; i < slots.Count; i++)
             if (!slots[i].Shape.SequenceEqual(now[i].Parameter.shape))
-                throw new ArgumentException($"expected shape [{string.Join(", ", slots[i].Shape)}] at position {i}, got '{now[i].Name}' of shape " +
-                    $"[{string.Join(", ", now[i].Parameter.shape)}]; {WayOut}", nameof(now));
+                throw Refused($"expected shape [{string.Join(", ", slots[i].Shape)}] at position {i}, got '{now[i].Name}' of shape " +
+                    $"[{string.Join(", ", now[i].Parameter.shape)}]; {WayOut}");
         return slots.Zip(now).ToDictionary(p => p.First, p => p.Second.Parameter);
     }
+
+    private static ArgumentException Refused(string why, string argument = "named_parameters") => new(why, argument);
 }

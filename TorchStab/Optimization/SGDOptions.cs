@@ -58,9 +58,9 @@ public sealed partial class SGD
         internal override void Validate()
         {
             base.Validate();
-            Require(dampening is not null, "expected dampening to be set, got null", nameof(dampening));
-            Require(nesterov is not null, "expected nesterov to be set, got null", nameof(nesterov));
-            Require(nesterov != true || (momentum > 0 && dampening == 0), "Nesterov momentum requires a momentum and zero dampening", nameof(nesterov));
+            Require(dampening is { } d ? Math.Abs(d) : null, "Invalid dampening value: ", nameof(dampening)); // PyTorch takes a negative one
+            Require(nesterov, nameof(nesterov));
+            if (nesterov == true && !(momentum > 0 && dampening == 0)) throw new ArgumentException("Nesterov momentum requires a momentum and zero dampening", nameof(nesterov));
         }
     }
 }

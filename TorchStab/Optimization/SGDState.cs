@@ -1,5 +1,5 @@
 using TorchSharp.Modules;
-using TorchStab.Optimization;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 using Hosts = TorchSharp.Modules;
 
@@ -46,7 +46,10 @@ public sealed partial class SGD
         /// <inheritdoc cref="AdamState.ApproximatelyEquals"/>
         public override bool ApproximatelyEquals(OptimizerState other) => other is State s && Same(momentum_buffer, s.momentum_buffer);
 
-        internal override void Check(OptimizerState source) => Require(BufferOf(source));
+        internal override void Check(OptimizerState source) => Require(0, 0, BufferOf(source));
+
+        internal override string? WhyNot(ClipOptions options, in TensorView parameter) =>
+            ((Options)options).momentum > 0 && momentum_buffer is not null ? WhyNot(nameof(momentum_buffer), momentum_buffer, ref View, parameter) : null;
 
         /// <summary>The buffer; zeros before the first update.</summary>
         internal Tensor Buffer() => momentum_buffer ??= Zeros();

@@ -62,14 +62,28 @@ internal static class StateFile
         foreach (var s in states) s.LoadStateDict(reader);
     }
 
+    /// <summary>Runs checks of what a file held; what they refuse is the file's fault.</summary>
+    /// <exception cref="InvalidDataException">A check refused.</exception>
+    public static void Require(Action checks)
+    {
+        try
+        {
+            checks();
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+        {
+            throw new InvalidDataException($"The file holds no state of this optimizer, or was corrupted: {e.Message}", e);
+        }
+    }
+
     /// <summary>Files of torch.optim end before it; the rule then starts anew.</summary>
     public static void ReadMemory(BinaryReader reader, GradientClip? rule)
     {
         if (rule is { HasMemory: true } && (!reader.BaseStream.CanSeek || reader.BaseStream.Position < reader.BaseStream.Length)) rule.LoadMemory(reader);
     }
 
-    public static void Match(long found, long expected, string what)
+    public static void Match(long found, long expected, string what, string argument = "state_dict")
     {
-        if (found != expected) throw new ArgumentException($"Invalid optimizer state -- different number of {what}: expected {expected}, got {found}.", nameof(found));
+        if (found != expected) throw new ArgumentException($"Invalid optimizer state -- different number of {what}: expected {expected}, got {found}.", argument);
     }
 }

@@ -8,7 +8,7 @@ namespace TorchStab.Optimization;
 /// </summary>
 internal sealed class StepGuard(NonFinitePolicy? policy)
 {
-    private int _passes;
+    private int _passes, _busy;
 
     public NonFinitePolicy Policy { get; set; } = policy ?? NonFinitePolicy.Default;
 
@@ -24,32 +24,35 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
 
     public void Accumulate(int passes)
     {
+        RequireIdle("accumulate()");
         if (passes < 1) throw new ArgumentException(FormattableString.Invariant($"expected at least one backward pass a step, got {passes}"), nameof(passes));
         Window = passes;
         _passes = 0;
     }
 
-    /// <summary>Counts a backward pass; true if it completes a window and the step is due.</summary>
+    /// <summary>Whether a step is being taken: its own callbacks, or other threads, may then not change what it works with.</summary>
+    public bool IsBusy => Volatile.Read(ref _busy) != 0;
+
+    /// <summary>Begins what must not run twice at a time; <see cref="Turn.Dispose"/> ends it.</summary>
+    /// <param name="call">What the user called.</param>
+    /// <exception cref="InvalidOperationException">It is running already.</exception>
+    public Turn Enter(string call) => Interlocked.Exchange(ref _busy, 1) == 0 ? new Turn(this) : throw Busy(call);
+
+    /// <summary>Refuses a call in the middle of a step.</summary>
+    public void RequireIdle(string call)
+    {
+        if (IsBusy) throw Busy(call);
+    }
+
+    /// <summary>Decides where the gradients are known to be finite.</summary>
+    public static Verdict Admit(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide) => new(decide(gradients), gradients.TotalNorm(order), null, null);
+
+    /// <summary>Counts a backward pass; true if it completes a window and the step is due. <see cref="Record"/> begins the next one.</summary>
     public bool CompletesWindow()
     {
-        if (++_passes < Window) return false;
-        _passes = 0;
-        return true;
-    }
-
-    /// <summary>Decides and counts where the gradients are known to be finite.</summary>
-    public ClipDecision Admit(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
-    {
-        var decision = decide(gradients);
-        Record(new(decision, gradients.TotalNorm(order), null, null));
-        return decision;
-    }
-
-    /// <summary>Measures, decides and counts. Null: the step is skipped.</summary>
-    public ClipDecision? Judge(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
-    {
-        var verdict = Examine(gradients, order, decide);
-        return Record(verdict) ? verdict.Decision : null;
+        if (_passes + 1 >= Window) return true;
+        _passes++;
+        return false;
     }
 
     /// <summary>Measures and decides. <paramref name="decide"/> is only asked about gradients that may pass.</summary>
@@ -64,6 +67,7 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     /// <summary>Counts and reports a step; false if it must not be taken.</summary>
     public bool Record(Verdict verdict)
     {
+        _passes = 0;
         Counters = Counters with { Steps = Counters.Steps + 1 };
         if (verdict.Decision is { } decision)
         {
@@ -77,11 +81,20 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         return row <= Policy.MaxConsecutive ? false : throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
     }
 
+    private static InvalidOperationException Busy(string call) => new($"{call} was called while this optimizer takes a step: by a callback of that step, such as the " +
+        "'exclude' of a clipping rule, or by another thread. Nothing was changed by this call; make it when step() has returned, and let one thread at a time use an optimizer.");
+
     private InvalidOperationException Refusal(int row, string name, bool overflows) => new(Policy.MaxConsecutive == 0
         ? $"The gradient of {name} {(overflows ? "is finite, but so large that its update is not" : "holds NaN or an infinity")}; nothing was changed. Lower the learning rate or clip harder, use " +
           "NonFinitePolicy.Skip() to leave such steps out, or find the cause with torch.autograd.detect_anomaly."
         : $"{row} steps in a row had a gradient {(overflows ? "that overflows its update" : "with NaN or an infinity")}, first in {name}; {Policy.MaxConsecutive} may be skipped. Nothing was changed: " +
           "the model or its data is at fault from here on. Lower the learning rate, or find the cause with torch.autograd.detect_anomaly.");
+
+    /// <summary>Ends what <see cref="Enter"/> began.</summary>
+    internal readonly struct Turn(StepGuard guard) : IDisposable
+    {
+        public void Dispose() => Volatile.Write(ref guard._busy, 0);
+    }
 
     /// <summary>What was found out about a step before it is taken.</summary>
     /// <param name="Decision">Null: it must not be taken.</param>

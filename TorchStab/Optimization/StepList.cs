@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Modules;
 using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
@@ -38,7 +39,7 @@ internal sealed class StepList
     public int Group(int gradient) => _groups[Gradients.Place(gradient)];
 
     /// <summary>The state that belongs to a gradient.</summary>
-    public Modules.MomentState State(int gradient) => _slots[Gradients.Place(gradient)].State;
+    public MomentState State(int gradient) => _slots[Gradients.Place(gradient)].State;
 
     public void Read(double average)
     {
@@ -46,6 +47,23 @@ internal sealed class StepList
         for (int i = 0; i < _parameters.Length; i++)
             if (_parameters[i].IsInvalid) throw Stale(Label(i));
         Gradients.Read(average);
+    }
+
+    /// <summary>
+    /// Refuses what the update could not write, before it writes anything: parameters, states and options as they are now, whoever changed
+    /// them since the last step.
+    /// </summary>
+    public void Check(IList<ParamGroup> groups)
+    {
+        bool inference = is_inference_mode_enabled();
+        for (int i = 0; i < Gradients.Count; i++)
+        {
+            int place = Gradients.Place(i);
+            var slot = _slots[place];
+            string? why = slot.IsInference && !inference ? Writable.Locked : !Gradients.ParameterView(i).Dense && Writable.Overlaps(slot.Parameter) ? Writable.Shared : null;
+            if (why is not null) throw new InvalidOperationException($"The optimizer's {Label(place)} cannot be updated: {why}");
+            if (slot.State.WhyNot((ClipOptions)groups[_groups[place]].Options, Gradients.ParameterView(i)) is { } wrong) throw Unfit(Label(place), wrong);
+        }
     }
 
     public void Release()
@@ -89,6 +107,9 @@ internal sealed class StepList
     };
 
     private string Label(int place) => _slots[place].Label(_groups[place], place - Array.IndexOf(_groups, _groups[place]));
+
+    private static InvalidOperationException Unfit(string name, string why) => new($"The optimizer's state of {name} does not fit its parameter: {why}. " +
+        "Nothing was changed; change a moment by copy_(), or load a state by load_state_dict().");
 
     private static InvalidOperationException Stale(string name) =>
         new($"The optimizer's {name} no longer exists: the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) after that.");

@@ -84,7 +84,7 @@ internal static class TorchOptimRebinding
         return moved;
     }
 
-    private static List<Parameter?> Match(List<(IntPtr Handle, OptimizerState State)> old, Dictionary<IntPtr, string> names, List<(string Name, Parameter Parameter)> now)
+    private static List<Parameter?> Match(List<(IntPtr Handle, OptimizerState State)> old, Dictionary<IntPtr, string> names, List<(string Name, Parameter Parameter)> now, string argument = "model")
     {
         var byHandle = now.ToDictionary(n => n.Parameter.Handle, n => n.Parameter);
         if (old.TrueForAll(o => byHandle.ContainsKey(o.Handle))) return old.ConvertAll(o => (Parameter?)byHandle[o.Handle]);
@@ -95,7 +95,7 @@ internal static class TorchOptimRebinding
         }
         if (old.Count == now.Count) return now.ConvertAll(n => (Parameter?)n.Parameter);
         throw new ArgumentException($"expected {old.Count} parameters, in the order the optimizer was given them, got {now.Count}; give "
-            + "stab.optim.ClippedOptimizer named_parameters: model.named_parameters(), then they are found by name", nameof(now));
+            + "stab.optim.ClippedOptimizer named_parameters: model.named_parameters(), then they are found by name", argument);
     }
 
     // A group may hold a sequence that is computed anew each time, and then tells the present parameters instead of its own.

@@ -1,0 +1,29 @@
+using static TorchSharp.torch;
+
+namespace TorchStab.Dispatch;
+
+/// <summary>Compares shapes by handle: TorchSharp's <c>shape</c> allocates, which costs a hundred times as much.</summary>
+internal static unsafe class TensorShape
+{
+    /// <summary>Whether two tensors have the same sizes.</summary>
+    public static bool Same(Tensor a, Tensor b)
+    {
+        if (!LibTorch.IsAvailable) return a.shape.AsSpan().SequenceEqual(b.shape);
+        bool same = Same(a.Handle, b.Handle, last: 0);
+        GC.KeepAlive(a);
+        GC.KeepAlive(b);
+        return same;
+    }
+
+    /// <summary>The same of two that a kernel can read. The last size follows from the others and the count, unless there are no elements.</summary>
+    public static bool Same(in TensorView a, in TensorView b) => a.Count == b.Count && Same(a.Handle, b.Handle, last: a.Count == 0 ? 0 : 1);
+
+    private static bool Same(nint a, nint b, int last)
+    {
+        long dims = LibTorch.Dimensions(a);
+        if (dims != LibTorch.Dimensions(b)) return false;
+        for (long d = 0; d < dims - last; d++)
+            if (LibTorch.Size(a, d) != LibTorch.Size(b, d)) return false;
+        return true;
+    }
+}
