@@ -86,6 +86,12 @@ public abstract class AdamState : MomentState
         Require(steps, 2, m, v, max);
     }
 
+    internal override void Prefetch()
+    {
+        Mean.Prefetch();
+        Square.Prefetch();
+    }
+
     internal override string? WhyNot(ClipOptions options, in TensorView parameter) => WhyNot(step)
         ?? WhyNot(nameof(exp_avg), exp_avg, ref Mean, parameter)
         ?? WhyNot(nameof(exp_avg_sq), exp_avg_sq, ref Square, parameter, Mean)

@@ -82,6 +82,9 @@ public abstract class MomentState : OptimizerState, IDisposable
     /// <summary>Refuses a state that this one cannot take over.</summary>
     internal abstract void Check(OptimizerState source);
 
+    /// <summary>Fetches what <see cref="WhyNot(ClipOptions, in TensorView)"/> will read.</summary>
+    internal abstract void Prefetch();
+
     /// <summary>Why a step cannot update this state as it is; null where it can. Looks where the moments lie, for the kernels of the step.</summary>
     /// <param name="options">Those of the parameter's group.</param>
     /// <param name="parameter">Where the parameter lies.</param>

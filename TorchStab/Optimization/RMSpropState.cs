@@ -86,6 +86,8 @@ public sealed partial class RMSprop
             Require(steps, 1, square, momentum, mean);
         }
 
+        internal override void Prefetch() => Square.Prefetch();
+
         internal override string? WhyNot(ClipOptions options, in TensorView parameter)
         {
             var o = (Options)options;

@@ -48,6 +48,8 @@ public sealed partial class SGD
 
         internal override void Check(OptimizerState source) => Require(0, 0, BufferOf(source));
 
+        internal override void Prefetch() => View.Prefetch();
+
         internal override string? WhyNot(ClipOptions options, in TensorView parameter) =>
             ((Options)options).momentum > 0 && momentum_buffer is not null ? WhyNot(nameof(momentum_buffer), momentum_buffer, ref View, parameter) : null;
 

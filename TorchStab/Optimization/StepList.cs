@@ -8,6 +8,9 @@ namespace TorchStab.Optimization;
 /// <summary>An optimizer's parameters in one row, with what a step needs of them; kept from step to step, remade when the groups change.</summary>
 internal sealed class StepList
 {
+    /// <summary>Parameters that the prefetch of states runs ahead.</summary>
+    private const int Ahead = 6;
+
     private readonly ParameterSlot[] _slots;
     private readonly int[] _groups;
     private readonly Parameter[] _parameters;
@@ -60,6 +63,7 @@ internal sealed class StepList
         {
             int place = Gradients.Place(i);
             var slot = _slots[place];
+            if (i + Ahead < Gradients.Count) _slots[Gradients.Place(i + Ahead)].State.Prefetch();
             string? why = slot.IsInference && !inference ? Writable.Locked : !Gradients.ParameterView(i).Dense && Writable.Overlaps(slot.Parameter) ? Writable.Shared : null;
             if (why is not null) throw new InvalidOperationException($"The optimizer's {Label(place)} cannot be updated: {why}");
             if (slot.State.WhyNot((ClipOptions)groups[_groups[place]].Options, Gradients.ParameterView(i)) is { } wrong) throw Unfit(Label(place), wrong);
