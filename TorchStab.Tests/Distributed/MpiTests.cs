@@ -49,7 +49,8 @@ public class MpiTests
     [MpiFact]
     public void A_rank_that_hangs_ends_the_job_after_the_time_out()
     {
-        Assert.Contains("waited 2 s in MPI_Allgather for the other ranks", Fail("late", seconds: 30));
+        // On a busy machine the ranks may start further apart than that, and wait in an earlier call.
+        Assert.Matches(@"waited 2 s in MPI_\w+ for the other ranks", Fail("late", seconds: 30));
     }
 
     [MpiFact]
