@@ -62,7 +62,7 @@ public class NormByNameTests
     {
         using var scope = NewDisposeScope();
         using var none = Sequential(new LinearWeightNorm(4, 4), new LinearWeightNorm(4, 4));
-        using var some = Sequential(Linear(4, 4), new PlainRMSNorm(4, ScalarType.Float32), Linear(4, 4));
+        using var some = Sequential(Linear(4, 4), new PlainRMSNorm(4, ScalarType.Float32), Linear(4, 4), Tanh(), Linear(4, 4), Tanh());
         Assert.DoesNotContain("normalize more", Advice(none), StringComparison.Ordinal);
         Assert.Contains("normalize more", Advice(some), StringComparison.Ordinal);
 
