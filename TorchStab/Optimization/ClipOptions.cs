@@ -9,6 +9,9 @@ namespace TorchStab.Modules;
 /// </summary>
 public abstract class ClipOptions : OptimizerOptions
 {
+    // Their product, and a rate over what Adam's correction of the first step leaves of it, are numbers of float32.
+    private const double LargestRate = 1e30, LargestDecay = 1e8;
+
     private (double?, double?, double?) _ruleOf;
     private GradientClip? _rule;
 
@@ -58,9 +61,9 @@ public abstract class ClipOptions : OptimizerOptions
     /// </summary>
     internal virtual void Validate()
     {
-        Require(LearningRate, "Invalid learning rate: ", "lr");
-        Require(weight_decay, "Invalid weight_decay value: ", nameof(weight_decay));
-        Require(InitialLearningRate, "Invalid initial learning rate: ", "InitialLearningRate");
+        Require(LearningRate, "Invalid learning rate: ", "lr", LargestRate);
+        Require(weight_decay, "Invalid weight_decay value: ", nameof(weight_decay), LargestDecay);
+        Require(InitialLearningRate, "Invalid initial learning rate: ", "InitialLearningRate", LargestRate);
         Require(maximize, nameof(maximize));
         int set = (clipnorm is null ? 0 : 1) + (clipvalue is null ? 0 : 1) + (global_clipnorm is null ? 0 : 1);
         if (set > 1) throw TwoThresholds();
