@@ -54,7 +54,8 @@ public abstract partial class ClippingAwareOptimizer
 
     private protected abstract ClipOptions NewOptions();
 
-    private protected void AddGroups(IEnumerable<ParamGroup> parameters)
+    // Generic: a sequence of the groups of several optimizers, as WeightDecayGroups is, would give those of any of them as an IEnumerable<ParamGroup>.
+    private protected void AddGroups<T>(IEnumerable<T> parameters) where T : ParamGroup
     {
         ArgumentNullException.ThrowIfNull(parameters);
         try
