@@ -19,7 +19,7 @@ public static partial class stab
         /// <param name="nonFinite">What to do with NaN and infinities; null (the default): <see cref="NonFinitePolicy.Skip"/>.</param>
         /// <param name="named_parameters">Names for reports; null (the default): positions.</param>
         /// <returns>The optimizer.</returns>
-        /// <exception cref="ArgumentException"><paramref name="inner"/> or <paramref name="clip"/> is null, or the names are not those of its parameters.</exception>
+        /// <exception cref="ArgumentException"><paramref name="inner"/> or <paramref name="clip"/> is null, the names are not those of its parameters, or an option of it is not finite.</exception>
         public static ClippedOptimizer ClippedOptimizer(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite = null,
             IEnumerable<(string name, Parameter parameter)>? named_parameters = null) => Modules.ClippedOptimizer.Of(inner, clip, nonFinite, named_parameters);
     }

@@ -45,6 +45,32 @@ public class ClippedOptimizerTests
         Assert.True(p.isfinite().all().item<bool>() && !p.equal(before).all().item<bool>());
     }
 
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(1e308)]
+    public void Options_of_the_inner_optimizer_that_make_NaN_are_refused_wherever_they_enter(double bad)
+    {
+        using var scope = NewDisposeScope();
+        var p = new Parameter(full(2, 3.0f)) { grad = ones(2) };
+        foreach (Func<optim.Optimizer> make in new Func<optim.Optimizer>[] { () => optim.Adam([p], bad), () => optim.SGD([p], 0.1, bad), () => optim.RMSProp([p], 0.1, alpha: bad), () => optim.AdamW([p], weight_decay: bad) })
+            Assert.Throws<ArgumentException>("inner", () => stab.optim.ClippedOptimizer(make(), GradientClip.ByNorm(1)));
+        using var inner = optim.Adam([p], 0.1);
+        using var optimizer = stab.optim.ClippedOptimizer(inner, GradientClip.ByNorm(1));
+        using var file = new MemoryStream();
+        inner.ParamGroups.Single().LearningRate = bad;
+        optimizer.save_state_dict(new BinaryWriter(file));
+        Assert.Contains("expected a finite lr of Adam", Assert.Throws<ArgumentException>(() => optimizer.step()).Message, StringComparison.Ordinal);
+        Compare.Identical(full(2, 3.0f), p, "unchanged");
+        Compare.Identical(ones(2), p.grad!, "not clipped");
+        inner.ParamGroups.Single().LearningRate = 0.1;
+        file.Position = 0;
+        Assert.Throws<InvalidDataException>(() => optimizer.load_state_dict(new BinaryReader(file)));
+        Assert.Equal(0.1, inner.ParamGroups.Single().LearningRate);
+        optimizer.step();
+        Assert.True(p.isfinite().all().item<bool>());
+    }
+
     [Fact]
     public void An_exception_in_LBFGSs_closure_comes_out()
     {

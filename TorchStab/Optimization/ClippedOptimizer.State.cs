@@ -21,7 +21,11 @@ public partial class ClippedOptimizer
     {
         ArgumentNullException.ThrowIfNull(state_dict);
         RequireShapes(state_dict.State, Managed.state_dict().State);
-        OrRestore(() => Managed.load_state_dict(state_dict));
+        OrRestore(() =>
+        {
+            Managed.load_state_dict(state_dict);
+            RequireOptions(_inner, nameof(state_dict));
+        });
     }
 
     /// <summary>Saves the inner optimizer's state in its own format, which it loads alone too; the memory of the rule follows.</summary>
@@ -71,6 +75,7 @@ public partial class ClippedOptimizer
         OrRestore(() =>
         {
             LoadInner(reader);
+            if (TorchOptimOptions.WhyNot(_inner) is { } why) throw new InvalidDataException($"The file is corrupted: {why}.");
             StateFile.ReadMemory(reader, Clip);
         });
     }

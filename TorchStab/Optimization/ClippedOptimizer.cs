@@ -24,6 +24,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     {
         ArgumentNullException.ThrowIfNull(inner);
         ArgumentNullException.ThrowIfNull(clip);
+        RequireOptions(inner, nameof(inner));
         _inner = inner;
         Clip = clip;
         _guard = new StepGuard(nonFinite);
@@ -73,6 +74,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     /// <see cref="NonFinite"/> does not let it pass; a parameter was replaced, or cannot be written; another step of this optimizer is running.
     /// Nothing is changed then, and a step after <see cref="accumulate"/> remains due.
     /// </exception>
+    /// <exception cref="ArgumentException">An option of the inner optimizer was set to NaN or an infinity. Nothing is changed then.</exception>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     public override Tensor step(Func<Tensor>? closure = null)
     {
@@ -144,6 +146,12 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         for (int i = 0; i < gradients.Count; i++)
             if (Writable.WhyNot(gradients.Parameter(i)) is { } why) throw new InvalidOperationException($"The optimizer's {gradients.Name(i)} cannot be updated: {why}");
         if (_inner is ClippingAwareOptimizer own) own.Check();
+        else RequireOptions(_inner, "Options");
+    }
+
+    private static void RequireOptions(Optimizer inner, string argument)
+    {
+        if (TorchOptimOptions.WhyNot(inner) is { } why) throw new ArgumentException(why, argument);
     }
 
     private GradientSet Collect()
