@@ -53,7 +53,10 @@ public class ActivationOrderTests
         using var model = new ResNet18(width: 4);
         foreach (var example in new[] { null, randn(2, 3, 32, 32) })
         {
-            var entries = stab.nn.init.initialize_(model, new() { Example = example }).Entries.Where(e => e.StdAsked is not null).ToList();
+            var report = stab.nn.init.initialize_(model, new() { Example = example });
+            var entries = report.Entries.Where(e => e.StdAsked is not null).ToList();
+            Assert.Contains(report.Notes, n => n.EndsWith(example is null ? "InitializationOptions.Example shows it in a run, Rules tell it"
+                : "what a model runs by forward() fires no hook: run it by call(), or tell it by Rules", StringComparison.Ordinal));
             Assert.Equal(20, entries.Count(e => e.Scheme.StartsWith("He normal (before ReLU, ", StringComparison.Ordinal)));
             Assert.Equal("fc.weight", Assert.Single(entries, e => e.Scheme.StartsWith("Xavier", StringComparison.Ordinal)).Parameter);
         }

@@ -1,9 +1,13 @@
 namespace TorchStab.Initialization;
 
 /// <summary>What a report says beside its entries: guesses, what was not known, what could not be reached, and how to tell it otherwise.</summary>
-internal sealed class InitializationNotes
+/// <param name="ran">Whether the model was run.</param>
+internal sealed class InitializationNotes(bool ran)
 {
-    private const string Told = "InitializationOptions.Example shows it in a run, Rules tell it";
+    private readonly string _wayOut = ran
+        ? "the run did not show it, for what a model runs by forward() fires no hook: run it by call(), or tell it by Rules"
+        : "InitializationOptions.Example shows it in a run, Rules tell it";
+
     private readonly List<string> _guessed = [], _unknown = [];
     private readonly Dictionary<string, string> _norms = [];
     private bool _known;
@@ -22,12 +26,11 @@ internal sealed class InitializationNotes
     public List<string> Of(IReadOnlyList<ModuleNode> nodes, OutputTables tables)
     {
         List<string> notes = [.. tables.Notes];
-        if (_guessed.Count > 0) notes.Add($"what follows {Some(_guessed)} is guessed from the order of registration: {Told}");
-        if (!_known && _unknown.Count > 1) notes.Add($"no activation is known in this model, so that {Some(_unknown)} took Xavier: {Told}");
+        if (_guessed.Count > 0) notes.Add($"what follows {Some(_guessed)} is guessed from the order of registration: {_wayOut}");
+        if (!_known && _unknown.Count > 1) notes.Add($"no activation is known in this model, so that {Some(_unknown)} took Xavier: {_wayOut}");
         foreach (var (type, first) in _norms)
             notes.Add($"{type} ({first}) is taken for a normalization, by its name and the shapes of its parameters");
-        foreach (string module in UnregisteredModules.Names(nodes))
-            notes.Add($"{module} is not registered: its parameters are not in parameters(), and nothing initializes or trains them; hold it in a ModuleList, or call register_module");
+        notes.AddRange(UnregisteredModules.Of(nodes).Select(m => m.ToString()));
         return notes;
     }
 

@@ -18,11 +18,11 @@ internal sealed partial class ModelInitializer
     private readonly Dictionary<ParameterIdentity, string> _done = [];
     private readonly List<InitializationEntry> _entries = [];
     private readonly List<UntouchedParameter> _untouched = [];
-    private readonly InitializationNotes _notes = new();
+    private readonly InitializationNotes _notes;
 
     private ModelInitializer(nn.Module model, InitializationOptions options, Generator? generator, Action? run)
     {
-        (_options, _generator) = (options, generator);
+        (_options, _generator, _notes) = (options, generator, new(run is not null));
         _nodes = ModuleTree.Nodes(model);
         _after = ActivationOrder.After(_nodes);
         _tables = new(_nodes);
