@@ -17,7 +17,7 @@ public class LayerTests
         ["Initialization"] = ["Dispatch"],
         ["Normalization"] = ["Dispatch", "Kernels"],
         ["Recurrent"] = ["Initialization", "Normalization"],
-        ["Optimization"] = ["Clipping", "Dispatch"],
+        ["Optimization"] = ["Clipping", "Dispatch", "Initialization"],
         ["Diagnostics"] = ["Clipping", "Dispatch", "Initialization"],
         ["Surgery"] = ["Dispatch", "Normalization"],
         ["Distributed"] = ["Clipping", "Dispatch", "Normalization", "Optimization"],

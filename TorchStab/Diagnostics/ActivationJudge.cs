@@ -1,3 +1,4 @@
+using TorchStab.Initialization;
 using static TorchStab.Diagnostics.Judgement;
 
 namespace TorchStab.Diagnostics;
@@ -23,13 +24,15 @@ internal sealed class ActivationJudge
     /// <param name="history">Oldest first.</param>
     /// <param name="thresholds">From where on something is a disease.</param>
     /// <param name="unseen">Layers that no hook has shown so far.</param>
-    public static Diagnosis Run(List<ActivationReport> history, VerdictThresholds thresholds, IReadOnlyCollection<string> unseen)
+    /// <param name="unregistered">Modules that have no hook.</param>
+    public static Diagnosis Run(List<ActivationReport> history, VerdictThresholds thresholds, IReadOnlyCollection<string> unseen, List<UnregisteredModule> unregistered)
     {
         var judge = history.Exists(r => r.Layers.Count > 0) ? new ActivationJudge(history, thresholds) : null;
         List<Verdict> verdicts = judge is null ? [] : [.. judge._layers.Select((_, i) => judge.Judge(i))];
         int seen = verdicts.Count;
         verdicts.AddRange(unseen.Select(layer => NotSeen(layer, seen, seen + unseen.Count)));
         if (verdicts.Count == 0) verdicts.Add(NotSeen("", 0, 0));
+        verdicts.AddRange(unregistered.Select(NotRegistered));
         return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge!._culprit ? 1 : 0) : v.Value);
     }
 

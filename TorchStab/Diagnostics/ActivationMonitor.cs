@@ -1,4 +1,5 @@
 using TorchStab.Diagnostics;
+using TorchStab.Initialization;
 using static TorchSharp.torch;
 
 namespace TorchStab;
@@ -22,6 +23,7 @@ public sealed class ActivationMonitor : IDisposable
     private readonly MonitorOptions _options;
     private readonly List<Action> _unwatch = [];
     private readonly HashSet<string> _unseen = [];
+    private readonly List<UnregisteredModule> _unregistered;
     private readonly Queue<ActivationReport> _history = new();
     private readonly HashSet<string> _inPass = [];
     private List<ActivationRecord>? _pass;
@@ -38,6 +40,7 @@ public sealed class ActivationMonitor : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         _options = options ?? new();
+        _unregistered = UnregisteredModules.Of(model);
         Add(ForwardHook.Watch(model, Enter, null));
         foreach (var layer in ActivationLayer.Of(model))
         {
@@ -58,9 +61,9 @@ public sealed class ActivationMonitor : IDisposable
     /// <summary>Layers that have not been called through <c>call()</c> so far.</summary>
     public IReadOnlyCollection<string> Unseen => _unseen;
 
-    /// <summary>What the latest reports say about each layer and the model; <see cref="VerdictKind.NotSeen"/> of what is in <see cref="Unseen"/>.</summary>
+    /// <summary>What the latest reports say about each layer and the model; <see cref="VerdictKind.NotSeen"/> of what is in <see cref="Unseen"/>, and <see cref="VerdictKind.NotRegistered"/> of modules that the model held without registering them.</summary>
     /// <returns>A verdict on each layer, and a finding for each cause; it prints.</returns>
-    public Diagnosis Judge() => ActivationJudge.Run([.. _history], _options.Thresholds, _unseen);
+    public Diagnosis Judge() => ActivationJudge.Run([.. _history], _options.Thresholds, _unseen, _unregistered);
 
     /// <summary>Takes the hooks off: the model is as it was. The reports stay readable.</summary>
     public void Dispose()

@@ -1,3 +1,4 @@
+using TorchStab.Initialization;
 using static TorchSharp.torch;
 using static TorchStab.Diagnostics.Judgement;
 
@@ -30,9 +31,10 @@ internal sealed class GradientJudge
 
     public static Diagnosis Run(nn.Module model, List<GradientReport> history, VerdictThresholds thresholds, Steppers steppers)
     {
-        if (history.Count == 0) return Diagnose([], _ => 0);
+        var unregistered = UnregisteredModules.Of(model).ConvertAll(NotRegistered);
+        if (history.Count == 0) return Diagnose(unregistered, _ => 0);
         var judge = new GradientJudge(model, history, thresholds, steppers);
-        var verdicts = Enumerable.Range(0, judge._layers.Count).Select(judge.Judge).ToList();
+        List<Verdict> verdicts = [.. Enumerable.Range(0, judge._layers.Count).Select(judge.Judge), .. unregistered];
         return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge._layers[judge._culprit].Layer ? 1 : 0)
             : v.Kind == VerdictKind.NotConnected ? 0 : Math.Abs(Math.Log(v.Value)));
     }

@@ -70,7 +70,7 @@ public sealed class GradientMonitor : IDisposable
         return Step(step, null);
     }
 
-    /// <summary>What the latest reports say about each layer and the model; healthy where there is no report yet.</summary>
+    /// <summary>What the latest reports say about each layer and the model, healthy where there is no report yet; and modules that the model holds without having registered them.</summary>
     /// <returns>A verdict on each layer, and a finding for each cause; it prints.</returns>
     /// <remarks>
     /// Layers behind one that starts at zero (the last norm of a block, the second matrix of an adapter) have no gradient until it has learned, and are

@@ -1,4 +1,5 @@
 using System.Globalization;
+using TorchStab.Initialization;
 
 namespace TorchStab.Diagnostics;
 
@@ -25,6 +26,14 @@ internal static class Judgement
         Remedy = remedy,
         Value = value,
         Cause = cause,
+    };
+
+    public static Verdict NotRegistered(UnregisteredModule module) => new()
+    {
+        Kind = VerdictKind.NotRegistered,
+        Layer = module.Name,
+        Evidence = module.Evidence,
+        Remedy = UnregisteredModule.WayOut,
     };
 
     /// <summary>One finding for each kind and cause; of those who share one, <paramref name="worst"/> tells whose verdict stands for it.</summary>

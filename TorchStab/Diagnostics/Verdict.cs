@@ -34,6 +34,9 @@ public enum VerdictKind
 
     /// <summary>Layers that nothing is known of: no hook saw them. Less grave than all but <see cref="Healthy"/>.</summary>
     NotSeen,
+
+    /// <summary>Modules that another holds in a field or a list without having registered them: nothing trains them. Less grave than all but <see cref="Healthy"/>.</summary>
+    NotRegistered,
 }
 
 /// <summary>What is wrong with one layer, or with the model, what shows it, and what helps.</summary>

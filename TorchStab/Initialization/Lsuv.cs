@@ -67,7 +67,7 @@ internal sealed class Lsuv
             }
 
             ModuleTree.InEvaluation(nodes, run);
-            return new(_entries, [.. _pending.Values]);
+            return new(_entries, [.. _pending.Values]) { Notes = [.. UnregisteredModules.Of(nodes).Select(m => m.ToString())] };
         }
         finally
         {

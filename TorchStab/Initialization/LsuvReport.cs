@@ -26,13 +26,16 @@ public sealed record LsuvEntry(string Layer, double VarianceBefore, double Varia
 /// </param>
 public sealed record LsuvReport(IReadOnlyList<LsuvEntry> Entries, IReadOnlyList<string> Unreached)
 {
-    /// <summary>A table of the layers, followed by those that were not reached.</summary>
+    /// <summary>Modules that the model holds without having registered them. A sentence each.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <summary>A table of the layers, followed by those that were not reached and by the notes.</summary>
     public override string ToString()
     {
         var table = new TextTable("layer", "converged", "variance before", "variance after", "iterations");
         foreach (var e in Entries)
             table.Add(e.SharesWeightOf is null ? e.Layer : $"{e.Layer} (weight of {e.SharesWeightOf})", e.Converged ? "yes" : "NO", Number(e.VarianceBefore), Number(e.VarianceAfter), $"{e.Iterations}");
-        return table + string.Concat(Unreached.Select(name => $"not reached: {name}{Environment.NewLine}"));
+        return table + string.Concat(Unreached.Select(name => $"not reached: {name}{Environment.NewLine}")) + string.Concat(Notes.Select(n => $"note: {n}{Environment.NewLine}"));
     }
 
     private static string Number(double value) => value.ToString("g4", CultureInfo.InvariantCulture);

@@ -5,31 +5,45 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
+/// <summary>A module that is part of a model only for the code that runs it.</summary>
+/// <param name="Name">The place it is held in, such as “blocks[0]”.</param>
+/// <param name="Type">Of the module.</param>
+internal sealed record UnregisteredModule(string Name, string Type)
+{
+    public const string WayOut = "hold it in a ModuleList, or call register_module";
+
+    public string Evidence => $"{Name} ({Type}) is not registered: its parameters are not in parameters(), and nothing initializes or trains them";
+
+    public override string ToString() => $"{Evidence}; {WayOut}";
+}
+
 /// <summary>
 /// Modules that a user's module holds in a field, an array, a list or a dictionary without having registered them: their parameters are not in
-/// <c>parameters()</c>, so nothing initializes, trains, moves or saves them.
+/// <c>parameters()</c>, so nothing initializes, trains, moves or saves them. One that is frozen
+/// is left out: a teacher or the network of a perceptual loss is kept out of the model so that nothing trains it.
 /// </summary>
 internal static class UnregisteredModules
 {
     private const BindingFlags Declared = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
     private const int Depth = 4;
 
-    /// <summary>Each with the place it is held in and its type, such as “blocks[0] (Linear)”.</summary>
-    public static List<string> Names(IReadOnlyList<ModuleNode> nodes)
+    public static List<UnregisteredModule> Of(nn.Module model) => Of(ModuleTree.Nodes(model));
+
+    public static List<UnregisteredModule> Of(IReadOnlyList<ModuleNode> nodes)
     {
         var known = nodes.Select(n => n.Module).ToHashSet(ReferenceEqualityComparer.Instance);
-        var names = new List<string>();
+        var found = new List<UnregisteredModule>();
         foreach (var node in nodes)
         {
             foreach (var (name, module) in Fields(node.Module).SelectMany(f => Held(f.GetValue(node.Module), NameOf(f), Depth)))
             {
-                if (known.Contains(module) || !module.parameters().Any() || IsAround(module, nodes[0].Module)) continue;
+                if (known.Contains(module) || !module.parameters().Any(p => p.requires_grad) || IsAround(module, nodes[0].Module)) continue;
                 known.UnionWith(ModuleTree.Nodes(module).Select(n => n.Module));
-                names.Add($"{node.NameOf(name)} ({module.GetType().Name})");
+                found.Add(new(node.NameOf(name), module.GetType().Name));
             }
         }
 
-        return names;
+        return found;
     }
 
     /// <summary>A module may know the one that it is part of.</summary>

@@ -121,8 +121,11 @@ public partial class ClippedOptimizer
         var now = model.named_parameters().ToList();
         if (Managed is ClippingAwareOptimizer own) own.rebind(now);
         else TorchOptimRebinding.Run(Managed, _names, now);
-        if (_names.Count == 0) return;
-        _names.Clear();
-        Name(now);
+        if (_names.Count > 0)
+        {
+            _names.Clear();
+            Name(now);
+        }
+        Rebinding.WarnOf(model);
     }
 }

@@ -129,7 +129,10 @@ public abstract partial class ClippingAwareOptimizer
     /// swapped or folded. State moves along, converted to the new device and dtype. By name where the optimizer was built from named
     /// parameters: names that are gone leave it, a parameter of another shape starts anew. Without names by position.
     /// </summary>
-    /// <param name="model">The model whose parameters the optimizer was built from.</param>
+    /// <param name="model">
+    /// The model whose parameters the optimizer was built from. Modules that it holds in a field or a list without having registered them are not
+    /// trained: <see cref="System.Diagnostics.Trace.TraceWarning(string)"/> says so of each.
+    /// </param>
     /// <exception cref="ArgumentException">
     /// No name in common; without names, another number of parameters or other shapes; a parameter or name that is null, and one that could not
     /// be optimized. Nothing is changed then.
@@ -138,6 +141,7 @@ public abstract partial class ClippingAwareOptimizer
     {
         ArgumentNullException.ThrowIfNull(model);
         rebind(model.named_parameters());
+        Rebinding.WarnOf(model);
     }
 
     /// <inheritdoc cref="rebind(nn.Module)"/>
