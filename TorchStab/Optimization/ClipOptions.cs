@@ -10,7 +10,8 @@ namespace TorchStab.Modules;
 public abstract class ClipOptions : OptimizerOptions
 {
     // Their product, and a rate over what Adam's correction of the first step leaves of it, are numbers of float32.
-    private const double LargestRate = 1e30, LargestDecay = 1e8;
+    internal const double LargestRate = 1e30;
+    private const double LargestDecay = 1e8;
 
     private (double?, double?, double?) _ruleOf;
     private GradientClip? _rule;

@@ -14,7 +14,7 @@ internal static class TorchOptimOptions
         (from options in (optimizer as OptimizerHelper)?.ParamGroups.OfType<ParamGroup>().Select(g => g.Options) ?? []
          where options is not null and not Modules.ClipOptions
          from option in Numbers(options)
-         where !(Math.Abs(option.Value) <= (Bounds.Contains(option.Name) ? double.PositiveInfinity : Clipping.Numbers.Largest))
+         where !(Math.Abs(option.Value) <= (Bounds.Contains(option.Name) ? double.PositiveInfinity : Modules.ClipOptions.LargestRate))
          select $"expected a finite {option.Name} of {optimizer.GetType().Name}, got {Clipping.Numbers.Text(option.Value)}").FirstOrDefault();
 
     private static IEnumerable<(string Name, double Value)> Numbers(OptimizerOptions options)
