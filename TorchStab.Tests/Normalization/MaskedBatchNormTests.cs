@@ -1,3 +1,4 @@
+using TorchStab.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 
@@ -53,6 +54,32 @@ public class MaskedBatchNormTests
         Compare.Close(packed.bias!.grad, padded.bias!.grad, "grad_bias");
         foreach (var (key, value) in packed.state_dict()) Compare.Close(value, padded.state_dict()[key], key);
         Assert.True(y.isfinite().all().item<bool>());
+    }
+
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    public void Padding_that_is_no_number_reaches_no_gradient_in_eval_mode(double junk)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(7);
+        var mask = arange(6).unsqueeze(0).lt(tensor([6L, 2, 5, 1]).unsqueeze(1)).unsqueeze(1);
+        var (values, upstream) = (randn(4, 3, 6), randn(4, 3, 6) * mask);
+        foreach (var m in new BatchNorm[] { stab.nn.BatchNorm1d(3), stab.nn.BatchNormReLU1d(3), stab.nn.BatchRenorm1d(3), stab.nn.SyncBatchNorm(3) })
+        {
+            NormModuleTests.Randomize(m);
+            m.eval();
+            var (x, expected) = (values.masked_fill(mask.logical_not(), junk).requires_grad_(true), values.clone().requires_grad_(true));
+            var y = m.forward(x, mask);
+            y.backward([upstream]);
+            var weight = m.weight.grad!.clone();
+            m.zero_grad();
+            var z = m.forward(expected, mask);
+            z.backward([upstream]);
+            Compare.Close(z * mask, y * mask, "output");
+            Compare.Close(expected.grad, x.grad, "grad_input");
+            Compare.Close(m.weight.grad, weight, "grad_weight");
+        }
     }
 
     [Fact]

@@ -37,7 +37,7 @@ public abstract class BatchNorm : NormBase
 
     /// <summary>
     /// Normalizes a padded batch: only values under <paramref name="mask"/> count in the statistics, and all are normalized with them.
-    /// Equal to normalizing without the padding. In eval mode the mask changes nothing.
+    /// Equal to normalizing without the padding. In eval mode the mask changes nothing for finite values.
     /// </summary>
     /// <param name="input">(N, C, …), of the rank the class is for.</param>
     /// <param name="mask">Broadcastable to input, e.g. (N, 1, L): true (or a weight above 0) where a value counts. n is the mask's

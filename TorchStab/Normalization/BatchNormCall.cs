@@ -69,7 +69,12 @@ internal record struct BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
             ? BatchRenormFunctional.Normalize(Input, Mask, RunningMean!, RunningVar!, Weight, Bias, Eps, limits.RMax, limits.DMax)
             : BatchNormFunctional.Normalize(Input, Mask, Weight, Bias, Eps, Relu);
 
-    private readonly Tensor Evaluate() => BatchNormFunctional.Evaluate(Input, RunningMean!, RunningVar!, Weight, Bias, Eps, Relu);
+    private readonly Tensor Evaluate()
+    {
+        if (Mask is null) return BatchNormFunctional.Evaluate(Input, RunningMean!, RunningVar!, Weight, Bias, Eps, Relu);
+        using var scope = NewDisposeScope();
+        return (this with { Input = Moments.Clean(Input, Mask.ne(0)), Mask = null }).Evaluate().MoveToOuterDisposeScope();
+    }
 
     private Tensor Empty(bool training)
     {

@@ -45,9 +45,7 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
     public static Moments Over(Tensor x, long[] dims, double eps, Tensor mask)
     {
         var counts = mask.detach().to(x.dtype).expand(x.shape).ne(0);
-        // Padding may hold anything; what is not a number there must not reach a gradient as 0 · NaN.
-        var clean = where(counts.logical_or(x.isfinite()), x, zeros_like(x));
-        return Guarded(clean, dims, eps, values =>
+        return Guarded(Clean(x, counts), dims, eps, values =>
         {
             var weight = mask.detach().to(values.dtype).expand(values.shape);
             var total = weight.sum(dims, keepdim: true);
@@ -59,6 +57,9 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
             return (centred, shift + rest, (counted.square() * share).sum(dims, keepdim: true));
         });
     }
+
+    /// <summary>Padding may hold anything; what is not a number there must not reach a gradient as 0 · NaN.</summary>
+    public static Tensor Clean(Tensor x, Tensor counts) => where(counts.logical_or(x.isfinite()), x, zeros_like(x));
 
     /// <summary>About 0 instead of the mean: the variance is the mean square.</summary>
     public static Moments AboutZero(Tensor x, long[] dims, double eps) =>
