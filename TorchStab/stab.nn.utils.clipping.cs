@@ -35,7 +35,7 @@ public static partial class stab
             /// <summary>
             /// The norm of all elements of all tensors: ‖x‖ₚ = (Σ |x|ᵖ)^(1/p). As PyTorch's. Huge finite elements do not overflow.
             /// </summary>
-            /// <param name="tensors">Of any shapes and floating dtypes, mixed; none gives 0.</param>
+            /// <param name="tensors">Of any shapes and floating dtypes, mixed; none gives 0. A tensor that is listed twice, as the gradient of a tied weight may be, counts once.</param>
             /// <param name="norm_type">p: any number or infinity; default 2.</param>
             /// <param name="error_if_nonfinite">Whether a norm that is NaN or infinite is an error; default false.</param>
             /// <returns>The norm.</returns>

@@ -15,6 +15,7 @@ public class TiedGradientsTests
         using var gradient = randn(5, 3);
         using var norm = linalg.vector_norm(gradient);
         model.Head.weight.grad = gradient.clone();
+        Assert.Equal(norm.item<float>(), stab.nn.utils.get_total_norm(model.parameters().Select(p => p.grad!).Where(g => g is not null)), 5);
         Assert.Equal(norm.item<float>(), stab.nn.utils.clip_grad_norm_(model.parameters(), 0.5), 5);
         using var clipped = gradient * (0.5 / (norm.item<float>() + 1e-6));
         Compare.Close(clipped, model.Head.weight.grad, "scaled once");

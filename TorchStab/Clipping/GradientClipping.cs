@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
@@ -31,7 +32,7 @@ internal static class GradientClipping
             GradientCheck.Dense(t ?? throw new ArgumentException("expected tensors, got null among them", nameof(tensors)), "a tensor");
             if (!t.is_floating_point()) throw new ArgumentException($"expected tensors of floating dtypes, got {t.dtype}", nameof(tensors));
         }
-        double total = GradientNorms.Total(GradientNorms.Of(list, normType), normType);
+        double total = GradientNorms.Total(GradientNorms.Of([.. list.DistinctBy(ParameterIdentity.OfLeaf)], normType), normType);
         Check(total, normType, errorIfNonfinite, "parameters");
         return total;
     }
