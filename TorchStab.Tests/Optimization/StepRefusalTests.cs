@@ -173,6 +173,26 @@ public class StepRefusalTests
     }
 
     [Fact]
+    public void A_window_stays_due_when_its_gradients_are_not_finite_and_not_skipped()
+    {
+        using var scope = NewDisposeScope();
+        var (first, second) = (Make.Parameter(full(2, 4f)), Make.Parameter(full(2, 4f)));
+        using var own = stab.optim.SGD([first, second], 1, nonFinite: NonFinitePolicy.Throw);
+        using var around = stab.optim.ClippedOptimizer(optim.SGD([first, second], 1), GradientClip.ByGlobalNorm(100), NonFinitePolicy.Throw);
+        own.accumulate(2);
+        around.accumulate(2);
+        foreach (var (step, expected) in new (Action, float)[] { (() => own.step(), -1f), (() => around.step(), -3f) })
+        {
+            step();
+            second.grad = full(2, double.NaN);
+            for (int again = 0; again < 2; again++) Assert.Throws<InvalidOperationException>(step);
+            second.grad = full(2, 4f);
+            step();
+            Compare.Close(full(2, expected), first, "the mean of the window");
+        }
+    }
+
+    [Fact]
     public void A_parameter_of_inference_mode_is_stepped_there_and_refused_elsewhere()
     {
         using var scope = NewDisposeScope();

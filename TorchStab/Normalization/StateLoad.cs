@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchSharp;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
@@ -49,7 +50,8 @@ internal sealed class StateLoad
         using var noGrad = no_grad();
         // What a source can refuse (a tensor on the meta device, disposed, sparse) it refuses here, before the first value is written.
         var values = _shared.ConvertAll(k => (Own: _own[k], Value: Converted(k)));
-        foreach (var (own, _) in values) own.mul_(1); // raises what a write would (of an inference tensor), and changes nothing
+        foreach (string key in _shared) Writable.Require(_own[key], key);
+        if (_defaulted is not null) Writable.Require(_own[_defaulted], _defaulted);
         foreach (var (own, value) in values) own.copy_(value);
         if (_defaulted is not null) _own[_defaulted].fill_(0); // TorchSharp's zero_() would hand out a second handle
         return (_missing, _unexpected);
@@ -97,12 +99,20 @@ internal sealed class StateLoad
         var (own, source) = (_own[key], _source[key]);
         if (source.is_complex() && !own.is_complex()) throw new InvalidOperationException($"{key}: expected real values, got {source.dtype}");
         if (key == _count && own.device_type != DeviceType.META) RequireCount(key, source);
-        return empty_like(own).copy_(source);
+        try
+        {
+            return empty_like(own).copy_(source);
+        }
+        catch (ExternalException refusal)
+        {
+            throw new InvalidOperationException($"{key}: expected values that can be copied to a tensor on {own.device}: {AutogradLibrary.WithoutTrace(refusal.Message)}", refusal);
+        }
     }
 
     // TorchSharp's norms keep theirs as a float.
     private static void RequireCount(string key, Tensor source)
     {
+        if (source.is_sparse || source.device_type == DeviceType.META) throw new InvalidOperationException($"{key}: expected a whole number, got a tensor without elements of its own");
         double count = source.to(ScalarType.Float64).item<double>();
         if (!(count is >= 0 and < long.MaxValue && count == Math.Floor(count)))
             throw new InvalidOperationException($"{key}: expected a whole number of at least 0, got {Repr.Of(count)}");

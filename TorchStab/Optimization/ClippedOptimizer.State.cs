@@ -6,8 +6,14 @@ namespace TorchStab.Modules;
 
 public partial class ClippedOptimizer
 {
-    private OptimizerHelper Managed => _inner as OptimizerHelper
-        ?? throw new InvalidOperationException($"{_inner.GetType().Name} keeps its state in native code, out of reach.");
+    private OptimizerHelper Managed
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _inner as OptimizerHelper ?? throw new InvalidOperationException($"{_inner.GetType().Name} keeps its state in native code, out of reach.");
+        }
+    }
 
     /// <summary>The inner optimizer's options and state, by reference.</summary>
     /// <returns>What <see cref="load_state_dict(StateDictionary)"/> takes.</returns>

@@ -109,6 +109,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     public override void add_param_group(ParamGroup param_group)
     {
         ArgumentNullException.ThrowIfNull(param_group);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         _guard.RequireIdle("add_param_group()");
         _inner.add_param_group(param_group);
         TiedParameters.StepOnce(_inner, [.. parameters()]);

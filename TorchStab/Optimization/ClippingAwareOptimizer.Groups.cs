@@ -13,10 +13,13 @@ public abstract partial class ClippingAwareOptimizer
     /// A group of another optimizer, no parameters, the same object twice, a parameter that is already in a group (under whatever handle), two
     /// parameters over one memory, one that is not a leaf or not of a floating dtype, or an option outside its range. Nothing is changed then.
     /// </exception>
+    /// <exception cref="InvalidOperationException">A parameter was replaced by <c>.to()</c> and <see cref="rebind(TorchSharp.torch.nn.Module)"/> was not called.</exception>
     public override void add_param_group(ParamGroup param_group)
     {
         ArgumentNullException.ThrowIfNull(param_group);
+        RequireAlive();
         _guard.RequireIdle("add_param_group()");
+        RequirePresent();
         Add(param_group, nameof(param_group));
     }
 

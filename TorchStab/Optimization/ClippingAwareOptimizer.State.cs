@@ -24,6 +24,7 @@ public abstract partial class ClippingAwareOptimizer
         {
             if (value is not (null or ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64))
                 throw new ArgumentException($"expected a floating dtype, got {value}", nameof(value));
+            RequireAlive();
             _guard.RequireIdle("MomentDtype");
             _momentDtype = value;
             foreach (var slot in _slots.SelectMany(s => s)) slot.State.Convert(value);
@@ -70,9 +71,10 @@ public abstract partial class ClippingAwareOptimizer
     public new void load_state_dict(BinaryReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
+        RequireAlive();
         using var turn = _guard.Enter("load_state_dict()");
         var slots = _slots.SelectMany(s => s).ToList();
-        RequirePresent(slots);
+        RequirePresent();
         var options = _parameter_groups.Select(_ => NewOptions()).ToList();
         var states = _slots.SelectMany((s, g) => s.Select(slot => InitialState(slot.Parameter, OptionsOf(_parameter_groups[g])))).ToList();
         for (int i = 0; i < slots.Count; i++) states[i].Convert(slots[i].State.MomentDtype);
@@ -101,8 +103,9 @@ public abstract partial class ClippingAwareOptimizer
     public override void load_state_dict(StateDictionary state_dict)
     {
         ArgumentNullException.ThrowIfNull(state_dict);
+        RequireAlive();
         using var turn = _guard.Enter("load_state_dict()");
-        RequirePresent(_slots.SelectMany(s => s));
+        RequirePresent();
         var own = this.state_dict();
         StateFile.Match(state_dict.Options.Count, own.Options.Count, "parameter groups");
         StateFile.Match(state_dict.State.Count, own.State.Count, "states");
@@ -118,8 +121,12 @@ public abstract partial class ClippingAwareOptimizer
 
     /// <summary>The options of every group and the state of every parameter, by reference.</summary>
     /// <returns>What <see cref="load_state_dict(StateDictionary)"/> takes.</returns>
+    /// <exception cref="InvalidOperationException">A parameter was replaced by <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called.</exception>
+    /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     public override StateDictionary state_dict()
     {
+        RequireAlive();
+        RequirePresent();
         IndexState();
         return base.state_dict();
     }
@@ -149,6 +156,7 @@ public abstract partial class ClippingAwareOptimizer
     public void rebind(IEnumerable<(string name, Parameter parameter)> named_parameters)
     {
         ArgumentNullException.ThrowIfNull(named_parameters);
+        RequireAlive();
         _guard.RequireIdle("rebind()");
         var now = named_parameters.ToList();
         Rebinding.Require(now);
@@ -164,10 +172,10 @@ public abstract partial class ClippingAwareOptimizer
         IndexState();
     }
 
-    private static void RequirePresent(IEnumerable<ParameterSlot> slots)
+    private void RequirePresent()
     {
-        if (slots.Any(s => s.Parameter.IsInvalid)) throw new InvalidOperationException("A parameter of the optimizer no longer exists: " +
-            "the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) before the state is loaded.");
+        if (_slots.Exists(group => group.Exists(s => s.Parameter.IsInvalid))) throw new InvalidOperationException("A parameter of the optimizer no longer exists: " +
+            "the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) before its state is read or loaded, or a group is added.");
     }
 
     private static void Rebind(ParameterSlot slot, Parameter parameter, ClipOptions options)

@@ -72,12 +72,12 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     public override Tensor step(Func<Tensor>? closure = null)
     {
-        ObjectDisposedException.ThrowIf(_slots.Count == 0, this);
+        RequireAlive();
         Tensor? loss = null;
         if (closure is not null)
             using (enable_grad()) loss = closure();
         using var turn = _guard.Enter("step()");
-        ObjectDisposedException.ThrowIf(_slots.Count == 0, this); // by the closure
+        RequireAlive(); // the closure may have disposed it
         if (_guard.CompletesWindow()) Update();
         return loss!;
     }
@@ -99,7 +99,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using var turn = _guard.Enter("step()");
-        ObjectDisposedException.ThrowIf(_slots.Count == 0, this);
+        RequireAlive();
         var list = _list ??= new(_slots);
         try
         {
@@ -111,6 +111,8 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
             list.Release();
         }
     }
+
+    private void RequireAlive() => ObjectDisposedException.ThrowIf(_slots.Count == 0, this);
 
     private void Check(StepList list, ClipDecision? decision)
     {

@@ -64,21 +64,23 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         return new(name is null || Policy.Admits ? decide(gradients) : null, gradients.TotalNorm(order), name, rank);
     }
 
-    /// <summary>Counts and reports a step; false if it must not be taken.</summary>
+    /// <summary>Counts and reports a step, and begins the next window; false if it must not be taken. One that is refused remains due.</summary>
     public bool Record(Verdict verdict)
     {
-        _passes = 0;
         Counters = Counters with { Steps = Counters.Steps + 1 };
         if (verdict.Decision is { } decision)
         {
             if (decision.Clipped) Counters = Counters with { Clipped = Counters.Clipped + 1 };
             Last = new() { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank };
+            _passes = 0;
             return true;
         }
         int row = Last.ConsecutiveSkips + 1;
         Counters = Counters with { Skipped = Counters.Skipped + 1 };
         Last = new() { GradNorm = verdict.Norm, Skipped = true, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, ConsecutiveSkips = row };
-        return row <= Policy.MaxConsecutive ? false : throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
+        if (row > Policy.MaxConsecutive) throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
+        _passes = 0;
+        return false;
     }
 
     private static InvalidOperationException Busy(string call) => new($"{call} was called while this optimizer takes a step: by a callback of that step, such as the " +
