@@ -161,6 +161,35 @@ public class BatchNormUpdateTests
             }
     }
 
+    /// <summary>What a norm behind the loop gets moves by many deviations while the loop settles; it has no part in that.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void A_norm_behind_one_that_gets_its_own_output_has_the_statistics_of_what_it_gets(long seed)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(seed);
+        var data = Enumerable.Range(0, 5).Select(i => randn(7 + i, 6, ScalarType.Float64) * (i + 1) + 5 * i).ToList();
+        var layers = new[] { nn.Linear(6, 6, dtype: ScalarType.Float64), nn.Linear(6, 6, dtype: ScalarType.Float64) };
+        nn.Module<Tensor, Tensor> inside = stab.nn.BatchNorm1d(6, dtype: ScalarType.Float64), behind = stab.nn.BatchNorm1d(6, dtype: ScalarType.Float64);
+        using var model = nn.Sequential(("a", inside), ("b", layers[0]), ("c", inside), ("d", layers[1]), ("e", inside), ("f", behind));
+        stab.nn.utils.update_bn(model, data);
+        model.eval();
+        var (x, first) = (cat(data), new List<Tensor>());
+        foreach (var (name, module) in model.named_children())
+        {
+            if (module == inside) first.Add(x);
+            if (name == "f") break;
+            x = ((nn.Module<Tensor, Tensor>)module).call(x);
+        }
+        foreach (var (norm, seen) in new[] { (inside, cat(first)), (behind, x) })
+        {
+            RealModels.Relative(seen.mean([0]), norm.get_buffer("running_mean"), 1e-10, "mean", 1);
+            RealModels.Relative(seen.var([0], unbiased: true), norm.get_buffer("running_var"), 1e-10, "variance", 1);
+        }
+    }
+
     [Fact]
     public void Statistics_that_never_settle_are_an_error_and_stay()
     {

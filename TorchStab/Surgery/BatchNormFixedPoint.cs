@@ -4,12 +4,12 @@ namespace TorchStab.Surgery;
 
 /// <summary>
 /// Statistics that are those of the input which the layers get with them, where a layer's input depends on its own statistics: the fixed point of
-/// "write, run, measure". Writing what was measured again and again may lead away from it; Anderson's mixing (1965), over the last few rounds,
-/// finds it.
+/// "write, run, measure". Writing what was measured again and again leads there in most models, at once for a layer that has no part in a loop. Where it
+/// leads away, Anderson's mixing (1965), over the last few rounds, finds it from the same start.
 /// </summary>
 internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func<List<(Tensor mean, Tensor variance)>> measure)
 {
-    private const int Rounds = 200, Memory = 6;
+    private const int Rounds = 200, Memory = 6, Patience = 6;
     private const double Mixing = 0.5, LongestStep = 3; // in deviations, and in logarithms of one
     private readonly List<NormState> _states = [.. norms.Select(n => NormState.Of(n.Module))];
     private readonly List<Tensor> _points = [], _residuals = [];
@@ -19,10 +19,11 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func
     public void Find()
     {
         using var scope = NewDisposeScope();
+        if (Settles()) return;
         for (int round = 0; round < Rounds; round++)
         {
             var measured = measure();
-            if (_states.Zip(measured).Max(p => Distance(p.First, p.Second.mean, p.Second.variance)) <= 1) return;
+            if (Distance(measured) <= 1) return;
             if (round == 0) _deviations = [.. measured.Select(m => (m.variance + m.mean.square() * 1e-12).sqrt().cpu() + double.Epsilon)];
             var written = _states.Select(s => (s.RunningMean!.to(ScalarType.Float64), s.RunningVar!.to(ScalarType.Float64))).ToList();
             Write(Next(Vector(written), Vector(measured)));
@@ -31,6 +32,26 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func
             $"no statistics of {string.Join(", ", norms.Select(n => $"'{n.Path}'"))} were found in {Rounds} runs over the data that are those of what the layers get: a layer is called "
             + "several times in a pass and gets what depends on its own output; give each call a BatchNorm of its own. All statistics are as they were");
     }
+
+    /// <summary>Writes what was measured until it is measured again; where that leads nowhere, all is as it was.</summary>
+    private bool Settles()
+    {
+        var start = _states.Select(s => (s.RunningMean!.clone(), s.RunningVar!.clone())).ToList();
+        double least = double.PositiveInfinity;
+        for (int worse = 0; worse < Patience;)
+        {
+            var measured = measure();
+            double distance = Distance(measured);
+            if (distance <= 1) return true;
+            worse = distance < least / 2 ? 0 : worse + 1;
+            least = Math.Min(least, distance);
+            Write(measured);
+        }
+        Write(start);
+        return false;
+    }
+
+    private double Distance(List<(Tensor mean, Tensor variance)> measured) => _states.Zip(measured).Max(p => Distance(p.First, p.Second.mean, p.Second.variance));
 
     /// <summary>The largest difference of what is written from what is measured, in roundings of values of the input's size.</summary>
     private static double Distance(NormState state, Tensor mean, Tensor variance)
@@ -70,6 +91,15 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func
     /// <summary>Means in deviations and half the logarithms of variances, of all layers.</summary>
     private Tensor Vector(IEnumerable<(Tensor mean, Tensor variance)> statistics) => cat([.. statistics.Zip(_deviations)
         .SelectMany(s => new[] { s.First.mean.cpu() / s.Second, (s.First.variance.cpu() / s.Second.square() + 1e-24).log() / 2 })]);
+
+    private void Write(List<(Tensor mean, Tensor variance)> statistics)
+    {
+        foreach (var (state, (mean, variance)) in _states.Zip(statistics))
+        {
+            state.RunningMean!.copy_(mean);
+            state.RunningVar!.copy_(variance);
+        }
+    }
 
     private void Write(Tensor vector)
     {
