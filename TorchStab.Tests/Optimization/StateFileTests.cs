@@ -34,6 +34,24 @@ public sealed class StateFileTests : IDisposable
         Assert.Equal(whole, Save(optimizer));
     }
 
+    [Fact]
+    public void Moments_of_any_layout_are_saved_and_loaded()
+    {
+        foreach (var make in Make.Optimizers)
+        {
+            using var scope = NewDisposeScope();
+            Parameter[] parameters = [new(randn(3, 4).t()), new(randn(2, 3, 4, 5).permute(0, 3, 1, 2))];
+            using var from = make(parameters.Select((p, i) => ($"p{i}", p)));
+            using var to = make(parameters.Select((p, i) => ($"p{i}", p)));
+            foreach (var p in parameters) p.grad = randn_like(p);
+            from.step();
+            byte[] saved = Save(from);
+            Load(to, saved);
+            Assert.Equal(saved, Save(to));
+            foreach (var (a, b) in from.state_dict().State.Zip(to.state_dict().State)) Assert.True(a.ApproximatelyEquals(b));
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Kinds))]
     public void A_stream_that_cannot_go_back_will_do(string kind)

@@ -1,4 +1,3 @@
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
@@ -41,9 +40,9 @@ public abstract class AdamState : MomentState
     public override void SaveStateDict(BinaryWriter writer)
     {
         writer.Write(step);
-        exp_avg.Save(writer);
-        exp_avg_sq.Save(writer);
-        SaveConditionalStateTensor(writer, max_exp_avg_sq);
+        Save(writer, exp_avg);
+        Save(writer, exp_avg_sq);
+        SaveOptional(writer, max_exp_avg_sq);
     }
 
     /// <summary>Reads what <c>torch.optim.Adam</c> writes.</summary>

@@ -111,6 +111,20 @@ public abstract class MomentState : OptimizerState, IDisposable
         return (known ? Writable.Overlaps(moment) ? Writable.Shared : null : Writable.WhyNot(moment)) is { } why ? $"{name}: {why}" : null;
     }
 
+    /// <summary>Writes a moment. TorchSharp refuses to write a tensor that is not contiguous, as the moments of a transposed or channels_last parameter are.</summary>
+    private protected static void Save(BinaryWriter writer, Tensor moment)
+    {
+        using var contiguous = moment.contiguous();
+        contiguous.Save(writer);
+    }
+
+    /// <summary>Writes whether there is a moment, and the moment.</summary>
+    private protected static void SaveOptional(BinaryWriter writer, Tensor? moment)
+    {
+        using var contiguous = moment?.contiguous();
+        SaveConditionalStateTensor(writer, contiguous);
+    }
+
     /// <summary>Why that cannot be a number of updates.</summary>
     private protected static string? WhyNot(long step) => step is >= 0 and <= LargestStep ? null
         : FormattableString.Invariant($"expected a step count of at least 0, got {step}");

@@ -1,4 +1,3 @@
-using TorchSharp;
 using TorchSharp.Modules;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
@@ -44,9 +43,9 @@ public sealed partial class RMSprop
         public override void SaveStateDict(BinaryWriter writer)
         {
             writer.Write(step);
-            square_avg.Save(writer);
-            SaveConditionalStateTensor(writer, momentum_buffer);
-            SaveConditionalStateTensor(writer, grad_avg);
+            Save(writer, square_avg);
+            SaveOptional(writer, momentum_buffer);
+            SaveOptional(writer, grad_avg);
         }
 
         /// <summary>Reads what <c>torch.optim.RMSProp</c> writes.</summary>

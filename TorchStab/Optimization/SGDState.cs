@@ -27,7 +27,7 @@ public sealed partial class SGD
 
         /// <summary>Writes what <c>torch.optim.SGD</c> writes.</summary>
         /// <inheritdoc cref="AdamState.SaveStateDict(BinaryWriter)"/>
-        public override void SaveStateDict(BinaryWriter writer) => SaveConditionalStateTensor(writer, momentum_buffer);
+        public override void SaveStateDict(BinaryWriter writer) => SaveOptional(writer, momentum_buffer);
 
         /// <summary>Reads what <c>torch.optim.SGD</c> writes.</summary>
         /// <inheritdoc cref="AdamState.LoadStateDict(BinaryReader)"/>
