@@ -2,7 +2,7 @@ namespace TorchStab;
 
 /// <summary>
 /// What an optimizer does with a step whose gradients hold NaN or an infinity, or are so large that the update would: a square overflows float32 from
-/// 1.8e19, where PyTorch's Adam stops an element for ever and its RMSprop makes it NaN. Under <see cref="Skip"/> and <see cref="Throw"/> such
+/// 1.8e19, where PyTorch's Adam never moves an element again and its RMSprop makes it NaN. Under <see cref="Skip"/> and <see cref="Throw"/> such
 /// a value never enters parameters or optimizer state. There is one check a step, on the norm; the parameter at fault is named.
 /// </summary>
 public sealed class NonFinitePolicy

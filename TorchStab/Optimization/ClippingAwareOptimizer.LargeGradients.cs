@@ -8,7 +8,7 @@ public abstract partial class ClippingAwareOptimizer
     /// <summary>
     /// A step with a gradient so large, though finite, that its square, a sum or the parameter may overflow. Such parameters go first, and are taken back
     /// where the result is not finite: the policy then treats the step as one whose gradient is not. PyTorch steps all the same, which leaves an
-    /// infinity in v that stops its parameter for ever, or NaN (∞ − ∞ in RMSprop's variance).
+    /// infinity in v, which never lets its parameter move again, or NaN (∞ − ∞ in RMSprop's variance).
     /// </summary>
     /// <returns>Those that remain to be updated.</returns>
     private Func<int, bool> UpdateLarge(StepList list, ref StepGuard.Verdict verdict)
