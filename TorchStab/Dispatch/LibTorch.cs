@@ -67,7 +67,7 @@ internal static unsafe class LibTorch
 
     private static readonly delegate* unmanaged<nint, nint> ExportedClone = (delegate* unmanaged<nint, nint>)Export("THSTensor_clone");
 
-    private static readonly delegate* unmanaged<nint> TakeError = (delegate* unmanaged<nint>)Export("THSTorch_get_and_reset_last_err");
+    private static readonly delegate* unmanaged<nint> LastError = (delegate* unmanaged<nint>)Export("THSTorch_get_and_reset_last_err");
 
     /// <summary>(tensor, dim, dim) in place; of a dim with itself it changes nothing but the tensor's version counter.</summary>
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long, long, void> TransposeInPlace =
@@ -75,7 +75,7 @@ internal static unsafe class LibTorch
 
     public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
         && IsContiguous != null && IsSparse != null && RequiresGrad != null && Dimensions != null && Size != null && ThreadCount != null && Grad != null && Dispose != null && ExportedEmptyLike != null
-        && ExportedAlias != null && ExportedContiguous != null && TransposeInPlace != null && IsNegative != null && ExportedToDense != null && ExportedClone != null && TakeError != null;
+        && ExportedAlias != null && ExportedContiguous != null && TransposeInPlace != null && IsNegative != null && ExportedToDense != null && ExportedClone != null && LastError != null;
 
     /// <summary>A new handle to an uninitialized tensor on the CPU, of the dtype, shape and memory format of another.</summary>
     public static nint EmptyLike(nint tensor) => Made(ExportedEmptyLike(tensor, Dtype(tensor), 0, -1, 0));
@@ -99,13 +99,32 @@ internal static unsafe class LibTorch
     public static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;
 
     /// <summary>Forgets the last error of a call on this thread, so that one that is no news does not come out of a later call.</summary>
-    public static void ForgetError() => TakeError();
+    public static void ForgetError() => Free(LastError());
 
-    private static InvalidOperationException Failure()
+    /// <summary>The text of the call on this thread that has just failed; null where none has.</summary>
+    public static string? TakeError()
     {
-        CheckForErrors();
-        return new("libtorch made no tensor and gave no reason");
+        nint text = LastError();
+        string? message = Marshal.PtrToStringAnsi(text);
+        Free(text);
+        return message;
     }
+
+    /// <summary>What TorchSharp's own does, without losing the text's memory.</summary>
+    /// <exception cref="ExternalException">A call on this thread has just failed.</exception>
+    public static void CheckForErrors()
+    {
+        if (TakeError() is { } message) throw new ExternalException(message);
+    }
+
+    // The text is a copy by strdup, a kilobyte or two with its trace, which TorchSharp never frees. On Windows that copy belongs to a C runtime
+    // that is linked into LibTorchSharp, so nobody else can free it.
+    private static void Free(nint text)
+    {
+        if (!OperatingSystem.IsWindows()) NativeMemory.Free((void*)text);
+    }
+
+    private static Exception Failure() => TakeError() is { } message ? new ExternalException(message) : new InvalidOperationException("libtorch made no tensor and gave no reason");
 
     // The same name relative to the same assembly as TorchSharp's own DllImports, so it is the library that they bound to.
     private static nint Load() =>

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace TorchStab.Dispatch;
 
 /// <summary>An array of tensor handles as LibTorchSharp's C++ passes it.</summary>
@@ -60,6 +58,10 @@ internal static unsafe class AutogradLibrary
     private static readonly delegate* unmanaged<byte> KeepsGraph =
         (delegate* unmanaged<byte>)LibTorch.Export("_ZN5torch8autograd33get_current_graph_task_keep_graphEv");
 
+    // at::native::is_inference(tensor), by the same names. LibTorchSharp exports nothing like it.
+    private static readonly delegate* unmanaged[SuppressGCTransition]<nint, byte> ExportedIsInference =
+        (delegate* unmanaged[SuppressGCTransition]<nint, byte>)LibTorch.Export("_ZN2at6native12is_inferenceERKNS_6TensorE");
+
     /// <summary>
     /// Whether the backward pass that runs on this thread lets go of what was saved for it (no <c>retain_graph</c>). libtorch's own nodes free it one by
     /// one as the pass goes on, so that gradients take the activations' place; TorchSharp's custom nodes are not asked to.
@@ -69,19 +71,14 @@ internal static unsafe class AutogradLibrary
     public static bool IsAvailable { get; } = LibTorch.IsAvailable && IsKnownVersion() && CreateNode != null && ReleaseShared != null && ReleaseWeak != null && SetNextEdges != null && WrapOutputs != null && Save != null
         && Unpack != null && ReleaseSaved != null;
 
-    /// <summary>The message of the call on this thread that has just failed, without the trace of C++ that follows it; frees it.</summary>
-    public static string TakeError()
-    {
-        try
-        {
-            TorchSharp.torch.CheckForErrors();
-            return "libtorch gave no reason.";
-        }
-        catch (ExternalException e)
-        {
-            return WithoutTrace(e.Message);
-        }
-    }
+    /// <summary>
+    /// Whether a tensor was made in inference mode, so that autograd refuses to save it; null where libtorch cannot be asked. To try and fail
+    /// would cost a millisecond.
+    /// </summary>
+    public static bool? IsInference(nint tensor) => ExportedIsInference == null ? null : ExportedIsInference(tensor) != 0;
+
+    /// <summary>The message of the call on this thread that has just failed, without the trace of C++ that follows it.</summary>
+    public static string TakeError() => LibTorch.TakeError() is { } message ? WithoutTrace(message) : "libtorch gave no reason.";
 
     /// <summary>libtorch's words alone.</summary>
     public static string WithoutTrace(string message)

@@ -32,15 +32,21 @@ internal sealed class FunctionPlug : IAutogradPlug
     private static Tensor? Savable(Tensor? tensor)
     {
         if (tensor is null || tensor.requires_grad) return tensor;
+        return AutogradLibrary.IsInference(tensor.Handle) ?? TakesNoGradient(tensor) ? tensor.clone() : tensor;
+    }
+
+    // What sets a tensor of inference mode apart, where libtorch cannot be asked.
+    private static bool TakesNoGradient(Tensor tensor)
+    {
         using var probe = tensor.detach();
         try
         {
             probe.requires_grad = true;
-            return tensor;
+            return false;
         }
         catch (ExternalException)
         {
-            return tensor.clone();
+            return true;
         }
     }
 

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
@@ -61,10 +60,10 @@ internal sealed unsafe class PooledNode
         if (State.HasWeight) inputs[count++] = weight;
         if (State.HasBias) inputs[count++] = bias;
         AutogradLibrary.SetNextEdges(_node, new() { Items = inputs, Count = count }, 1);
-        CheckForErrors();
+        LibTorch.CheckForErrors();
         _saved.Save(State, _node, input, weight, bias);
         AutogradLibrary.WrapOutputs(default, default, default, new() { Items = &output, Count = 1 }, _node, allocate);
-        CheckForErrors();
+        LibTorch.CheckForErrors();
     }
 
     /// <summary>Leaves the node to the graph; where nothing was attached to it, it comes back at once.</summary>

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace TorchStab.Dispatch;
 
 /// <summary>
@@ -63,19 +61,23 @@ internal sealed unsafe class SavedInputs
 
     private static nint Save(nint tensor, NodeHandle node)
     {
+        bool wanted = LibTorch.RequiresGrad(tensor) != 0;
+        if (!wanted && AutogradLibrary.IsInference(tensor) == true) return SaveCopy(tensor, node);
         nint saved = AutogradLibrary.Save(tensor, node, 0);
-        return saved != 0 ? saved : SaveCopy(tensor, node, AutogradLibrary.TakeError());
+        if (saved != 0) return saved;
+        string error = AutogradLibrary.TakeError();
+        return wanted ? throw new InvalidOperationException(error) : SaveCopy(tensor, node);
     }
 
     // A tensor made in inference mode cannot be saved: it counts no changes, so one would go unseen. A copy of it can. A gradient of a gradient would not
     // pass through the copy, so a tensor that wants one is refused.
-    private static nint SaveCopy(nint tensor, NodeHandle node, string error)
+    private static nint SaveCopy(nint tensor, NodeHandle node)
     {
-        if (LibTorch.RequiresGrad(tensor) != 0) throw new InvalidOperationException(error);
-        using var original = Tensor.UnsafeCreateTensor(LibTorch.Alias(tensor));
-        using var copy = original.clone();
-        nint saved = AutogradLibrary.Save(copy.Handle, node, 0);
-        return saved != 0 ? saved : throw new InvalidOperationException(AutogradLibrary.TakeError());
+        nint copy = LibTorch.Clone(tensor);
+        nint saved = AutogradLibrary.Save(copy, node, 0);
+        string? error = saved == 0 ? AutogradLibrary.TakeError() : null;
+        LibTorch.Dispose(copy);
+        return error is null ? saved : throw new InvalidOperationException(error);
     }
 
     private static nint Unpack(nint saved, NodeHandle node, NormOp op, string name)
