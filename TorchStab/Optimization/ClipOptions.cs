@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Optimization;
 
 namespace TorchStab.Modules;
 
@@ -12,6 +13,13 @@ public abstract class ClipOptions : OptimizerOptions
     // Their product, and a rate over what Adam's correction of the first step leaves of it, are numbers of float32.
     internal const double LargestRate = 1e30;
     private const double LargestDecay = 1e8;
+
+    /// <summary>The two options that every optimizer has; each lists them where its file format has them.</summary>
+    private protected static readonly Option DecayOption = Option.Number<ClipOptions>(nameof(weight_decay), "Invalid weight_decay value: ", new(0, LargestDecay)),
+        MaximizeOption = Option.Flag<ClipOptions>(nameof(maximize));
+
+    private static readonly OptionTable Common = new("this optimizer", [], [DecayOption, MaximizeOption]);
+    private static readonly Bounds Rate = new(0, LargestRate);
 
     private (double?, double?, double?) _ruleOf;
     private GradientClip? _rule;
@@ -42,11 +50,39 @@ public abstract class ClipOptions : OptimizerOptions
         }
     }
 
-    /// <summary>Takes what is unset from the optimizer's options, except the thresholds: a group without inherits the rule itself.</summary>
-    internal virtual void FillFrom(ClipOptions defaults)
+    /// <summary>The options in the order of the file format; those that every optimizer has, if a class declares no others.</summary>
+    internal virtual OptionTable Table => Common;
+
+    /// <summary>Writes what <c>torch.optim</c>'s options of the same name write; the thresholds are no part of it.</summary>
+    /// <param name="writer">Where to write.</param>
+    public override void SaveStateDict(BinaryWriter writer)
     {
-        weight_decay ??= defaults.weight_decay;
-        maximize ??= defaults.maximize;
+        base.SaveStateDict(writer);
+        Table.Save(this, writer);
+    }
+
+    /// <summary>Reads what <see cref="SaveStateDict"/> wrote.</summary>
+    /// <param name="reader">Where to read.</param>
+    public override void LoadStateDict(BinaryReader reader)
+    {
+        base.LoadStateDict(reader);
+        Table.Load(this, reader);
+    }
+
+    /// <summary>Copies the options of another optimizer of this kind, TorchStab's or TorchSharp's. The thresholds stay.</summary>
+    /// <param name="source">Those to copy.</param>
+    /// <exception cref="InvalidOperationException">Of another kind of optimizer.</exception>
+    public override void LoadStateDict(OptimizerOptions source)
+    {
+        Table.Copy(this, source);
+        base.LoadStateDict(source);
+    }
+
+    /// <summary>Takes what is unset from the optimizer's options, except the thresholds: a group without inherits the rule itself.</summary>
+    internal void FillFrom(ClipOptions defaults)
+    {
+        Table.Fill(this, defaults);
+        LearningRate ??= defaults.LearningRate;
     }
 
     /// <summary>Copies another group's options, the thresholds too.</summary>
@@ -62,42 +98,21 @@ public abstract class ClipOptions : OptimizerOptions
     /// </summary>
     internal virtual void Validate()
     {
-        Require(LearningRate, "Invalid learning rate: ", "lr", LargestRate);
-        Require(weight_decay, "Invalid weight_decay value: ", nameof(weight_decay), LargestDecay);
-        Require(InitialLearningRate, "Invalid initial learning rate: ", "InitialLearningRate", LargestRate);
-        Require(maximize, nameof(maximize));
+        Rate.Require(LearningRate, "Invalid learning rate: ", "lr");
+        Rate.Require(InitialLearningRate, "Invalid initial learning rate: ", "InitialLearningRate");
+        Table.Check(this);
         int set = (clipnorm is null ? 0 : 1) + (clipvalue is null ? 0 : 1) + (global_clipnorm is null ? 0 : 1);
         if (set > 1) throw TwoThresholds();
         _ = Rule;
     }
 
-    /// <summary>Sets what all four optimizers have.</summary>
+    /// <summary>Sets what all optimizers have.</summary>
     private protected static T With<T>(T options, double? lr, double? weight_decay, bool? maximize, double? clipnorm, double? clipvalue, double? global_clipnorm) where T : ClipOptions
     {
         (options.LearningRate, options.weight_decay, options.maximize) = (lr, weight_decay, maximize);
         (options.clipnorm, options.clipvalue, options.global_clipnorm) = (clipnorm, clipvalue, global_clipnorm);
         return options;
     }
-
-    /// <summary>Refuses what is no number in [0, <paramref name="largest"/>].</summary>
-    private protected static void Require(double? value, string words, string name, double largest = Numbers.Largest)
-    {
-        if (!(value >= 0 && value <= largest)) throw Invalid(value, words, name, FormattableString.Invariant($"[0, {Numbers.Text(largest)}]"));
-    }
-
-    /// <summary>Refuses what is no number in [0, 1).</summary>
-    private protected static void RequireDecay(double? value, string words, string name)
-    {
-        if (!(value >= 0 && value < 1)) throw Invalid(value, words, name, "[0, 1)");
-    }
-
-    private protected static void Require(bool? value, string name)
-    {
-        if (value is null) throw new ArgumentException($"expected {name} to be set, got null", name);
-    }
-
-    private static ArgumentException Invalid(double? value, string words, string name, string range) =>
-        new($"{words}{Numbers.Text(value)}; expected a number in {range}", name);
 
     private ArgumentException TwoThresholds() => new("Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: " +
         $"clipnorm={Numbers.Text(clipnorm)}, clipvalue={Numbers.Text(clipvalue)}, global_clipnorm={Numbers.Text(global_clipnorm)}", nameof(clipnorm));

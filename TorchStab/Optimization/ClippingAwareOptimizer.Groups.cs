@@ -47,7 +47,6 @@ public abstract partial class ClippingAwareOptimizer
     private ClipOptions Fill(ClipOptions options)
     {
         options.FillFrom((ClipOptions)_defaults);
-        options.LearningRate ??= _defaults.LearningRate;
         options.InitialLearningRate = options.LearningRate ?? 0;
         return options;
     }

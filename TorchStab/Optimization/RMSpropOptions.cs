@@ -1,4 +1,4 @@
-using TorchSharp.Modules;
+using TorchStab.Optimization;
 using Hosts = TorchSharp.Modules;
 
 namespace TorchStab.Modules;
@@ -8,6 +8,16 @@ public sealed partial class RMSprop
     /// <summary>Options of a group of <see cref="RMSprop"/>; what is null takes the optimizer's value.</summary>
     public sealed class Options : MomentumOptions
     {
+        private static readonly OptionTable Declared = new("RMSprop", [typeof(Hosts.RMSProp.Options)],
+        [
+            MaximizeOption,
+            MomentumOption,
+            Option.Number<Options>(nameof(alpha), "Invalid alpha value: ", new(0, 1)), // beyond 1 a mean of squares turns negative, and its root NaN
+            Option.Number<Options>(nameof(eps), "Invalid epsilon value: ", Bounds.Positive),
+            DecayOption,
+            Option.Flag<Options>(nameof(centered)),
+        ]);
+
         /// <summary>Decay of the running mean of squared gradients.</summary>
         public double? alpha { get; set; }
 
@@ -19,56 +29,10 @@ public sealed partial class RMSprop
         /// <summary>Whether to divide by an estimate of the variance instead of the second moment.</summary>
         public bool? centered { get; set; }
 
-        /// <inheritdoc cref="AdamOptions.SaveStateDict(BinaryWriter)"/>
-        public override void SaveStateDict(BinaryWriter writer)
-        {
-            base.SaveStateDict(writer);
-            writer.Write(maximize!.Value);
-            foreach (double? value in new[] { momentum, alpha, eps, weight_decay }) writer.Write(value!.Value);
-            writer.Write(centered!.Value);
-        }
-
-        /// <inheritdoc cref="AdamOptions.LoadStateDict(BinaryReader)"/>
-        public override void LoadStateDict(BinaryReader reader)
-        {
-            base.LoadStateDict(reader);
-            maximize = reader.ReadBoolean();
-            (momentum, alpha, eps, weight_decay) = (reader.ReadDouble(), reader.ReadDouble(), reader.ReadDouble(), reader.ReadDouble());
-            centered = reader.ReadBoolean();
-        }
-
-        /// <summary>Copies the options of another RMSprop, TorchStab's or TorchSharp's.</summary>
-        /// <inheritdoc cref="AdamOptions.LoadStateDict(TorchSharp.Modules.OptimizerOptions)"/>
-        public override void LoadStateDict(OptimizerOptions source)
-        {
-            (alpha, eps, weight_decay, momentum, centered, maximize) = source switch
-            {
-                Options o => (o.alpha, o.eps, o.weight_decay, o.momentum, o.centered, o.maximize),
-                Hosts.RMSProp.Options o => (o.alpha, o.eps, o.weight_decay, o.momentum, o.centered, o.maximize),
-                _ => throw new InvalidOperationException($"expected the options of RMSprop, got {source.GetType().FullName}"),
-            };
-            base.LoadStateDict(source);
-        }
+        internal override OptionTable Table => Declared;
 
         internal static Options New(double? lr, double? alpha, double? eps, double? weight_decay, double? momentum, bool? centered, bool? maximize,
             double? clipnorm, double? clipvalue, double? global_clipnorm) =>
             With(new Options { alpha = alpha, eps = eps, momentum = momentum, centered = centered }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm);
-
-        internal override void FillFrom(ClipOptions defaults)
-        {
-            base.FillFrom(defaults);
-            var d = (Options)defaults;
-            alpha ??= d.alpha;
-            eps ??= d.eps;
-            centered ??= d.centered;
-        }
-
-        internal override void Validate()
-        {
-            base.Validate();
-            Require(centered, nameof(centered));
-            Require(eps, "Invalid epsilon value: ", nameof(eps));
-            Require(alpha, "Invalid alpha value: ", nameof(alpha), largest: 1); // beyond 1 a mean of squares turns negative, and its root NaN
-        }
     }
 }
