@@ -37,9 +37,9 @@ public sealed unsafe class StepPassTests : IDisposable
     [Fact]
     public void The_width_of_this_machine_is_what_runs()
     {
-        StepKernels<Probe>.For(ScalarType.Float32, ScalarType.Float32)(null, 0, 0);
+        StepKernels<Probe>.For(ScalarType.Float32, ScalarType.Float32)(null, null, 0, 0);
         Assert.Equal(Math.Max((int)KernelSelection.Width, 32), 32 * Probe.Lanes);
-        StepKernels<Probe>.For(ScalarType.Float64, ScalarType.Float64)(null, 0, 0);
+        StepKernels<Probe>.For(ScalarType.Float64, ScalarType.Float64)(null, null, 0, 0);
         Assert.Equal(Math.Max((int)KernelSelection.Width, 64), 64 * Probe.Lanes);
     }
 
@@ -56,7 +56,7 @@ public sealed unsafe class StepPassTests : IDisposable
     {
         public static int Lanes { get; private set; }
 
-        public static void Update<V, T, S>(void* arguments, long first, long count)
+        public static void Update<V, T, S>(StepStreams* streams, void* arguments, long first, long count)
             where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T> => Lanes = V.Count;
     }
 }

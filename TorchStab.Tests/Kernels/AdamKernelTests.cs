@@ -10,9 +10,9 @@ public unsafe class AdamKernelTests : OptimizerKernelTests
         using KernelData<T, S> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
         using KernelData<T, Plain<T>> m = new(KernelData.Normal(random, n)), v = new(KernelData.Positive(random, n)), max = new(KernelData.Positive(random, n));
         bool amsgrad = random.Next(2) == 0;
+        var streams = new StepStreams { Parameter = p.Pointer, Gradient = g.Pointer, State0 = m.Pointer, State1 = v.Pointer, State2 = amsgrad ? max.Pointer : null };
         var a = new AdamArguments
         {
-            Streams = new() { Parameter = p.Pointer, Gradient = g.Pointer, State0 = m.Pointer, State1 = v.Pointer, State2 = amsgrad ? max.Pointer : null },
             Gradient = Transform(random),
             Beta1 = 0.9,
             Beta2 = 0.99,
@@ -23,7 +23,7 @@ public unsafe class AdamKernelTests : OptimizerKernelTests
         };
         double[] ep = [.. p.Values], em = [.. m.Values], ev = [.. v.Values], emax = amsgrad ? [.. max.Values] : [];
         AdamKernel.Reference.Update(a, ep, g.Values, em, ev, emax);
-        AdamKernel.Update<V, T, S>(&a, 0, n);
+        AdamKernel.Update<V, T, S>(&streams, &a, 0, n);
         KernelData.Close(ep, p.Read(), tolerance, "p");
         KernelData.Close(em, m.Read(), Math.Min(tolerance, Tolerance.Float32), "exp_avg");
         KernelData.Close(ev, v.Read(), Math.Min(tolerance, Tolerance.Float32), "exp_avg_sq");

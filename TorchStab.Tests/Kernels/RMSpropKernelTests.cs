@@ -10,16 +10,16 @@ public unsafe class RMSpropKernelTests : OptimizerKernelTests
         using KernelData<T, S> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
         using KernelData<T, Plain<T>> squares = new([.. KernelData.Positive(random, n).Select(x => x + 1)]), means = new(KernelData.Normal(random, n, 0.1)), buffer = new(KernelData.Normal(random, n));
         bool centered = random.Next(2) == 0, momentum = random.Next(2) == 0;
+        var streams = new StepStreams
+        {
+            Parameter = p.Pointer,
+            Gradient = g.Pointer,
+            State0 = squares.Pointer,
+            State1 = momentum ? buffer.Pointer : null,
+            State2 = centered ? means.Pointer : null,
+        };
         var a = new RMSpropArguments
         {
-            Streams = new()
-            {
-                Parameter = p.Pointer,
-                Gradient = g.Pointer,
-                State0 = squares.Pointer,
-                State1 = centered ? means.Pointer : null,
-                State2 = momentum ? buffer.Pointer : null,
-            },
             Gradient = Transform(random),
             LearningRate = 0.1,
             Alpha = 0.9,
@@ -28,7 +28,7 @@ public unsafe class RMSpropKernelTests : OptimizerKernelTests
         };
         double[] ep = [.. p.Values], es = [.. squares.Values], em = centered ? [.. means.Values] : [], eb = momentum ? [.. buffer.Values] : [];
         RMSpropKernel.Reference.Update(a, ep, g.Values, es, em, eb);
-        RMSpropKernel.Update<V, T, S>(&a, 0, n);
+        RMSpropKernel.Update<V, T, S>(&streams, &a, 0, n);
         KernelData.Close(ep, p.Read(), tolerance, "p");
         KernelData.Close(es, squares.Read(), Math.Min(tolerance, Tolerance.Float32), "square_avg");
         KernelData.Close(centered ? em : means.Values, means.Read(), Math.Min(tolerance, Tolerance.Float32), "grad_avg");

@@ -10,9 +10,9 @@ public unsafe class SGDKernelTests : OptimizerKernelTests
         using KernelData<T, S> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
         using KernelData<T, Plain<T>> buffer = new(KernelData.Normal(random, n));
         bool momentum = random.Next(3) > 0;
+        var streams = new StepStreams { Parameter = p.Pointer, Gradient = g.Pointer, State0 = momentum ? buffer.Pointer : null };
         var a = new SGDArguments
         {
-            Streams = new() { Parameter = p.Pointer, Gradient = g.Pointer, State0 = momentum ? buffer.Pointer : null },
             Gradient = Transform(random),
             LearningRate = 0.1,
             Momentum = 0.9,
@@ -21,7 +21,7 @@ public unsafe class SGDKernelTests : OptimizerKernelTests
         };
         double[] ep = [.. p.Values], eb = momentum ? [.. buffer.Values] : [];
         SGDKernel.Reference.Update(a, ep, g.Values, eb);
-        SGDKernel.Update<V, T, S>(&a, 0, n);
+        SGDKernel.Update<V, T, S>(&streams, &a, 0, n);
         KernelData.Close(ep, p.Read(), tolerance, "p");
         KernelData.Close(momentum ? eb : buffer.Values, buffer.Read(), Math.Min(tolerance, Tolerance.Float32), "momentum_buffer");
         p.AssertGuards();

@@ -1,4 +1,3 @@
-using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
@@ -52,7 +51,4 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
 
     // A bound beyond the largest float32 clips none; libtorch refuses it.
     private bool Clamps(Tensor g) => Bound <= (g.dtype == ScalarType.Float64 ? double.MaxValue : float.MaxValue);
-
-    /// <summary>The same without <see cref="UnitScale"/> for the kernel form, with the sign and the L2 decay that follow the clipping.</summary>
-    public GradientNumbers Numbers(bool? maximize, double decay) => new(maximize == true ? -Scale : Scale, Bound, decay);
 }

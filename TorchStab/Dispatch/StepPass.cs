@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using TorchStab.Kernels;
 
 namespace TorchStab.Dispatch;
@@ -10,8 +9,8 @@ internal readonly struct StepMemory(in TensorView parameter, in TensorView gradi
 }
 
 /// <summary>
-/// One pass over many parameters that updates each by the kernel K. <see cref="Start"/> hands out the calling thread's own, emptied.
-/// <typeparamref name="TArguments"/> starts with its <see cref="StepStreams"/>, which <see cref="TryAdd"/> fills in.
+/// One pass over many parameters that updates each by the kernel K, whose arguments <typeparamref name="TArguments"/> are. <see cref="Start"/> hands out
+/// the calling thread's own, emptied.
 /// </summary>
 internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where TArguments : unmanaged
 {
@@ -26,8 +25,9 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
 
     private struct Target
     {
-        public delegate*<void*, long, long, void> Kernel;
+        public delegate*<StepStreams*, void*, long, long, void> Kernel;
         public nint Parameter;
+        public StepStreams Streams;
         public TArguments Arguments;
     }
 
@@ -47,14 +47,13 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
     }
 
     /// <summary>Takes a parameter in, or leaves it to the tensor-op form and says so. The caller keeps the tensors alive until <see cref="Run"/>.</summary>
-    public bool TryAdd(TArguments arguments, in StepMemory memory)
+    public bool TryAdd(in TArguments arguments, in StepMemory memory)
     {
         if (!KernelSelection.TakesStep(memory)) return false;
         var kernel = StepKernels<K>.For(memory.Parameter.Dtype, (memory.State0.IsMissing ? memory.Parameter : memory.State0).Dtype);
         if (kernel == null) return false;
-        Unsafe.As<TArguments, StepStreams>(ref arguments) = TensorMemory.Streams(memory);
         _chunks.Add(_targets.Count, memory.Parameter.Count);
-        _targets.Add(new() { Arguments = arguments, Kernel = kernel, Parameter = memory.Parameter.Handle });
+        _targets.Add(new() { Kernel = kernel, Parameter = memory.Parameter.Handle, Streams = TensorMemory.Streams(memory), Arguments = arguments });
         return true;
     }
 
@@ -75,13 +74,13 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
             if (k - Ahead >= start) Prefetch(job, job->Chunks[k - Ahead]);
             var chunk = job->Chunks[k];
             var target = job->Targets + chunk.Tensor;
-            target->Kernel(&target->Arguments, chunk.First, chunk.Count);
+            target->Kernel(&target->Streams, &target->Arguments, chunk.First, chunk.Count);
         }
     }
 
     // The middle of a large tensor needs none.
     private static void Prefetch(Job* job, Chunk chunk)
     {
-        if (chunk.First == 0) ((StepStreams*)&job->Targets[chunk.Tensor].Arguments)->Prefetch(chunk.Count);
+        if (chunk.First == 0) job->Targets[chunk.Tensor].Streams.Prefetch(chunk.Count);
     }
 }

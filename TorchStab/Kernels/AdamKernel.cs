@@ -3,10 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>One parameter's step of Adam or AdamW: where its elements lie, and the numbers of this step.</summary>
-internal unsafe struct AdamArguments
+/// <summary>The numbers of one parameter's step of Adam or AdamW.</summary>
+internal struct AdamArguments
 {
-    public StepStreams Streams; // state: exp_avg, exp_avg_sq, and with amsgrad max_exp_avg_sq
     public GradientTransform Gradient;
     public double Beta1, Beta2, Eps;
 
@@ -22,7 +21,7 @@ internal unsafe struct AdamArguments
 
 /// <summary>
 /// Adam and AdamW, clipping included, in one pass: reads p, g, m, v (and v̂ with amsgrad), writes all but g. Seven streams of memory
-/// traffic are the whole cost; the gradient is clipped on the way in and never written back.
+/// traffic are the whole cost; the gradient is clipped on the way in and never written back. State: exp_avg, exp_avg_sq, and with amsgrad max_exp_avg_sq.
 /// <code>
 /// g ← transform(g, p)     m ← β₁·m + (1 − β₁)·g     v ← β₂·v + (1 − β₂)·g²     p ← decay·p − stepSize · m / (√v · correction + eps)
 /// </code>
@@ -30,27 +29,27 @@ internal unsafe struct AdamArguments
 internal readonly unsafe partial struct AdamKernel : IStepKernel
 {
     [MethodImpl(Jit.Loop)]
-    public static void Update<V, T, S>(void* arguments, long first, long count)
+    public static void Update<V, T, S>(StepStreams* streams, void* arguments, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
         long rest = count % V.Count;
-        Span<V, T, S>((AdamArguments*)arguments, first, count - rest);
-        Span<V1<T>, T, S>((AdamArguments*)arguments, first + count - rest, rest);
+        Span<V, T, S>(streams, (AdamArguments*)arguments, first, count - rest);
+        Span<V1<T>, T, S>(streams, (AdamArguments*)arguments, first + count - rest, rest);
     }
 
     [MethodImpl(Jit.Loop)]
-    private static void Span<V, T, S>(AdamArguments* a, long first, long count)
+    private static void Span<V, T, S>(StepStreams* s, AdamArguments* a, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
-        void* p = a->Streams.Parameter;
-        T* m = (T*)a->Streams.State0, v = (T*)a->Streams.State1, max = (T*)a->Streams.State2;
+        void* p = s->Parameter, from = s->Gradient;
+        T* m = (T*)s->State0, v = (T*)s->State1, max = (T*)s->State2;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V keep1 = Create<V, T>(a->Beta1), add1 = Create<V, T>(1 - a->Beta1), keep2 = Create<V, T>(a->Beta2), add2 = Create<V, T>(1 - a->Beta2);
         V correction = Create<V, T>(a->Correction), eps = Create<V, T>(a->Eps), decay = Create<V, T>(a->Decay), step = Create<V, T>(-a->StepSize);
         for (long i = first; i < first + count; i += V.Count)
         {
             V x = S.Load<V>(p, i);
-            V g = gradient.Of(S.Load<V>(a->Streams.Gradient, i), x);
+            V g = gradient.Of(S.Load<V>(from, i), x);
             V mean = V.MultiplyAdd(g, add1, V.Load(m + i) * keep1);
             V square = V.MultiplyAdd(g * g, add2, V.Load(v + i) * keep2);
             mean.Store(m + i);

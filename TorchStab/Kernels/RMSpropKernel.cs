@@ -3,16 +3,15 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>One parameter's step of RMSprop: where its elements lie, and the numbers of this step.</summary>
-internal unsafe struct RMSpropArguments
+/// <summary>The numbers of one parameter's step of RMSprop.</summary>
+internal struct RMSpropArguments
 {
-    public StepStreams Streams; // state: square_avg, grad_avg if centered, momentum_buffer if there is momentum
     public GradientTransform Gradient;
     public double LearningRate, Alpha, Eps, Momentum;
 }
 
 /// <summary>
-/// RMSprop, clipping included, in one pass; a state that is null is not kept.
+/// RMSprop, clipping included, in one pass. State: square_avg, with momentum momentum_buffer, if centered grad_avg; one that is null is not kept.
 /// <code>
 /// g ← transform(g, p)     s ← α·s + (1 − α)·g²     a ← α·a + (1 − α)·g     d ← g / (√(s − a²) + eps)     b ← μ·b + d     p ← p − lr·b
 /// </code>
@@ -20,27 +19,27 @@ internal unsafe struct RMSpropArguments
 internal readonly unsafe partial struct RMSpropKernel : IStepKernel
 {
     [MethodImpl(Jit.Loop)]
-    public static void Update<V, T, S>(void* arguments, long first, long count)
+    public static void Update<V, T, S>(StepStreams* streams, void* arguments, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
         long rest = count % V.Count;
-        Span<V, T, S>((RMSpropArguments*)arguments, first, count - rest);
-        Span<V1<T>, T, S>((RMSpropArguments*)arguments, first + count - rest, rest);
+        Span<V, T, S>(streams, (RMSpropArguments*)arguments, first, count - rest);
+        Span<V1<T>, T, S>(streams, (RMSpropArguments*)arguments, first + count - rest, rest);
     }
 
     [MethodImpl(Jit.Loop)]
-    private static void Span<V, T, S>(RMSpropArguments* a, long first, long count)
+    private static void Span<V, T, S>(StepStreams* s, RMSpropArguments* a, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
     {
-        void* p = a->Streams.Parameter;
-        T* squares = (T*)a->Streams.State0, means = (T*)a->Streams.State1, buffer = (T*)a->Streams.State2;
+        void* p = s->Parameter, from = s->Gradient;
+        T* squares = (T*)s->State0, buffer = (T*)s->State1, means = (T*)s->State2;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V keep = V.Create(T.CreateTruncating(a->Alpha)), add = V.Create(T.CreateTruncating(1 - a->Alpha)), eps = V.Create(T.CreateTruncating(a->Eps));
         V momentum = V.Create(T.CreateTruncating(a->Momentum)), step = V.Create(T.CreateTruncating(-a->LearningRate));
         for (long i = first; i < first + count; i += V.Count)
         {
             V x = S.Load<V>(p, i);
-            V g = gradient.Of(S.Load<V>(a->Streams.Gradient, i), x);
+            V g = gradient.Of(S.Load<V>(from, i), x);
             V square = V.MultiplyAdd(g * g, add, V.Load(squares + i) * keep);
             square.Store(squares + i);
             if (means != null)

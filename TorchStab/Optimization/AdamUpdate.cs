@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
-using TorchStab.Clipping;
 using TorchStab.Dispatch;
+using TorchStab.Kernels;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -11,16 +11,15 @@ internal static class AdamUpdate
 {
     public static void Apply(AdamOptions options, bool decoupled, List<ParameterUpdate> updates)
     {
-        var pass = AdamStep.Start();
+        var pass = StepPass<AdamKernel, AdamArguments>.Start();
         var warmUp = default(WarmUp);
         foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (AdamState)update.State;
             state.step++;
-            var max = options.amsgrad == true ? state.Largest() : null;
-            var memory = update.Gradients.Memory(update.Index, state.Mean.Of(state.exp_avg), state.Square.Of(state.exp_avg_sq), state.Max.Of(max));
+            var memory = update.Memory(options);
             if (warmUp.Step != state.step) warmUp = WarmUp.At(options, state.step);
-            if (!update.IsUniform || !pass.TryAdd(Numbers(options, decoupled, update.Coefficient, warmUp, memory.State0.Dtype), memory)) TensorForm(options, decoupled, update, max);
+            if (!update.IsUniform || !pass.TryAdd(Arguments(options, decoupled, update, warmUp, memory.State0.Dtype), memory)) TensorForm(options, decoupled, update);
         }
         pass.Run();
         GC.KeepAlive(updates);
@@ -30,7 +29,7 @@ internal static class AdamUpdate
     /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − lr/(1−β₁ᵗ) · m / (√(v/(1−β₂ᵗ)) + ε), with g the clipped gradient plus λp
     /// (Adam), or p ← (1 − lr·λ)p before (AdamW, <paramref name="decoupled"/>).
     /// </summary>
-    private static void TensorForm(AdamOptions o, bool decoupled, ParameterUpdate update, Tensor? max)
+    private static void TensorForm(AdamOptions o, bool decoupled, in ParameterUpdate update)
     {
         var state = (AdamState)update.State;
         double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, beta1 = o.beta1!.Value, beta2 = o.beta2!.Value;
@@ -40,18 +39,26 @@ internal static class AdamUpdate
         else if (decay != 0) g = g.add(p, alpha: decay);
         m.mul_(beta1).add_(g, alpha: 1 - beta1);
         v.mul_(beta2).addcmul_(g, g, value: 1 - beta2);
-        if (max is not null) v = step.Open(max).clamp_(min: v);
+        if (o.amsgrad == true) v = step.Open(state.max_exp_avg_sq!).clamp_(min: v);
         var denominator = v.sqrt().div_(Math.Sqrt(1 - Math.Pow(beta2, state.step))).add_(step.Eps(o.eps!.Value));
         p.addcdiv_(m, denominator, value: -lr / (1 - Math.Pow(beta1, state.step)));
         step.Commit();
     }
 
-    // The same numbers for the kernel, which does it all in one pass.
-    private static AdamNumbers Numbers(AdamOptions o, bool decoupled, GradientCoefficient coefficient, WarmUp warmUp, ScalarType dtype)
+    // The same for the kernel, which does it all in one pass.
+    private static AdamArguments Arguments(AdamOptions o, bool decoupled, in ParameterUpdate update, WarmUp warmUp, ScalarType dtype)
     {
         double decay = o.weight_decay!.Value;
-        return new(coefficient.Numbers(o.maximize, decoupled ? 0 : decay), o.beta1!.Value, o.beta2!.Value, Epsilon.AtLeast(o.eps!.Value, dtype), warmUp.StepSize,
-            warmUp.Correction, Decay: decoupled ? 1 - o.LearningRate!.Value * decay : 1);
+        return new()
+        {
+            Gradient = update.Transform(o.maximize, decoupled ? 0 : decay),
+            Beta1 = o.beta1!.Value,
+            Beta2 = o.beta2!.Value,
+            Eps = Epsilon.AtLeast(o.eps!.Value, dtype),
+            StepSize = warmUp.StepSize,
+            Correction = warmUp.Correction,
+            Decay = decoupled ? 1 - o.LearningRate!.Value * decay : 1,
+        };
     }
 
     /// <summary>What the first steps are corrected by: parameters of one age share it.</summary>

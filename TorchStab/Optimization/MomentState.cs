@@ -1,6 +1,5 @@
 using TorchSharp;
 using TorchSharp.Modules;
-using TorchStab.Clipping;
 using TorchStab.Dispatch;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
@@ -11,32 +10,94 @@ namespace TorchStab.Modules;
 /// The state an optimizer keeps for one parameter. Its tensors belong to no DisposeScope; <see cref="Dispose"/> frees them.
 /// The file format is that of TorchSharp's optimizer of the same name.
 /// </summary>
-public abstract class MomentState : OptimizerState, IDisposable
+public abstract partial class MomentState : OptimizerState, IDisposable
 {
-    // Exact as a double, and far from where one more would turn the sign.
-    private const long LargestStep = 1L << 53;
-
     private protected MomentState(Parameter parameter) : base(parameter) { }
 
-    private protected Parameter Owner => _parameter;
+    /// <summary>The moments, and the order of the file format.</summary>
+    internal abstract MomentTable Table { get; }
+
+    private Parameter Owner => _parameter;
 
     /// <summary>The dtype of the moments that was asked for.</summary>
     private ScalarType? Dtype { get; set; }
 
-    /// <summary>Frees the tensors.</summary>
-    public void Dispose()
+    /// <summary>The dtype that the moments have, or would have.</summary>
+    internal ScalarType MomentDtype => Dtype ?? MomentStorage.DtypeFor(Owner);
+
+    /// <summary>Updates so far, by those that count them.</summary>
+    internal long Steps
     {
-        Map(t =>
+        get => Table.Steps is { } steps ? steps(this) : 0;
+        set
         {
-            t.Dispose();
-            return t;
-        });
-        GC.SuppressFinalize(this);
+            if (Table.Steps is { } steps) steps(this) = value;
+        }
     }
+
+    /// <summary>Zeros for the moments that the options ask for; those that the first update makes are null.</summary>
+    /// <param name="options">Those of the parameter's group.</param>
+    public override void Initialize(OptimizerOptions options)
+    {
+        Dispose();
+        Steps = 0;
+        foreach (var m in Table.Moments) m.Of(this) = m.IsWanted((ClipOptions)options) && !m.Late ? Zeros() : null;
+    }
+
+    /// <summary>Writes what TorchSharp's optimizer of the same name writes.</summary>
+    /// <param name="writer">Where to write.</param>
+    public override void SaveStateDict(BinaryWriter writer)
+    {
+        if (Table.Steps is not null) writer.Write(Steps);
+        foreach (var m in Table.Moments)
+        {
+            using var contiguous = m.Of(this)?.contiguous(); // TorchSharp refuses to write another, as that of a transposed or channels_last parameter is
+            if (m.IsOptional) SaveConditionalStateTensor(writer, contiguous);
+            else contiguous!.Save(writer);
+        }
+    }
+
+    /// <summary>Reads what TorchSharp's optimizer of the same name writes.</summary>
+    /// <param name="reader">Where to read.</param>
+    public override void LoadStateDict(BinaryReader reader)
+    {
+        if (Table.Steps is not null) Steps = reader.ReadInt64();
+        foreach (var m in Table.Moments)
+        {
+            var read = !m.IsOptional || TensorFile.ReadFlag(reader) ? Read(reader) : null;
+            m.Of(this)?.Dispose();
+            m.Of(this) = read;
+        }
+    }
+
+    /// <summary>Copies the state of another optimizer of this kind, TorchStab's or TorchSharp's.</summary>
+    /// <param name="source">The state to copy.</param>
+    /// <exception cref="InvalidOperationException">Of another kind of optimizer, or of other shapes; nothing is changed then.</exception>
+    public override void LoadStateDict(OptimizerState source)
+    {
+        Check(source);
+        var copies = Array.ConvertAll(Table.Of(source), t => t is null ? null : MomentStorage.Copy(t, Owner, MomentDtype));
+        Steps = Table.StepsOf(source);
+        Dispose(); // after the copies: the source may be this state itself
+        for (int k = 0; k < copies.Length; k++) Table.Moments[k].Of(this) = copies[k];
+    }
+
+    /// <summary>Whether another state holds nearly the same numbers.</summary>
+    /// <param name="other">The other one.</param>
+    /// <returns>False for one of another kind, too.</returns>
+    public override bool ApproximatelyEquals(OptimizerState other) => other is MomentState state && state.Table == Table && state.Steps == Steps
+        && Array.TrueForAll(Table.Moments, m => m.Of(this) is { } mine ? m.Of(state) is { } its && mine.allclose(its) : m.Of(state) is null);
 
     /// <summary>Moves the tensors.</summary>
     /// <param name="device">Where to.</param>
     public override void to(Device device) => Map(t => MomentStorage.Moved(t, t.dtype, device));
+
+    /// <summary>Frees the tensors.</summary>
+    public void Dispose()
+    {
+        foreach (var m in Table.Moments) m.Of(this)?.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     /// <summary>Hands the state over to the object that replaced its parameter, converted to that one's dtype and device.</summary>
     internal void Rebind(Parameter parameter)
@@ -52,83 +113,6 @@ public abstract class MomentState : OptimizerState, IDisposable
         Initialize(options);
     }
 
-    /// <summary>Updates so far, by those that count them.</summary>
-    internal virtual long Steps
-    {
-        get => 0;
-        set { }
-    }
-
-    /// <summary>The moments that there are.</summary>
-    internal List<Tensor> Moments()
-    {
-        var moments = new List<Tensor>();
-        Map(t =>
-        {
-            moments.Add(t);
-            return t;
-        });
-        return moments;
-    }
-
-    /// <summary>Lets those moments go that are not in <paramref name="kept"/>.</summary>
-    internal void Keep(IReadOnlyCollection<Tensor> kept) => Map(t =>
-    {
-        if (kept.Contains(t, ReferenceEqualityComparer.Instance)) return t;
-        t.Dispose();
-        return null!; // one that the options asked for later; it is made anew when they ask again
-    });
-
-    /// <summary>Refuses a state that this one cannot take over.</summary>
-    internal abstract void Check(OptimizerState source);
-
-    /// <summary>Fetches what <see cref="WhyNot(ClipOptions, in TensorView)"/> will read.</summary>
-    internal abstract void Prefetch();
-
-    /// <summary>Why a step cannot update this state as it is; null where it can. Looks where the moments lie, for the kernels of the step.</summary>
-    /// <param name="options">Those of the parameter's group.</param>
-    /// <param name="parameter">Where the parameter lies.</param>
-    internal abstract string? WhyNot(ClipOptions options, in TensorView parameter);
-
-    /// <summary>The same of one moment: shaped as the parameter, on its device, of the dtype of <paramref name="first"/> unless it is the first itself, free to be written.</summary>
-    private protected string? WhyNot(string name, Tensor? moment, ref MomentView view, in TensorView parameter, in MomentView first = default)
-    {
-        if (moment is null) return $"{name} is null";
-        if (moment.IsInvalid) return $"{name} was disposed";
-        if (view.Look(moment, parameter)) return null;
-        string? why = WhyNot(name, moment, view.Knows(moment), first.Dtype ?? (moment.is_floating_point() ? moment.dtype : MomentDtype));
-        if (why is null) view.Accept(moment, parameter);
-        else view = default; // to be looked at as a new one the next time, too
-        return why;
-    }
-
-    private string? WhyNot(string name, Tensor moment, bool known, ScalarType dtype)
-    {
-        if (moment.is_sparse) return $"{name} is sparse";
-        if (moment.dtype != dtype) return $"expected {name} of {dtype}, got {moment.dtype}";
-        if (!TensorShape.Same(moment, Owner)) return $"expected {name} of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", moment.shape)}]";
-        if (moment.device_type != Owner.device_type || moment.device_index != Owner.device_index) return $"expected {name} on {Owner.device}, got {moment.device}";
-        return (known ? Writable.Overlaps(moment) ? Writable.Shared : null : Writable.WhyNot(moment)) is { } why ? $"{name}: {why}" : null;
-    }
-
-    /// <summary>Writes a moment. TorchSharp refuses to write a tensor that is not contiguous, as the moments of a transposed or channels_last parameter are.</summary>
-    private protected static void Save(BinaryWriter writer, Tensor moment)
-    {
-        using var contiguous = moment.contiguous();
-        contiguous.Save(writer);
-    }
-
-    /// <summary>Writes whether there is a moment, and the moment.</summary>
-    private protected static void SaveOptional(BinaryWriter writer, Tensor? moment)
-    {
-        using var contiguous = moment?.contiguous();
-        SaveConditionalStateTensor(writer, contiguous);
-    }
-
-    /// <summary>Why that cannot be a number of updates.</summary>
-    private protected static string? WhyNot(long step) => step is >= 0 and <= LargestStep ? null
-        : FormattableString.Invariant($"expected a step count of at least 0, got {step}");
-
     /// <summary>Converts the tensors to <paramref name="dtype"/>, or to what suits the parameter where it is null.</summary>
     internal void Convert(ScalarType? dtype)
     {
@@ -136,35 +120,27 @@ public abstract class MomentState : OptimizerState, IDisposable
         Map(t => MomentStorage.Moved(t, MomentDtype, Owner.device));
     }
 
+    /// <summary>The moments that there are.</summary>
+    internal List<Tensor> Moments() => [.. Table.Moments.Select(m => m.Of(this)).OfType<Tensor>()];
+
+    /// <summary>Lets those moments go that are not in <paramref name="kept"/>: what the options asked for later is made anew when they ask again.</summary>
+    internal void Keep(IReadOnlyCollection<Tensor> kept) => Map(t =>
+    {
+        if (kept.Contains(t, ReferenceEqualityComparer.Instance)) return t;
+        t.Dispose();
+        return null;
+    });
+
     /// <summary>Zeros for a moment of this parameter.</summary>
-    private protected Tensor Zeros() => MomentStorage.Zeros(Owner, MomentDtype);
+    private Tensor Zeros() => MomentStorage.Zeros(Owner, MomentDtype);
 
-    /// <summary>A copy of another state's moment for this parameter.</summary>
-    private protected Tensor? Copy(Tensor? source) => source is null ? null : MomentStorage.Copy(source, Owner, MomentDtype);
-
-    /// <summary>Replaces every tensor of the state that is there by what <paramref name="change"/> makes of it.</summary>
-    private protected abstract void Map(Func<Tensor, Tensor> change);
-
-    private protected static InvalidOperationException Foreign(OptimizerState source, string expected) =>
-        new($"expected the state of {expected}, got {source.GetType().FullName}; load the state_dict of an optimizer of the same kind");
-
-    /// <summary>The dtype that the moments have, or would have.</summary>
-    internal ScalarType MomentDtype => Dtype ?? MomentStorage.DtypeFor(Owner);
-
-    /// <summary>Reads a tensor that may be missing, outside every DisposeScope.</summary>
-    private protected void Load(BinaryReader reader, ref Tensor? tensor)
+    private void Map(Func<Tensor, Tensor?> change)
     {
-        var read = TensorFile.ReadFlag(reader) ? Read(reader) : null;
-        tensor?.Dispose();
-        tensor = read;
-    }
-
-    /// <summary>Reads a tensor into one that there is.</summary>
-    private protected void Load(BinaryReader reader, Tensor tensor)
-    {
-        using var read = Read(reader);
-        using var _ = no_grad();
-        tensor.copy_(read);
+        foreach (var m in Table.Moments)
+        {
+            ref var tensor = ref m.Of(this);
+            if (tensor is not null) tensor = change(tensor);
+        }
     }
 
     // Before anything is allocated the file has to claim what a moment of this parameter can be: its shape, in one of the dtypes that moments have, which
@@ -176,24 +152,7 @@ public abstract class MomentState : OptimizerState, IDisposable
             throw new ArgumentException($"Mismatched tensor shape or data type while loading: expected the state of a {Owner.dtype} parameter of shape [{string.Join(", ", Owner.shape)}], "
                 + $"got {header.Dtype} of shape [{string.Join(", ", header.Shape)}]; the file is of another model, or corrupted", nameof(reader));
         using var scope = NewDisposeScope();
-        return TensorFile.ReadElements(reader, header).to(MomentDtype, Owner.device).DetachFromDisposeScope();
+        using var _ = no_grad();
+        return Zeros().copy_(TensorFile.ReadElements(reader, header)); // laid out as the parameter, which the file's tensor need not be
     }
-
-    /// <summary>Refuses a step count that cannot be one, and tensors that are missing, not of a floating dtype, or not shaped as the parameter, before anything is replaced.</summary>
-    /// <param name="step">Updates so far.</param>
-    /// <param name="needed">How many of the tensors, from the first on, must be there.</param>
-    /// <param name="tensors">The moments.</param>
-    private protected void Require(long step, int needed, params ReadOnlySpan<Tensor?> tensors)
-    {
-        string? why = WhyNot(step);
-        for (int i = 0; i < tensors.Length && why is null; i++)
-        {
-            if (tensors[i] is not { IsInvalid: false } t) why = i < needed || tensors[i] is not null ? "expected moments, got one that is missing or disposed" : null;
-            else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META) why = $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
-            else if (!TensorShape.Same(t, Owner)) why = $"expected state of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", t.shape)}]";
-        }
-        if (why is not null) throw new InvalidOperationException($"{why}; load the state of an optimizer over the same model, its parameters in the same order");
-    }
-
-    private protected static bool Same(Tensor? a, Tensor? b) => a is null || b is null ? a is null && b is null : a.allclose(b);
 }

@@ -1,7 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
 using TorchStab.Modules;
-using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
@@ -29,15 +28,4 @@ internal sealed class ParameterSlot(Parameter parameter, IReadOnlyList<string> n
 
     /// <summary>What reports call it; made once, for its place does not change.</summary>
     public string Label(int group, int index) => _label ??= Name ?? (group == 0 ? $"parameter {index}" : $"parameter {index} of group {group}");
-}
-
-/// <summary>What the update of one parameter works with: gradient <paramref name="Index"/> of the set, read through the coefficient.</summary>
-internal readonly record struct ParameterUpdate(GradientSet Gradients, int Index, MomentState State, GradientCoefficient Coefficient)
-{
-    public Parameter Parameter => Gradients.Parameter(Index);
-
-    public Tensor Gradient => Gradients.Gradient(Index);
-
-    /// <summary>Whether all elements are clipped alike, as the kernels need it.</summary>
-    public bool IsUniform => Coefficient.IsUniform;
 }
