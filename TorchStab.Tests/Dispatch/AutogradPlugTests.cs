@@ -53,7 +53,7 @@ public class AutogradPlugTests
         using var weight = ones(Columns, requires_grad: true);
         using var bias = zeros(Columns, requires_grad: true);
         long[] shape = [Columns];
-        long ours = Soak.Allocated(() => LayerNormNode.Apply(x, shape, weight, bias, 1e-5)!.Dispose());
+        long ours = Soak.Allocated(() => RowNormNode.Layer.Apply(x, shape, weight, bias, 1e-5)!.Dispose());
         long wrapper = Soak.Allocated(() => x.alias().Dispose());
         Assert.True(ours <= wrapper, $"{ours} bytes a call, a tensor's wrapper has {wrapper}");
     }
@@ -73,10 +73,7 @@ public class AutogradPlugTests
         using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
         using var scope = NewDisposeScope();
         var x = randn(2, 3, requires_grad: true);
-        var current = AutogradPlug.Current;
-        var state = current.Rent();
-        state.Begin(new FailingOp(), x, null, null);
-        var y = current.Attach(state, x, null, null, NewTensor.Like(x.Handle));
+        var y = new FailingOp().Record(x, null);
         var raised = Assert.Throws<ExternalException>(() => y.sum().backward());
         Assert.Equal("FailingOp's backward pass: out of luck", raised.Message);
     }
@@ -102,9 +99,7 @@ public class AutogradPlugTests
                 }
                 else
                 {
-                    var state = AutogradPlug.Current.Rent();
-                    state.Begin(new FailingOp(), x, weight, null);
-                    y = AutogradPlug.Current.Attach(state, x, weight, null, NewTensor.Like(x.Handle));
+                    y = new FailingOp().Record(x, weight);
                 }
                 Assert.Throws<ExternalException>(() => y.backward([upstream]));
             },
@@ -154,10 +149,7 @@ public class AutogradPlugTests
         using var form = KernelForm.Kernel(AutogradKind.Pooled);
         using var scope = NewDisposeScope();
         var (x, weight, op) = (randn(3, 2, requires_grad: true), randn(2, requires_grad: true), new RecordingOp());
-        var current = AutogradPlug.Current;
-        var state = current.Rent();
-        state.Begin(op, x, weight, null);
-        var y = current.Attach(state, x, weight, null, NewTensor.Like(x.Handle));
+        var y = op.Record(x, weight);
         y.backward([randn(3, 2)]);
         Assert.Equal((op.Input, op.Weight), (Address(x.grad!), Address(weight.grad!)));
         static unsafe nint Address(Tensor tensor) => (nint)TensorMemory.At(tensor.Handle);
@@ -213,7 +205,17 @@ public class AutogradPlugTests
         return weight.sum().item<float>();
     }
 
-    private sealed class RecordingOp : NormOp
+    /// <summary>An op whose output is an uninitialized tensor.</summary>
+    private abstract class EmptyOp : NormOp
+    {
+        public Tensor Record(Tensor x, Tensor? weight)
+        {
+            using var state = AutogradPlug.Begin(this, x, weight, null);
+            return state.Finish(NewTensor.Like(x.Handle));
+        }
+    }
+
+    private sealed class RecordingOp : EmptyOp
     {
         public nint Input { get; private set; }
 
@@ -229,7 +231,7 @@ public class AutogradPlugTests
             NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) => default;
     }
 
-    private sealed class FailingOp : NormOp
+    private sealed class FailingOp : EmptyOp
     {
         public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
         {

@@ -24,7 +24,7 @@ public unsafe class GroupNormKernelTests
     public void Instances_agree_with_the_reference(int width, int element)
     {
         foreach (int n in new[] { 2, 5, 49, 196, 257, 20_000 })
-            Check<InstanceNormKernel.Forward, InstanceNormKernel.Backward>((VectorWidth)width, (Element)element, Channels, n);
+            Check<GroupNormKernel.Forward, GroupNormKernel.Backward>((VectorWidth)width, (Element)element, Channels, n);
     }
 
     [Fact]

@@ -14,25 +14,27 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
 
     /// <summary>Normalizes with the batch's statistics, which are left in the state.</summary>
     /// <returns>The output's handle; 0 where the values are too large or too small for a kernel. The statistics are right all the same.</returns>
-    public static nint Train(Tensor input, Tensor? weight, Tensor? bias, NodeState state)
+    public static nint Train(NodeState state)
     {
-        var job = ChannelNorm.Describe(input, weight, bias, state.Reserve((long)Statistics * state.Middle));
+        state.Reserve((long)Statistics * state.Middle);
+        var inputs = state.Inputs;
+        var job = ChannelNorm.Describe(state, inputs);
         job.Epsilon = state.Epsilon;
         int extreme = 0;
         job.Extreme = &extreme;
-        nint output = Forward(input, weight, bias, ref job);
+        nint output = Forward(inputs.Input, state.Layout, ref job);
         return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
     /// <summary>Normalizes with given statistics.</summary>
     /// <returns>The output's handle.</returns>
-    public static nint Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, NodeState state)
+    public static nint Evaluate(Tensor mean, Tensor variance, NodeState state)
     {
-        double* statistics = state.Reserve((long)Statistics * state.Middle);
-        ChannelStatistics.Fill(statistics, mean, variance, state.Epsilon);
-        var job = ChannelNorm.Describe(input, weight, bias, statistics);
+        ChannelStatistics.Fill(state.Reserve((long)Statistics * state.Middle), mean, variance, state.Epsilon);
+        var inputs = state.Inputs;
+        var job = ChannelNorm.Describe(state, inputs);
         job.Given = true;
-        return Forward(input, weight, bias, ref job);
+        return Forward(inputs.Input, state.Layout, ref job);
     }
 
     /// <summary>The wanted gradients, in new tensors.</summary>
@@ -64,17 +66,14 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         }
     }
 
-    private static nint Forward(Tensor input, Tensor? weight, Tensor? bias, ref ChannelNormJob job)
+    private static nint Forward(nint input, NormLayout layout, ref ChannelNormJob job)
     {
-        var element = TensorMemory.ElementOf(input.Handle);
-        nint output = NewTensor.Like(input.Handle);
+        var element = TensorMemory.ElementOf(input);
+        nint output = NewTensor.Like(input);
         job.Output = TensorMemory.At(output);
         job.Stream = ChannelNorm.IsLarge(job, element, readOnce: job.Given);
         if (job.Given) HugePages.Populate(job.Output, job.Rows * job.Channels * TensorMemory.SizeOf(element)); // its threads write apart from each other
-        Forward(job, element, ChannelNorm.FormOf(job, ChannelNorm.LayoutOf(input)));
-        GC.KeepAlive(input);
-        GC.KeepAlive(weight);
-        GC.KeepAlive(bias);
+        Forward(job, element, ChannelNorm.FormOf(job, layout));
         return output;
     }
 

@@ -46,31 +46,24 @@ internal static unsafe class ChannelNorm
     public static bool IsLarge(in ChannelNormJob job, Element element, bool readOnce = false) =>
         job.Rows * job.Channels * TensorMemory.SizeOf(element) >= (readOnce ? GivenStreamBytes : StreamBytes);
 
-    /// <summary>A forward pass on tensors.</summary>
-    public static ChannelNormJob Describe(Tensor input, Tensor? weight, Tensor? bias, double* statistics)
+    /// <summary>A pass over the inputs of a call, or over what was saved of them.</summary>
+    public static ChannelNormJob Describe(NodeState state, in Handles inputs)
     {
-        var job = Sizes((int)input.size(0), (int)input.size(1), LibTorch.Numel(input.Handle));
-        Point(ref job, input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0, statistics, job.Channels);
-        return job;
-    }
-
-    /// <summary>A backward pass on what was saved.</summary>
-    public static ChannelNormJob Describe(NodeState state, in Handles saved, int groups = 0)
-    {
-        var job = Sizes(state.Outer, state.Middle, (long)state.Outer * state.Middle * state.Inner);
-        job.Groups = groups;
-        Point(ref job, saved.Input, saved.Weight, saved.Bias, state.Statistics, groups == 0 ? job.Channels : job.Samples * groups);
-        return job;
-    }
-
-    public static void Point(ref ChannelNormJob job, nint input, nint weight, nint bias, double* statistics, int count)
-    {
-        job.Input = TensorMemory.At(input);
-        job.Weight = weight != 0 ? TensorMemory.At(weight) : null;
-        job.Bias = bias != 0 ? TensorMemory.At(bias) : null;
-        job.Mean = statistics;
-        job.Variance = statistics + count;
-        job.InverseDeviation = statistics + (2L * count);
+        int count = state.StatisticsCount;
+        return new()
+        {
+            Samples = state.Outer,
+            Channels = state.Middle,
+            Positions = state.Inner,
+            Groups = state.Groups,
+            Rows = (long)state.Outer * state.Inner,
+            Input = TensorMemory.At(inputs.Input),
+            Weight = inputs.Weight != 0 ? TensorMemory.At(inputs.Weight) : null,
+            Bias = inputs.Bias != 0 ? TensorMemory.At(inputs.Bias) : null,
+            Mean = state.Statistics,
+            Variance = state.Statistics + count,
+            InverseDeviation = state.Statistics + (2L * count),
+        };
     }
 
     /// <summary>New tensors for the wanted gradients. The bias' looks like the weight: there is no bias without one.</summary>
@@ -125,11 +118,5 @@ internal static unsafe class ChannelNorm
         job.Tables = Scratch.Rent((tables + sums) * sizeof(double));
         job.Sums = sums == 0 ? null : (double*)job.Tables + tables;
         return job.Tables;
-    }
-
-    private static ChannelNormJob Sizes(int samples, int channels, long elements)
-    {
-        int positions = (int)(elements / ((long)samples * channels));
-        return new() { Samples = samples, Channels = channels, Positions = positions, Rows = (long)samples * positions };
     }
 }

@@ -1,5 +1,4 @@
 using TorchStab.Kernels;
-using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
@@ -7,9 +6,7 @@ namespace TorchStab.Dispatch;
 /// Runs the kernels of a norm over rows on tensors that <see cref="KernelSelection.TakesRows"/> has let through: pointers, the split into
 /// items, and the team.
 /// </summary>
-internal static unsafe class RowNormLaunch<TForward, TBackward>
-    where TForward : struct, IKernel
-    where TBackward : struct, IKernel
+internal static unsafe class RowNormLaunch
 {
     /// <summary>Elements of a block of rows whose columns' sums are taken together; more blocks serve more threads and cost more merging.</summary>
     private const long BlockElements = 32 * 1024;
@@ -21,32 +18,32 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
     /// <summary>Outputs and input gradients from this many bytes on do not stay in the caches, and are stored past them.</summary>
     private const long StreamBytes = 16L << 20;
 
-    /// <summary>Normalizes into a new tensor and leaves the statistics, if they are to be kept, in the state.</summary>
+    /// <summary>Normalizes rows of <see cref="NodeState.Inner"/> columns into a new tensor, and leaves the statistics in the state if the call is recorded.</summary>
     /// <returns>The output's handle; 0 where the values are too large or too small for a kernel.</returns>
-    public static nint Forward(Tensor input, Tensor? weight, Tensor? bias, int columns, double eps, NodeState? state)
+    public static nint Forward(NodeState state, bool centred)
     {
-        var job = Describe(input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0, columns, out var element, out long elements);
-        nint output = NewTensor.Like(input.Handle);
+        var inputs = state.Inputs;
+        var job = Describe(inputs, state.Inner, out var element, out long elements);
+        nint output = NewTensor.Like(inputs.Input);
         job.Output = TensorMemory.At(output);
-        job.Epsilon = eps;
+        job.Epsilon = state.Epsilon;
         int extreme = 0;
         job.Extreme = &extreme;
-        if (state is not null)
+        if (state.IsWanted)
         {
             job.Mean = state.Reserve(2L * job.Rows);
             job.InverseDeviation = job.Mean + job.Rows;
         }
-        ParallelTeam.Run(KernelTable<TForward>.Get(element, (int)KernelSelection.Width), &job, job.Rows, elements >= KernelSelection.ParallelNorm);
-        GC.KeepAlive(input);
-        GC.KeepAlive(weight);
-        GC.KeepAlive(bias);
+        int width = (int)KernelSelection.Width;
+        var kernel = centred ? KernelTable<LayerNormKernel.Forward>.Get(element, width) : KernelTable<RMSNormKernel.Forward>.Get(element, width);
+        ParallelTeam.Run(kernel, &job, job.Rows, elements >= KernelSelection.ParallelNorm);
         return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
     /// <summary>The wanted gradients, in new tensors.</summary>
-    public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+    public static void Backward(NodeState state, bool centred, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        var job = Describe(saved.Input, saved.Weight, 0, state.Inner, out var element, out long elements);
+        var job = Describe(saved, state.Inner, out var element, out long elements);
         nint contiguous = NewTensor.Contiguous(outputGradient);
         void* partial = null;
         try
@@ -59,7 +56,7 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
             if (state.BiasWanted) job.BiasGradient = TensorMemory.At(gradients.Bias = NewTensor.Like(saved.Weight));
             Split(ref job, elements);
             if (state.AnyAffineWanted) job.Partial = partial = Scratch.Rent(4L * job.Blocks * job.Columns * (element == Element.Float64 ? 8 : 4));
-            Run(ref job, element, elements);
+            Run(job, centred, element, elements);
         }
         finally
         {
@@ -68,12 +65,12 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
         }
     }
 
-    private static void Run(ref RowNormJob source, Element element, long elements)
+    private static void Run(RowNormJob job, bool centred, Element element, long elements)
     {
-        var job = source;
         int width = (int)KernelSelection.Width;
         bool parallel = elements >= KernelSelection.ParallelNorm;
-        ParallelTeam.Run(KernelTable<TBackward>.Get(element, width), &job, job.Blocks, parallel);
+        var kernel = centred ? KernelTable<LayerNormKernel.Backward>.Get(element, width) : KernelTable<RMSNormKernel.Backward>.Get(element, width);
+        ParallelTeam.Run(kernel, &job, job.Blocks, parallel);
         if (job.Partial == null) return;
         int tiles = (job.Columns + RowNormMerge.Tile - 1) / RowNormMerge.Tile;
         ParallelTeam.Run(KernelTable<RowNormMerge>.Get(element, width), &job, tiles, 2L * job.Blocks * job.Columns >= KernelSelection.ParallelNorm);
@@ -87,15 +84,15 @@ internal static unsafe class RowNormLaunch<TForward, TBackward>
         job.Blocks = (job.Rows + job.BlockRows - 1) / job.BlockRows;
     }
 
-    private static RowNormJob Describe(nint input, nint weight, nint bias, int columns, out Element element, out long elements)
+    private static RowNormJob Describe(in Handles inputs, int columns, out Element element, out long elements)
     {
-        element = TensorMemory.ElementOf(input);
-        elements = LibTorch.Numel(input);
+        element = TensorMemory.ElementOf(inputs.Input);
+        elements = LibTorch.Numel(inputs.Input);
         return new()
         {
-            Input = TensorMemory.At(input),
-            Weight = weight != 0 ? TensorMemory.At(weight) : Constants.Ones(element, columns),
-            Bias = bias != 0 ? TensorMemory.At(bias) : Constants.Zeros(element, columns),
+            Input = TensorMemory.At(inputs.Input),
+            Weight = inputs.Weight != 0 ? TensorMemory.At(inputs.Weight) : Constants.Ones(element, columns),
+            Bias = inputs.Bias != 0 ? TensorMemory.At(inputs.Bias) : Constants.Zeros(element, columns),
             Columns = columns,
             Rows = (int)(elements / columns),
             Stream = elements * TensorMemory.SizeOf(element) >= StreamBytes,

@@ -48,7 +48,7 @@ internal static class SyncBatchNormFunctional
         var centred = x - Mean(x);
         var rstd = (Mean(centred.square()) + eps).rsqrt();
         var standardized = centred * rstd;
-        return NormGradient.Of(state, gradient, standardized, input, weight, NormGradient.PerChannel(input),
+        return NormGradient.Of(state, gradient, standardized, input, weight, ChannelDims.Shape(input),
             d => (d - Mean(d) - (standardized * Mean(d * standardized))) * rstd);
 
         Tensor Mean(Tensor values) => SyncBatchNormNode.Channels(ranks.Sum(SyncBatchNormNode.Sum(values).cpu()) / count, x);

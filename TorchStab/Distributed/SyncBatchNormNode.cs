@@ -41,11 +41,10 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
         [.. mean.data<double>(), .. (variance + eps).rsqrt().data<double>(), Math.Max(1, count), eps];
 
     /// <summary>Of each channel.</summary>
-    public static Tensor Sum(Tensor x) => x.sum([.. Enumerable.Range(0, (int)x.dim()).Where(d => d != 1).Select(d => (long)d)]);
+    public static Tensor Sum(Tensor x) => x.sum(ChannelDims.OfStatistics(x));
 
-    /// <summary>A number for each channel, as it meets those of x.</summary>
-    public static Tensor Channels(Tensor perChannel, Tensor x) =>
-        perChannel.to(x.dtype, x.device).reshape([1, -1, .. Enumerable.Repeat(1L, (int)x.dim() - 2)]);
+    /// <summary>Statistics of channels, which are on the CPU, as they meet the values of x.</summary>
+    public static Tensor Channels(Tensor perChannel, Tensor x) => ChannelDims.Broadcast(perChannel.to(x.device), x);
 
     private static (Tensor Mean, Tensor Inverse, double Count, double Eps) Kept(NodeState state)
     {

@@ -2,7 +2,7 @@ namespace TorchStab.Kernels;
 
 /// <summary>
 /// The formulas of <see cref="GroupNormKernel"/> on contiguous (samples, channels, positions), an element at a time in double: what the kernels
-/// are held against. With a group for each channel they are those of <see cref="InstanceNormKernel"/>.
+/// are held against. With a group for each channel they are those of instance normalization.
 /// </summary>
 internal static class GroupNormReference
 {

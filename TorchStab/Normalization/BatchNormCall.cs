@@ -57,9 +57,9 @@ internal record struct BatchNormCall(Tensor Input, Tensor? RunningMean, Tensor? 
     {
         double count = BatchNormCheck.ValuesPerChannel(Input);
         if (count <= 1 && mayFallBack) return Evaluate();
-        var output = BatchNormFunctional.NormalizeByKernel(Input, Weight, Bias, Eps, Relu, out var moments);
-        if (output is null) return null;
-        RunningStatistics.Update(RunningMean, RunningVar, moments, count, momentum);
+        using var state = BatchNormNode.Begin(Input, Weight, Bias, Eps, Relu);
+        if (BatchNormNode.Train(state, Relu) is not { } output) return null;
+        RunningStatistics.Update(RunningMean, RunningVar, state.Means, state.Variances, count, momentum);
         Trained = true;
         return output;
     }

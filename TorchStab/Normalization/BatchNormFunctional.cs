@@ -20,17 +20,12 @@ internal static class BatchNormFunctional
     /// </summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu = false)
     {
-        if (!KernelSelection.TakesChannels(input, weight, bias) || NormalizeByKernel(input, weight, bias, eps, relu, out var moments) is not { } output)
-            return NormalizeInTensorOps(input, weight, bias, eps, relu);
-        return (output, ChannelStatistics.ToTensor(moments.Mean, input), ChannelStatistics.ToTensor(moments.Variance, input));
+        if (!KernelSelection.TakesChannels(input, weight, bias)) return NormalizeInTensorOps(input, weight, bias, eps, relu);
+        using var state = BatchNormNode.Begin(input, weight, bias, eps, relu);
+        if (BatchNormNode.Train(state, relu) is not { } output) return NormalizeInTensorOps(input, weight, bias, eps, relu);
+        long[] shape = [state.Middle];
+        return (output, ChannelStatistics.ToTensor(state.Means, shape, input), ChannelStatistics.ToTensor(state.Variances, shape, input));
     }
-
-    /// <summary>
-    /// The output by kernel, for what <see cref="KernelSelection.TakesChannels"/> lets through; null where the values are too large or too small for
-    /// one. The statistics hold until the thread's next call.
-    /// </summary>
-    public static Tensor? NormalizeByKernel(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu, out ChannelMoments moments) =>
-        relu ? BatchNormReLUNode.Train(input, weight, bias, eps, out moments) : BatchNormNode.Train(input, weight, bias, eps, out moments);
 
     /// <summary>The equation in tensor operations.</summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu)
@@ -58,7 +53,7 @@ internal static class BatchNormFunctional
     public static Moments Statistics(Tensor input, Tensor? mask, double eps)
     {
         var x = Wide(input);
-        return mask is null ? Moments.Over(x, StatisticsDims(input), eps) : Moments.Over(x, StatisticsDims(input), eps, mask);
+        return mask is null ? Moments.Over(x, ChannelDims.OfStatistics(input), eps) : Moments.Over(x, ChannelDims.OfStatistics(input), eps, mask);
     }
 
     /// <summary>Normalizes with given statistics of shape (C), through which no gradient passes.</summary>
@@ -66,7 +61,8 @@ internal static class BatchNormFunctional
     {
         bool kernel = KernelSelection.TakesChannels(input, weight, bias) && KernelSelection.TakesStatistics(mean) && KernelSelection.TakesStatistics(variance);
         if (!kernel) return EvaluateInTensorOps(input, mean, variance, weight, bias, eps, relu);
-        return relu ? BatchNormReLUNode.Evaluate(input, mean, variance, weight, bias, eps) : BatchNormNode.Evaluate(input, mean, variance, weight, bias, eps);
+        using var state = BatchNormNode.Begin(input, weight, bias, eps, relu);
+        return BatchNormNode.Evaluate(state, mean, variance, relu);
     }
 
     /// <summary>The equation with given statistics in tensor operations.</summary>
@@ -75,10 +71,10 @@ internal static class BatchNormFunctional
         using var scope = NewDisposeScope();
         var x = Wide(input);
         var inverse = (Wide(variance.detach()) + eps).rsqrt(); // before it meets x: float32 does not hold every variance in float64
-        var centred = x - Broadcastable(mean.detach(), x);
+        var centred = x - ChannelDims.Broadcast(mean.detach(), x);
         // In two steps: a mean rounded to x's dtype may be as far off as a small deviation.
-        if (mean.dtype == ScalarType.Float64 && x.dtype != ScalarType.Float64) centred = centred - Broadcastable(mean.detach() - mean.detach().to(x.dtype), x);
-        var y = Affine(centred, Broadcastable(inverse, x), weight, bias);
+        if (mean.dtype == ScalarType.Float64 && x.dtype != ScalarType.Float64) centred = centred - ChannelDims.Broadcast(mean.detach() - mean.detach().to(x.dtype), x);
+        var y = Affine(centred, ChannelDims.Broadcast(inverse, x), weight, bias);
         return Output(y, input, relu).MoveToOuterDisposeScope();
     }
 
@@ -87,7 +83,7 @@ internal static class BatchNormFunctional
     {
         using var scope = NewDisposeScope();
         var weights = mask.detach().to(Moments.Accumulator(input)).expand(input.shape);
-        return weights.sum(StatisticsDims(input)).MoveToOuterDisposeScope();
+        return weights.sum(ChannelDims.OfStatistics(input)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The output for an input without elements; its gradients are zeros, not absent.</summary>
@@ -113,9 +109,9 @@ internal static class BatchNormFunctional
     /// <summary>centred·inverse·weight + bias in the accumulation type; weight and bias of shape (C).</summary>
     public static Tensor Affine(Tensor centred, Tensor inverse, Tensor? weight, Tensor? bias)
     {
-        var scale = weight is null ? inverse : inverse * Broadcastable(weight, centred);
+        var scale = weight is null ? inverse : inverse * ChannelDims.Broadcast(weight, centred);
         var output = centred * scale;
-        return bias is null ? output : output + Broadcastable(bias, centred);
+        return bias is null ? output : output + ChannelDims.Broadcast(bias, centred);
     }
 
     // What a caller gets: rounded once to input's dtype, in the memory format PyTorch gives it.
@@ -127,15 +123,5 @@ internal static class BatchNormFunctional
         return input.is_contiguous() ? y.contiguous() : MemoryLayout.Suggested(y, input);
     }
 
-    /// <summary>Shape (C) to (1, C, 1, …), in the dtype of <paramref name="x"/>.</summary>
-    private static Tensor Broadcastable(Tensor perChannel, Tensor x)
-    {
-        long[] shape = [.. Enumerable.Repeat(1L, (int)x.dim())];
-        shape[1] = -1;
-        return perChannel.to(x.dtype).reshape(shape);
-    }
-
     private static Tensor PerChannel(Tensor statistic) => statistic.detach().flatten();
-
-    private static long[] StatisticsDims(Tensor input) => [.. Enumerable.Range(0, (int)input.dim()).Where(d => d != 1).Select(d => (long)d)];
 }

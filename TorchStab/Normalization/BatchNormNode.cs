@@ -4,45 +4,76 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>Batch normalization by kernel, and its place in the autograd graph.</summary>
-internal class BatchNormNode : NormOp
+/// <summary>
+/// Batch normalization by kernel, and its place in the autograd graph; with a ReLU behind it or without. Nothing but the input and the weight is saved: the
+/// backward pass computes the ReLU's mask again, for which it needs the bias.
+/// </summary>
+internal sealed class BatchNormNode : NormOp
 {
-    private static readonly BatchNormNode Op = new();
+    private static readonly BatchNormNode Plain = new(relu: false), WithReLU = new(relu: true);
+    private readonly bool _relu;
 
-    /// <summary>Normalizes with the batch's statistics; null where the values are too large or too small for a kernel. The arguments have passed <see cref="KernelSelection.TakesChannels"/>.</summary>
-    public static Tensor? Train(Tensor input, Tensor? weight, Tensor? bias, double eps, out ChannelMoments moments) =>
-        BatchNormRecording<No>.Train(Op, input, weight, bias, eps, out moments);
+    private BatchNormNode(bool relu) => _relu = relu;
+
+    /// <inheritdoc/>
+    public override string Name => _relu ? "BatchNormReLU" : "BatchNorm";
+
+    /// <inheritdoc/>
+    public override bool NeedsBias => _relu;
+
+    /// <summary>Begins a call on arguments that have passed <see cref="KernelSelection.TakesChannels"/>.</summary>
+    public static NodeState Begin(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu)
+    {
+        var state = AutogradPlug.Begin(relu ? WithReLU : Plain, input, weight, bias);
+        state.Channels();
+        state.Epsilon = eps;
+        return state;
+    }
+
+    /// <summary>Normalizes with the batch's statistics, which are left in the state; null where the values are too large or too small for a kernel.</summary>
+    public static Tensor? Train(NodeState state, bool relu)
+    {
+        state.Training = true;
+        nint output = relu ? BatchNormLaunch<Yes>.Train(state) : BatchNormLaunch<No>.Train(state);
+        return output == 0 ? null : state.Finish(output);
+    }
 
     /// <summary>Normalizes with given statistics.</summary>
-    public static Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps) =>
-        BatchNormRecording<No>.Evaluate(Op, input, mean, variance, weight, bias, eps);
-
-    /// <inheritdoc/>
-    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
-        BatchNormLaunch<No>.Backward(state, outputGradient, saved, ref gradients);
-
-    /// <inheritdoc/>
-    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) =>
-        Differentiate(state, outputGradient, input, weight, Standardize(state, input));
-
-    /// <summary>With the statistics of the batch, or those that were given.</summary>
-    protected static Moments Standardize(NodeState state, Tensor input)
+    public static Tensor Evaluate(NodeState state, Tensor mean, Tensor variance, bool relu)
     {
-        var x = input.to(Moments.Accumulator(input));
-        if (state.Training) return Moments.Over(x, StatisticsDims(input), state.Epsilon);
-        long[] shape = [state.Middle], view = NormGradient.PerChannel(input);
-        Tensor mean = ChannelStatistics.Mean(state, shape, input).reshape(view), variance = ChannelStatistics.Variance(state, shape, input).reshape(view);
-        return new(x - mean, mean, variance, variance + state.Epsilon, Scale: null);
+        state.Training = false;
+        return state.Finish(relu ? BatchNormLaunch<Yes>.Evaluate(mean, variance, state) : BatchNormLaunch<No>.Evaluate(mean, variance, state));
     }
 
-    /// <summary>The gradients before any activation.</summary>
-    protected static (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor gradient, Tensor input, Tensor? weight, Moments moments)
+    /// <inheritdoc/>
+    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
+        if (_relu) BatchNormLaunch<Yes>.Backward(state, outputGradient, saved, ref gradients);
+        else BatchNormLaunch<No>.Backward(state, outputGradient, saved, ref gradients);
+    }
+
+    /// <inheritdoc/>
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    {
+        var moments = Standardize(state, input);
+        if (_relu)
+        {
+            var output = BatchNormFunctional.Affine(moments.Centred, moments.InverseDeviation, weight, bias);
+            outputGradient = outputGradient.masked_fill(output.detach().le(0), 0);
+        }
         var rstd = moments.InverseDeviation;
         var standardized = moments.Centred * rstd;
-        return NormGradient.Of(state, gradient, standardized, input, weight, NormGradient.PerChannel(input),
-            d => state.Training ? NormGradient.ThroughStatistics(d, standardized, rstd, StatisticsDims(input)) : d * rstd);
+        return NormGradient.Of(state, outputGradient, standardized, input, weight, ChannelDims.Shape(input),
+            d => state.Training ? NormGradient.ThroughStatistics(d, standardized, rstd, ChannelDims.OfStatistics(input)) : d * rstd);
     }
 
-    private static long[] StatisticsDims(Tensor input) => [.. Enumerable.Range(0, (int)input.dim()).Where(d => d != 1).Select(d => (long)d)];
+    // With the statistics of the batch, or those that were given.
+    private static Moments Standardize(NodeState state, Tensor input)
+    {
+        var x = input.to(Moments.Accumulator(input));
+        if (state.Training) return Moments.Over(x, ChannelDims.OfStatistics(input), state.Epsilon);
+        long[] view = ChannelDims.Shape(input);
+        var (mean, variance) = (ChannelStatistics.ToTensor(state.Means, view, input), ChannelStatistics.ToTensor(state.Variances, view, input));
+        return new(x - mean, mean, variance, variance + state.Epsilon, Scale: null);
+    }
 }

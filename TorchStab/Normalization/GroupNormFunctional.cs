@@ -14,9 +14,15 @@ internal static class GroupNormFunctional
     {
         Require(input, num_groups, weight, bias);
         ParameterTypes.Require(input, weight, bias, "GroupNormKernelImpl");
-        if (KernelSelection.TakesGroups(input, weight, bias, num_groups) && GroupNormNode.Apply(input, num_groups, weight, bias, eps) is { } output) return output;
+        if (KernelSelection.TakesGroups(input, weight, bias, num_groups) && ApplyByKernel(input, num_groups, weight, bias, eps) is { } output) return output;
         using var scope = NewDisposeScope();
         return Normalize(input, num_groups, weight, bias, eps).MoveToOuterDisposeScope();
+    }
+
+    private static Tensor? ApplyByKernel(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    {
+        using var state = GroupNormNode.Group.Begin(input, num_groups, weight, bias, eps);
+        return GroupNormNode.Run(state);
     }
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
@@ -25,19 +31,11 @@ internal static class GroupNormFunctional
         long[] shape = input.shape;
         // Splitting a dimension is a view under any strides: groups of a channels_last tensor need no copy.
         var x = input.to(Moments.Accumulator(input)).view([shape[0], num_groups, shape[1] / num_groups, .. shape[2..]]);
-        var moments = Moments.Over(x, [.. Enumerable.Range(2, shape.Length - 1).Select(d => (long)d)], eps);
+        var moments = Moments.Over(x, ChannelDims.OfPositions(shape.Length + 1), eps);
         var y = (moments.Centred * moments.InverseDeviation).reshape(shape);
-        if (weight is not null) y = y * PerChannel(weight, shape);
-        if (bias is not null) y = y + PerChannel(bias, shape);
+        if (weight is not null) y = y * ChannelDims.Broadcast(weight, y);
+        if (bias is not null) y = y + ChannelDims.Broadcast(bias, y);
         return MemoryLayout.Suggested(y.to(input.dtype), input);
-    }
-
-    private static Tensor PerChannel(Tensor parameter, long[] shape)
-    {
-        long[] view = new long[shape.Length];
-        Array.Fill(view, 1);
-        view[1] = shape[1];
-        return parameter.view(view);
     }
 
     private static void Require(Tensor input, long num_groups, Tensor? weight, Tensor? bias)

@@ -1,48 +1,54 @@
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
-using Launch = TorchStab.Dispatch.GroupNormLaunch<TorchStab.Kernels.GroupNormKernel.Forward, TorchStab.Kernels.GroupNormKernel.Backward>;
 
 namespace TorchStab.Normalization;
 
-/// <summary>Group normalization by kernel, and its place in the autograd graph.</summary>
+/// <summary>
+/// Group normalization by kernel, and its place in the autograd graph. Instance normalization is the same with as many groups as channels, under its own
+/// name in errors.
+/// </summary>
 internal sealed class GroupNormNode : NormOp
 {
-    private static readonly GroupNormNode Op = new();
+    /// <summary>What users call group_norm, and what they call instance_norm.</summary>
+    public static readonly GroupNormNode Group = new("GroupNorm"), Instance = new("InstanceNorm");
 
-    /// <summary>The output, or null where the values are too large or too small for a kernel; the arguments have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
-    public static Tensor? Apply(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    private GroupNormNode(string name) => Name = name;
+
+    /// <inheritdoc/>
+    public override string Name { get; }
+
+    /// <summary>Begins a call on arguments that have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
+    public NodeState Begin(Tensor input, long groups, Tensor? weight, Tensor? bias, double eps)
     {
-        var plug = AutogradPlug.Current;
-        var state = plug.Rent();
-        nint output;
-        try
-        {
-            state.Begin(Op, input, weight, bias);
-            state.Sizes(input);
-            (state.Groups, state.Epsilon) = ((int)num_groups, eps);
-            output = Launch.Forward(input, weight, bias, state);
-        }
-        catch
-        {
-            plug.Return(state);
-            throw;
-        }
-        return plug.Finish(state, input, weight, bias, output);
+        var state = AutogradPlug.Begin(this, input, weight, bias);
+        state.Channels((int)groups);
+        state.Epsilon = eps;
+        return state;
+    }
+
+    /// <summary>The output, or null where the values are too large or too small for a kernel; the statistics of each sample and group are left in the state.</summary>
+    public static Tensor? Run(NodeState state)
+    {
+        nint output = GroupNormLaunch.Forward(state);
+        return output == 0 ? null : state.Finish(output);
     }
 
     /// <inheritdoc/>
     public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
-        Launch.Backward(state, outputGradient, saved, ref gradients);
+        GroupNormLaunch.Backward(state, outputGradient, saved, ref gradients);
 
     /// <inheritdoc/>
     public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
     {
-        long[] shape = input.shape, grouped = [shape[0], state.Groups, shape[1] / state.Groups, .. shape[2..]];
-        long[] dims = [.. Enumerable.Range(2, grouped.Length - 2).Select(d => (long)d)];
-        var moments = Moments.Over(input.to(Moments.Accumulator(input)).reshape(grouped), dims, state.Epsilon);
+        // An instance is a group already: no reshape, which would only be another node to differentiate.
+        long[] shape = input.shape, grouped = this == Instance ? shape : [shape[0], state.Groups, shape[1] / state.Groups, .. shape[2..]];
+        long[] dims = ChannelDims.OfPositions(grouped.Length);
+        var moments = Moments.Over(As(input.to(Moments.Accumulator(input)), grouped), dims, state.Epsilon);
         var rstd = moments.InverseDeviation;
         var standardized = moments.Centred * rstd;
-        return NormGradient.Of(state, outputGradient, standardized.reshape(shape), input, weight, NormGradient.PerChannel(input),
-            d => NormGradient.ThroughStatistics(d.reshape(grouped), standardized, rstd, dims).reshape(shape));
+        return NormGradient.Of(state, outputGradient, As(standardized, shape), input, weight, ChannelDims.Shape(input),
+            d => As(NormGradient.ThroughStatistics(As(d, grouped), standardized, rstd, dims), shape));
+
+        Tensor As(Tensor t, long[] sizes) => this == Instance ? t : t.reshape(sizes);
     }
 }

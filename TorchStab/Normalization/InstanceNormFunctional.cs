@@ -19,15 +19,23 @@ internal static class InstanceNormFunctional
     /// without gradient, the means and the biased variances; a kernel leaves these out unless they are asked for.
     /// </summary>
     public static (Tensor Output, Tensor? Mean, Tensor? Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool statistics) =>
-        KernelSelection.TakesGroups(input, weight, bias, input.size(1))
-            && InstanceNormNode.Apply(input, weight, bias, eps, statistics) is { Output: { } output, Mean: var mean, Variance: var variance }
-            ? (output, mean, variance) : NormalizeInTensorOps(input, weight, bias, eps);
+        KernelSelection.TakesGroups(input, weight, bias, input.size(1)) && NormalizeByKernel(input, weight, bias, eps, statistics) is { Output: { } output } result
+            ? (output, result.Mean, result.Variance) : NormalizeInTensorOps(input, weight, bias, eps);
+
+    private static (Tensor? Output, Tensor? Mean, Tensor? Variance) NormalizeByKernel(Tensor input, Tensor? weight, Tensor? bias, double eps, bool statistics)
+    {
+        using var state = GroupNormNode.Instance.Begin(input, input.size(1), weight, bias, eps);
+        if (GroupNormNode.Run(state) is not { } output) return default;
+        if (!statistics) return (output, null, null);
+        long[] shape = [state.Outer, state.Middle];
+        return (output, ChannelStatistics.ToTensor(state.Means, shape, input), ChannelStatistics.ToTensor(state.Variances, shape, input));
+    }
 
     /// <summary>The equation in tensor operations.</summary>
     public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps)
     {
         using var scope = NewDisposeScope();
-        var moments = Moments.Over(input.to(Moments.Accumulator(input)), [.. Enumerable.Range(2, (int)input.dim() - 2).Select(d => (long)d)], eps);
+        var moments = Moments.Over(input.to(Moments.Accumulator(input)), ChannelDims.OfPositions((int)input.dim()), eps);
         var output = BatchNormFunctional.Affine(moments.Centred, moments.InverseDeviation, weight, bias).to(input.dtype).contiguous();
         return (output.MoveToOuterDisposeScope(), PerInstance(moments.Mean).MoveToOuterDisposeScope(), PerInstance(moments.Variance).MoveToOuterDisposeScope());
     }

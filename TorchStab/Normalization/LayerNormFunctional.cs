@@ -15,7 +15,7 @@ internal static class LayerNormFunctional
         NormalizedShape.Require(input, normalized_shape, weight, bias);
         ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
         if (KernelSelection.TakesRows(input, weight, bias, NormalizedShape.Count(normalized_shape))
-            && LayerNormNode.Apply(input, normalized_shape, weight, bias, eps) is { } output) return output;
+            && RowNormNode.Layer.Apply(input, normalized_shape, weight, bias, eps) is { } output) return output;
         using var scope = NewDisposeScope();
         return Normalize(input, normalized_shape, weight, bias, eps).MoveToOuterDisposeScope();
     }

@@ -40,13 +40,4 @@ internal static class NormGradient
         if (centred) rest = rest - d.mean(dims, keepdim: true);
         return rest * rstd;
     }
-
-    /// <summary>(1, C, 1, …): how a parameter of channels meets an input of so many dimensions.</summary>
-    public static long[] PerChannel(Tensor input)
-    {
-        long[] shape = new long[input.dim()];
-        Array.Fill(shape, 1);
-        shape[1] = input.size(1);
-        return shape;
-    }
 }

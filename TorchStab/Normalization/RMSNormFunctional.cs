@@ -16,7 +16,7 @@ internal static class RMSNormFunctional
         ShapeCheck.FloatingPoint(input, "rms_norm");
         double added = eps ?? Epsilon(input.dtype);
         if (KernelSelection.TakesRows(input, weight, bias: null, NormalizedShape.Count(normalized_shape))
-            && RMSNormNode.Apply(input, normalized_shape, weight, added) is { } output) return output;
+            && RowNormNode.RMS.Apply(input, normalized_shape, weight, null, added) is { } output) return output;
         using var scope = NewDisposeScope();
         return Normalize(input, normalized_shape, weight, added).MoveToOuterDisposeScope();
     }

@@ -1,39 +1,47 @@
 using TorchStab.Dispatch;
-using TorchStab.Kernels;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>What the nodes over rows share: run the kernel, and record it where gradients are wanted.</summary>
-internal static class RowNormNode
+/// <summary>
+/// Normalization of rows by kernel, and its place in the autograd graph: LayerNorm, which centres a row, and RMSNorm, which does not.
+/// </summary>
+internal sealed class RowNormNode : NormOp
 {
-    /// <returns>The output; null where the values are too large or too small for a kernel.</returns>
-    public static Tensor? Apply<TForward, TBackward>(NormOp op, Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
-        where TForward : struct, IKernel
-        where TBackward : struct, IKernel
+    /// <summary>LayerNorm and RMSNorm.</summary>
+    public static readonly RowNormNode Layer = new("LayerNorm", centred: true), RMS = new("RMSNorm", centred: false);
+
+    private readonly bool _centred;
+
+    private RowNormNode(string name, bool centred) => (Name, _centred) = (name, centred);
+
+    /// <inheritdoc/>
+    public override string Name { get; }
+
+    /// <summary>
+    /// The output, recorded where gradients are wanted; null where the values are too large or too small for a kernel. The arguments have passed
+    /// <see cref="KernelSelection.TakesRows"/>.
+    /// </summary>
+    public Tensor? Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
     {
-        int columns = (int)NormalizedShape.Count(normalized_shape);
-        if (!NodeState.IsWanted(input, weight, bias))
-        {
-            nint made = RowNormLaunch<TForward, TBackward>.Forward(input, weight, bias, columns, eps, null);
-            return made == 0 ? null : Tensor.UnsafeCreateTensor(made);
-        }
-        var plug = AutogradPlug.Current;
-        var state = plug.Rent();
-        nint output;
-        try
-        {
-            state.Begin(op, input, weight, bias);
-            (state.Inner, state.Epsilon, state.NormalizedShape) = (columns, eps, normalized_shape);
-            output = RowNormLaunch<TForward, TBackward>.Forward(input, weight, bias, columns, eps, state);
-        }
-        catch
-        {
-            plug.Return(state);
-            throw;
-        }
-        if (output != 0) return plug.Attach(state, input, weight, bias, output);
-        plug.Return(state);
-        return null;
+        using var state = AutogradPlug.Begin(this, input, weight, bias);
+        (state.Inner, state.Epsilon, state.NormalizedShape) = ((int)NormalizedShape.Count(normalized_shape), eps, normalized_shape);
+        nint output = RowNormLaunch.Forward(state, _centred);
+        return output == 0 ? null : state.Finish(output);
+    }
+
+    /// <inheritdoc/>
+    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
+        RowNormLaunch.Backward(state, _centred, outputGradient, saved, ref gradients);
+
+    /// <inheritdoc/>
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    {
+        long[] dims = NormalizedShape.Dims(state.NormalizedShape!), shape = [.. Enumerable.Repeat(1L, (int)input.dim() - dims.Length), .. state.NormalizedShape!];
+        var x = input.to(Moments.Accumulator(input));
+        var moments = _centred ? Moments.Over(x, dims, state.Epsilon) : Moments.AboutZero(x, dims, state.Epsilon);
+        var rstd = moments.InverseDeviation;
+        var standardized = moments.Centred * rstd;
+        return NormGradient.Of(state, outputGradient, standardized, input, weight, shape, d => NormGradient.ThroughStatistics(d, standardized, rstd, dims, _centred));
     }
 }

@@ -42,10 +42,11 @@ internal static class RunningStatistics
     }
 
     /// <summary>The same with a kernel's statistics, where <see cref="KernelSelection.TakesStatistics"/> lets the running ones through.</summary>
-    public static void Update(Tensor? running_mean, Tensor? running_var, ChannelMoments moments, double count, double momentum)
+    public static void Update(
+        Tensor? running_mean, Tensor? running_var, ReadOnlySpan<double> mean, ReadOnlySpan<double> biasedVariance, double count, double momentum)
     {
-        if (running_mean is not null) ChannelStatistics.Blend(running_mean, moments.Mean, 1, momentum, double.PositiveInfinity);
-        if (running_var is not null) ChannelStatistics.Blend(running_var, moments.Variance, count / (count - 1), momentum, Largest(running_var));
+        if (running_mean is not null) ChannelStatistics.Blend(running_mean, mean, 1, momentum, double.PositiveInfinity);
+        if (running_var is not null) ChannelStatistics.Blend(running_var, biasedVariance, count / (count - 1), momentum, Largest(running_var));
     }
 
     /// <summary>The same with a count for each channel.</summary>

@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace TorchStab.Dispatch;
 
 /// <summary>Which plug records ops.</summary>
@@ -27,7 +29,15 @@ internal static class AutogradPlug
         set => s_kind = Choose(value);
     }
 
-    public static IAutogradPlug Current => s_kind == AutogradKind.Pooled ? Pooled : Function;
+    /// <summary>Begins a call of an op: asks once whether a gradient is wanted. Dispose the state at the end of the call.</summary>
+    public static NodeState Begin(NormOp op, Tensor input, Tensor? weight, Tensor? bias)
+    {
+        // Before a state is rented: a disposed tensor refuses.
+        var wanted = (input.requires_grad, weight is { requires_grad: true }, bias is { requires_grad: true });
+        var state = s_kind == AutogradKind.Pooled ? Pooled.Rent() : Function.Rent();
+        state.Begin(op, input, weight, bias, wanted);
+        return state;
+    }
 
     private static AutogradKind Choose(AutogradKind wanted) => AutogradLibrary.IsAvailable ? wanted : AutogradKind.Function;
 }

@@ -14,7 +14,7 @@ namespace TorchStab.Dispatch;
 /// </remarks>
 internal sealed class FunctionPlug : IAutogradPlug
 {
-    public NodeState Rent() => new();
+    public NodeState Rent() => new(this, null);
 
     public void Return(NodeState state)
     {
@@ -25,7 +25,9 @@ internal sealed class FunctionPlug : IAutogradPlug
     {
         using var scope = NewDisposeScope();
         var raw = Tensor.UnsafeCreateTensor(output);
-        return NormFunction.apply(Savable(input)!, Savable(weight)!, Savable(bias)!, new Call(state, raw)).MoveToOuterDisposeScope();
+        var recorded = NormFunction.apply(Savable(input)!, Savable(weight)!, Savable(bias)!, new Call(state, raw)).MoveToOuterDisposeScope();
+        state.IsAttached = true;
+        return recorded;
     }
 
     // A tensor made in inference mode cannot be saved; where no gradient of it is wanted, a copy serves. TorchSharp keeps a node for good whose saving failed.

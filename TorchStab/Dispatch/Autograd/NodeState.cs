@@ -3,20 +3,31 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>What one recorded call keeps for its backward pass besides its saved tensors: sizes, and statistics in memory of its own.</summary>
-internal sealed unsafe class NodeState
+/// <summary>
+/// One call of an op on its way into the autograd graph, and what the call keeps for its backward pass besides its saved tensors: sizes, and statistics in
+/// memory of its own. <see cref="AutogradPlug.Begin"/> makes it, <see cref="Finish"/> puts the output into the graph, and the caller disposes it at the end
+/// of the call. Until then the statistics can be read; afterwards the state belongs to the graph, or to the next call where nothing was recorded.
+/// </summary>
+internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : IDisposable
 {
     /// <summary>Statistics up to this many bytes are kept for the next call when a pooled node is returned.</summary>
     private const long KeptBytes = 64 * 1024;
 
     private long _capacity;
+    private Tensor? _input, _weight, _bias, _output;
 
     ~NodeState() => NativeMemory.AlignedFree(Statistics);
 
-    public NormOp Op { get; set; } = null!;
+    public NormOp Op { get; private set; } = null!;
 
     /// <summary>The pooled node that this state belongs to for good; null under <see cref="FunctionPlug"/>.</summary>
-    public PooledNode? Node { get; init; }
+    public PooledNode? Node => node;
+
+    /// <summary>Whether the call is to be recorded.</summary>
+    public bool IsWanted { get; private set; }
+
+    /// <summary>Whether the graph has taken the state over: a plug notes it once the output is in the graph.</summary>
+    public bool IsAttached { get; set; }
 
     /// <summary>Which inputs want a gradient.</summary>
     public bool InputWanted, WeightWanted, BiasWanted;
@@ -36,27 +47,57 @@ internal sealed unsafe class NodeState
     /// <summary>LayerNorm's and RMSNorm's normalized_shape.</summary>
     public long[]? NormalizedShape;
 
-    /// <summary>Means, and after them the inverse deviations.</summary>
+    /// <summary>
+    /// In the order of the kernels: for norms over channels the means, the biased variances and the inverse deviations of each channel, or of each sample
+    /// and group; for norms over rows the means and the inverse deviations.
+    /// </summary>
     public double* Statistics { get; private set; }
 
-    /// <summary>Whether a call on these inputs is to be recorded. Inference mode records nothing, even where gradients are enabled within it.</summary>
-    public static bool IsWanted(Tensor input, Tensor? weight, Tensor? bias) =>
-        is_grad_enabled() && (input.requires_grad || weight is { requires_grad: true } || bias is { requires_grad: true }) && !is_inference_mode_enabled();
+    /// <summary>The means of a norm over channels.</summary>
+    public ReadOnlySpan<double> Means => new(Statistics, StatisticsCount);
 
-    /// <summary>Notes the op and which of its inputs there are and want a gradient.</summary>
-    public void Begin(NormOp op, Tensor input, Tensor? weight, Tensor? bias)
+    /// <summary>The biased variances of a norm over channels.</summary>
+    public ReadOnlySpan<double> Variances => new(Statistics + StatisticsCount, StatisticsCount);
+
+    /// <summary>How many means there are: one for each channel, or for each sample and group.</summary>
+    public int StatisticsCount => Groups == 0 ? Middle : Outer * Groups;
+
+    /// <summary>The inputs of the call, while it runs.</summary>
+    public Handles Inputs => new() { Input = _input!.Handle, Weight = _weight?.Handle ?? 0, Bias = _bias?.Handle ?? 0 };
+
+    /// <summary>Notes the op and its inputs, which the state keeps reachable until it is disposed.</summary>
+    /// <param name="op">The op.</param>
+    /// <param name="input">Its input.</param>
+    /// <param name="weight">Its weight; null for none.</param>
+    /// <param name="bias">Its bias; null for none.</param>
+    /// <param name="wanted">Which of them want a gradient.</param>
+    public void Begin(NormOp op, Tensor input, Tensor? weight, Tensor? bias, (bool Input, bool Weight, bool Bias) wanted)
     {
-        Op = op;
+        (Op, _input, _weight, _bias) = (op, input, weight, bias);
         (HasWeight, HasBias) = (weight is not null, bias is not null);
-        (InputWanted, WeightWanted, BiasWanted) = (input.requires_grad, weight is { requires_grad: true }, bias is { requires_grad: true });
+        (InputWanted, WeightWanted, BiasWanted) = wanted;
+        // Inference mode records nothing, even where gradients are enabled within it.
+        IsWanted = (wanted.Input || wanted.Weight || wanted.Bias) && is_grad_enabled() && !is_inference_mode_enabled();
     }
 
-    /// <summary>Notes samples, channels, positions and layout of an input (N, C, …).</summary>
-    public void Sizes(Tensor input)
+    /// <summary>Notes samples, channels and positions of an input (N, C, …), its layout, and the groups that have statistics; 0 for whole channels.</summary>
+    public void Channels(int groups = 0)
     {
-        (Outer, Middle) = ((int)input.size(0), (int)input.size(1));
-        Inner = (int)(LibTorch.Numel(input.Handle) / ((long)Outer * Middle));
-        Layout = ChannelNorm.LayoutOf(input);
+        (Outer, Middle, Groups) = ((int)_input!.size(0), (int)_input.size(1), groups);
+        Inner = (int)(LibTorch.Numel(_input.Handle) / ((long)Outer * Middle));
+        Layout = ChannelNorm.LayoutOf(_input);
+    }
+
+    /// <summary>Makes a tensor of the output's handle, which is taken over; it is in the graph where a gradient is wanted.</summary>
+    /// <exception cref="InvalidOperationException">libtorch refuses to save an input. The output is released.</exception>
+    public Tensor Finish(nint output) =>
+        _output = IsWanted ? plug.Attach(this, _input!, _weight, _bias, output) : Tensor.UnsafeCreateTensor(output);
+
+    /// <summary>Ends the call. The output, if there is one, was kept reachable until here, and with it the graph that may own the state.</summary>
+    public void Dispose()
+    {
+        (_input, _weight, _bias, _output) = (null, null, null, null);
+        if (!IsAttached) plug.Return(this);
     }
 
     public bool AnyAffineWanted => WeightWanted || BiasWanted;
@@ -90,6 +131,7 @@ internal sealed unsafe class NodeState
         if (_capacity > KeptBytes) Release();
         Op = null!;
         NormalizedShape = null;
+        IsAttached = false;
     }
 
     private void Release()

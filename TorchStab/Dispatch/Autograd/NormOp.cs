@@ -9,7 +9,7 @@ namespace TorchStab.Dispatch;
 internal abstract class NormOp
 {
     /// <summary>What users call it, in errors.</summary>
-    public string Name => GetType().Name.Replace("Node", "", StringComparison.Ordinal);
+    public virtual string Name => GetType().Name.Replace("Node", "", StringComparison.Ordinal);
 
     /// <summary>Whether the backward pass needs the bias: only where an activation's mask is recomputed.</summary>
     public virtual bool NeedsBias => false;

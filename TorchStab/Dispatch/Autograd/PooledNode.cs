@@ -24,9 +24,9 @@ internal sealed unsafe class PooledNode
     private readonly SavedInputs _saved = new();
     private NodeHandle _node;
 
-    public PooledNode()
+    public PooledNode(PooledPlug plug)
     {
-        State = new NodeState { Node = this };
+        State = new NodeState(plug, this);
         _apply = Apply;
         _deleted = Deleted;
         _applyAddress = Marshal.GetFunctionPointerForDelegate(_apply);
@@ -44,7 +44,7 @@ internal sealed unsafe class PooledNode
     /// <summary>The next one in the list that this node stands in: of those that wait to be used, or of those that a thread has to release.</summary>
     public PooledNode? Next { get; set; }
 
-    /// <summary>Creates the native node. <see cref="Close"/> follows, whatever comes in between.</summary>
+    /// <summary>Creates the native node. Where that succeeds <see cref="Close"/> follows, whatever comes in between.</summary>
     public void Open()
     {
         _node = AutogradLibrary.CreateNode(_applyAddress, _deletedAddress);
@@ -64,9 +64,10 @@ internal sealed unsafe class PooledNode
         _saved.Save(State, _node, input, weight, bias);
         AutogradLibrary.WrapOutputs(default, default, default, new() { Items = &output, Count = 1 }, _node, allocate);
         LibTorch.CheckForErrors();
+        State.IsAttached = true;
     }
 
-    /// <summary>Leaves the node to the graph; where nothing was attached to it, it comes back at once.</summary>
+    /// <summary>Leaves the node to the graph; where nothing was attached to it, C++ deletes it at once.</summary>
     public void Close() => AutogradLibrary.ReleaseShared(_node);
 
     // Called by libtorch's engine. A wrong number of gradients makes the engine raise in C++, which is what reaches the caller of backward() as an exception.
@@ -128,6 +129,6 @@ internal sealed unsafe class PooledNode
     {
         _saved.Release();
         AutogradLibrary.ReleaseWeak(_node);
-        PooledPlug.Recycle(this);
+        if (State.IsAttached) PooledPlug.Recycle(this); // otherwise the call that could not attach it gives it back
     }
 }

@@ -41,7 +41,7 @@ internal sealed unsafe class PooledPlug : IAutogradPlug
         pending.Release();
         try
         {
-            Open(node);
+            node.Open();
             try
             {
                 node.Attach(input.Handle, weight?.Handle ?? 0, bias?.Handle ?? 0, output, &Allocate);
@@ -55,22 +55,6 @@ internal sealed unsafe class PooledPlug : IAutogradPlug
         finally
         {
             LibTorch.Dispose(output); // the wrapped handle is another one to the same tensor
-            GC.KeepAlive(input);
-            GC.KeepAlive(weight);
-            GC.KeepAlive(bias);
-        }
-    }
-
-    private static void Open(PooledNode node)
-    {
-        try
-        {
-            node.Open();
-        }
-        catch
-        {
-            Recycle(node);
-            throw;
         }
     }
 
@@ -87,9 +71,9 @@ internal sealed unsafe class PooledPlug : IAutogradPlug
         return node;
     }
 
-    private static PooledNode Create()
+    private PooledNode Create()
     {
-        var node = new PooledNode();
+        var node = new PooledNode(this);
         _ = GCHandle.Alloc(node); // for good
         Interlocked.Increment(ref s_created);
         return node;

@@ -11,12 +11,10 @@ internal abstract class TensorOp : NormOp
     /// </summary>
     public Tensor Record(Tensor output, Tensor input, Tensor? weight, Tensor? bias, ReadOnlySpan<double> kept)
     {
-        if (!NodeState.IsWanted(input, weight, bias)) return output;
-        var plug = AutogradPlug.Current;
-        var state = plug.Rent();
-        state.Begin(this, input, weight, bias);
+        using var state = AutogradPlug.Begin(this, input, weight, bias);
+        if (!state.IsWanted) return output;
         state.Keep(kept);
-        return plug.Attach(state, input, weight, bias, output.DetachFromDisposeScope().DecoupleFromNativeHandle());
+        return state.Finish(output.DetachFromDisposeScope().DecoupleFromNativeHandle());
     }
 
     /// <inheritdoc/>
