@@ -124,5 +124,5 @@ public class GoldenNormStateTests
 
     private static IEnumerable<string?> Names(GoldenCase c, string property) => c.Json.GetProperty(property).EnumerateArray().Select(e => e.GetString());
 
-    private static string Python(double value) => TorchStab.Normalization.Repr.Of(value);
+    private static string Python(double value) => Repr.Of(value);
 }

@@ -1,6 +1,5 @@
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
-using Repr = TorchStab.Normalization.Repr;
 
 namespace TorchStab.Tests.Normalization;
 
@@ -43,6 +42,22 @@ public class NormLimitsTests
         var x = ones(4, 3, dtype);
         foreach (Func<Tensor> call in new Func<Tensor>[] { () => stab.nn.functional.batch_norm(x, null, null, training: true), () => stab.nn.functional.layer_norm(x, [3]) })
             Assert.Contains($"not implemented for {name}", Assert.Throws<ArgumentException>(call).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Every_norm_refuses_mixed_dtypes_in_the_same_words()
+    {
+        using var scope = NewDisposeScope();
+        var (x, weight) = (ones(4, 4, 2, dtype: ScalarType.Float64), ones(4, ScalarType.Float32));
+        Func<Tensor, Tensor, Tensor>[] norms = [(x, w) => stab.nn.functional.batch_norm(x, null, null, w, training: true), (x, w) => stab.nn.functional.instance_norm(x, weight: w),
+            (x, w) => stab.nn.functional.group_norm(x, 2, w), (x, w) => stab.nn.functional.layer_norm(x.transpose(1, 2).contiguous(), [4], w)];
+        foreach (var norm in norms)
+        {
+            Refused("input", "mixed dtype (CPU): all inputs must share same datatype. The input is Float64, the parameters are Float32: convert one with .to(dtype)",
+                () => norm(x, weight));
+            Refused("weight", "mixed dtype (CPU): expect parameter to have scalar type of Float; weight is Int16 and the input is Float64: "
+                + "convert weight with .to(ScalarType.Float32)", () => norm(x, weight.to(ScalarType.Int16)));
+        }
     }
 
     [Theory]
@@ -100,13 +115,13 @@ public class NormLimitsTests
         Refused("input", "Given normalized_shape=[4], expected input with shape [*, 4], but got input of size[4, 3]", () => stab.nn.functional.layer_norm(x, [4]));
         Refused("input", "got input of size[4, 3]", () => stab.nn.functional.layer_norm(x, [1, 4, 3]));
         Refused("bias", "expected scalar type Float but found Double", () => stab.nn.functional.layer_norm(x, [3], ones(3), ones(3, ScalarType.Float64)));
-        Refused("bias", "expect parameter to have scalar type of Float; bias is Double", () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3), ones(3, ScalarType.Float64)));
-        Refused("input", "The input is Double, the parameters are Float", () => stab.nn.functional.layer_norm(x.to(ScalarType.Float64), [3], ones(3)));
-        Refused("weight", "weight is Double", () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3, ScalarType.Float64)));
-        Refused("bias", "bias is Double", () => stab.nn.functional.layer_norm(x, [3], null, ones(3, ScalarType.Float64)));
+        Refused("bias", "expect parameter to have scalar type of Float; bias is Float64", () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3), ones(3, ScalarType.Float64)));
+        Refused("input", "The input is Float64, the parameters are Float32", () => stab.nn.functional.layer_norm(x.to(ScalarType.Float64), [3], ones(3)));
+        Refused("weight", "weight is Float64", () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3, ScalarType.Float64)));
+        Refused("bias", "bias is Float64", () => stab.nn.functional.layer_norm(x, [3], null, ones(3, ScalarType.Float64)));
         using var masked = stab.nn.LayerNorm(3);
         Refused("input", "expected input with shape [*, 3]", () => masked.forward(randn(4, 2), ones(1)));
-        Refused("input", "The input is Double, the parameters are Float", () => masked.forward(x.to(ScalarType.Float64), ones(1)));
+        Refused("input", "The input is Float64, the parameters are Float32", () => masked.forward(x.to(ScalarType.Float64), ones(1)));
     }
 
     [Fact]

@@ -14,7 +14,7 @@ internal static class GradientCheck
     {
         if (gradient.is_sparse) return Sparse(name);
         if (!gradient.is_floating_point()) return Differs(name, "of a different type", $"a floating dtype as {parameter.dtype}", $"{gradient.dtype}");
-        if (!TensorShape.Same(gradient, parameter)) return Differs(name, "of a different size", Shape(parameter), Shape(gradient));
+        if (!TensorShape.Same(gradient, parameter)) return Differs(name, "of a different size", Repr.List(parameter.shape), Repr.List(gradient.shape));
         return gradient.device_type == parameter.device_type && gradient.device_index == parameter.device_index ? null
             : Differs(name, "located on a different device", $"{parameter.device}", $"{gradient.device}");
     }
@@ -27,6 +27,4 @@ internal static class GradientCheck
 
     private static string Differs(string name, string how, string expected, string got) => $"The gradient of {name}: assigned grad has data {how}: expected " +
         $"{expected}, got {got}. Nothing was changed; set a gradient that fits, or null.";
-
-    private static string Shape(Tensor tensor) => $"[{string.Join(", ", tensor.shape)}]";
 }

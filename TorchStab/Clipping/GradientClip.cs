@@ -90,8 +90,8 @@ public abstract class GradientClip
     /// <exception cref="ArgumentException">A value outside its range.</exception>
     public static GradientClip ZScore(double alpha = 0.97, double zThreshold = 2.5, int warmup = 25, double? maxNorm = null)
     {
-        if (alpha is not (>= 0 and < 1)) throw new ArgumentException($"expected a weight in [0, 1), got {Numbers.Text(alpha)}", nameof(alpha));
-        if (!(zThreshold > 0)) throw new ArgumentException($"expected a z-score above 0, got {Numbers.Text(zThreshold)}", nameof(zThreshold));
+        if (alpha is not (>= 0 and < 1)) throw new ArgumentException($"expected a weight in [0, 1), got {Repr.Of(alpha)}", nameof(alpha));
+        if (!(zThreshold > 0)) throw new ArgumentException($"expected a z-score above 0, got {Repr.Of(zThreshold)}", nameof(zThreshold));
         if (warmup < 1) throw new ArgumentException(FormattableString.Invariant($"expected at least 1 step, got {warmup}"), nameof(warmup));
         return new ZScoreClip(alpha, zThreshold, warmup, maxNorm is { } m ? Numbers.Threshold(m, nameof(maxNorm)) : null);
     }
@@ -106,7 +106,7 @@ public abstract class GradientClip
     /// <exception cref="ArgumentException">A value outside its range.</exception>
     public static GradientClip Percentile(double percentile = 10, int window = 1000)
     {
-        if (percentile is not (>= 0 and <= 100)) throw new ArgumentException($"expected a percentile in [0, 100], got {Numbers.Text(percentile)}", nameof(percentile));
+        if (percentile is not (>= 0 and <= 100)) throw new ArgumentException($"expected a percentile in [0, 100], got {Repr.Of(percentile)}", nameof(percentile));
         if (window < 1) throw new ArgumentException(FormattableString.Invariant($"expected a window of at least 1 norm, got {window}"), nameof(window));
         return new PercentileClip(percentile, window);
     }

@@ -61,7 +61,7 @@ internal static class GradientClipping
     private static void Check(double total, double normType, bool errorIfNonfinite, string source)
     {
         if (errorIfNonfinite && !double.IsFinite(total))
-            throw new InvalidOperationException($"The total norm of order {Numbers.Text(normType)} for gradients from `{source}` is non-finite, so it cannot be " +
+            throw new InvalidOperationException($"The total norm of order {Repr.Of(normType)} for gradients from `{source}` is non-finite, so it cannot be " +
                 "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`");
     }
 }

@@ -87,8 +87,8 @@ internal sealed class GradientPieces : IDisposable
         var parameter = _parameters[i];
         GradientCheck.Dense(gradient, $"parameter {i}");
         if (!gradient.is_floating_point() || !gradient.shape.SequenceEqual(_shapes[i]))
-            throw new InvalidOperationException($"The gradient of parameter {i} is {gradient.dtype} of shape [{string.Join(", ", gradient.shape)}]; "
-                + $"DistributedDataParallel sums real gradients of the parameter's shape, here [{string.Join(", ", _shapes[i])}].");
+            throw new InvalidOperationException($"The gradient of parameter {i} is {gradient.dtype} of shape {Repr.List(gradient.shape)}; "
+                + $"DistributedDataParallel sums real gradients of the parameter's shape, here {Repr.List(_shapes[i])}.");
         if (gradient.dtype == parameter.dtype && gradient.device_type == parameter.device_type) return false;
         parameter.grad = gradient.to(parameter.dtype, parameter.device);
         return true;

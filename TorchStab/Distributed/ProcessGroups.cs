@@ -87,7 +87,7 @@ internal static class ProcessGroups
             throw new ArgumentException($"expected a list of {group.WorldSize} tensors, one for each rank, got {tensor_list.Count}", nameof(tensor_list));
         foreach (var target in tensor_list) Writable(target, nameof(tensor_list));
         if (tensor_list.FirstOrDefault(t => t.dtype != tensor.dtype || !t.shape.SequenceEqual(tensor.shape)) is { } odd)
-            throw new ArgumentException($"expected tensors of {tensor.dtype} [{string.Join(", ", tensor.shape)}] as `tensor` is, got {odd.dtype} [{string.Join(", ", odd.shape)}]",
+            throw new ArgumentException($"expected tensors of {tensor.dtype} {Repr.List(tensor.shape)} as `tensor` is, got {odd.dtype} {Repr.List(odd.shape)}",
                 nameof(tensor_list));
         using var scope = NewDisposeScope();
         using var _ = no_grad();

@@ -54,7 +54,7 @@ internal static class StartingPoint
     {
         var state = State(model, buffers: true);
         // Layers too: a SyncBatchNorm has a BatchNorm's state, but makes calls that it does not make.
-        string text = string.Join('\n', state.Select(s => $"{s.Name} {s.Tensor.dtype} [{string.Join(", ", s.Tensor.shape)}] {s.Tensor.requires_grad}")
+        string text = string.Join('\n', state.Select(s => $"{s.Name} {s.Tensor.dtype} {Repr.List(s.Tensor.shape)} {s.Tensor.requires_grad}")
             .Concat(model.modules().Select(m => m.GetType().FullName)));
         group.Agree(new(CallKind.Model, BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes(text))), state.Count, state.Sum(s => s.Tensor.numel())));
     }

@@ -12,7 +12,7 @@ internal static class SyncBatchNormCall
         RequireNone(call.Mask);
         BatchNormCheck.Input(input, call.Eps);
         BatchNormCheck.Statistics(call.RunningMean, call.RunningVar, call.Weight, call.Bias, input.size(1), training: true);
-        BatchNormCheck.Dtypes(input, call.Weight, call.Bias, call.RunningMean, call.RunningVar);
+        ParameterTypes.RequireMatch(input, call.Weight, call.Bias, call.RunningMean, call.RunningVar);
         using var scope = NewDisposeScope();
         RunningStatistics.RequireWritable(call.RunningMean, call.RunningVar, input);
         var (mean, variance, count) = SyncBatchNormFunctional.Statistics(group, input);

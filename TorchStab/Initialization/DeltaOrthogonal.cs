@@ -10,7 +10,7 @@ internal static class DeltaOrthogonal
         ArgumentNullException.ThrowIfNull(tensor);
         var shape = tensor.shape;
         if (shape.Length is < 3 or > 5)
-            throw new ArgumentException($"Only tensors with 3, 4, or 5 dimensions are supported: got shape {InitArguments.Shape(tensor)}", nameof(tensor));
+            throw new ArgumentException($"Only tensors with 3, 4, or 5 dimensions are supported: got shape {Repr.List(tensor.shape)}", nameof(tensor));
         if (shape[1] > shape[0])
         {
             throw new ArgumentException($"`fan_in` must be less or equal than `fan_out`: got {shape[1]} input and {shape[0]} output channels, "

@@ -23,13 +23,13 @@ internal static class Dirac
         var shape = tensor.shape;
         if (shape.Length is < 3 or > 5)
         {
-            throw new ArgumentException($"Only tensors with 3, 4, or 5 dimensions are supported: got shape {InitArguments.Shape(tensor)}; "
+            throw new ArgumentException($"Only tensors with 3, 4, or 5 dimensions are supported: got shape {Repr.List(tensor.shape)}; "
                 + "a matrix takes eye_", nameof(tensor));
         }
 
         if (groups < 1) throw new ArgumentException(FormattableString.Invariant($"groups must be at least 1, got {groups}"), nameof(groups));
         if (shape[0] % groups != 0)
-            throw new ArgumentException($"dim 0 must be divisible by groups: got shape {InitArguments.Shape(tensor)} and groups = {groups}", nameof(groups));
+            throw new ArgumentException($"dim 0 must be divisible by groups: got shape {Repr.List(tensor.shape)} and groups = {groups}", nameof(groups));
         int empty = Array.IndexOf(shape, 0L, 2);
         if (empty > 0 && shape[0] > 0 && shape[1] > 0)
             throw new ArgumentException($"index 0 is out of bounds for dimension {empty} with size 0: the kernel has no centre", nameof(tensor));

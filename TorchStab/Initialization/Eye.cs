@@ -8,7 +8,7 @@ internal static class Eye
     {
         ArgumentNullException.ThrowIfNull(tensor);
         if (tensor.dim() != 2)
-            throw new ArgumentException($"Only tensors with 2 dimensions are supported: got shape {InitArguments.Shape(tensor)}", nameof(tensor));
+            throw new ArgumentException($"Only tensors with 2 dimensions are supported: got shape {Repr.List(tensor.shape)}", nameof(tensor));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         tensor.fill_(0).diagonal().fill_(1);

@@ -22,7 +22,7 @@ internal static class Fan
         var shape = Shape(tensor);
         if (groups < 1) throw new ArgumentException(FormattableString.Invariant($"groups must be at least 1, got {groups}"), nameof(groups));
         if (shape[0] % groups != 0)
-            throw new ArgumentException($"dim 0 must be divisible by groups: got shape [{string.Join(", ", shape)}] and groups = {groups}", nameof(groups));
+            throw new ArgumentException($"dim 0 must be divisible by groups: got shape {Repr.List(shape)} and groups = {groups}", nameof(groups));
         long field = Field(shape), split = shape[0] / groups * field, whole = shape[1] * field;
         return transposed ? (split, whole) : (whole, split);
     }
@@ -45,7 +45,7 @@ internal static class Fan
         ArgumentNullException.ThrowIfNull(tensor);
         var shape = tensor.shape;
         return shape.Length >= 2 ? shape : throw new ArgumentException(
-            $"Fan in and fan out can not be computed for tensor with fewer than 2 dimensions: got shape [{string.Join(", ", shape)}]; "
+            $"Fan in and fan out can not be computed for tensor with fewer than 2 dimensions: got shape {Repr.List(shape)}; "
             + "biases take zeros_ or uniform_", nameof(tensor));
     }
 

@@ -16,7 +16,7 @@ internal static class InitArguments
             throw new ArgumentException($"uniform_ expects to return a [from, to) range, but found from={Cpp(from)} > to={Cpp(to)}", nameFrom);
         if (to - from > max)
         {
-            throw new ArgumentException($"uniform_ expects to-from <= std::numeric_limits<{Name(tensor.dtype)}>::max(), but found to={Cpp(to)} and "
+            throw new ArgumentException($"uniform_ expects to-from <= std::numeric_limits<{Part(tensor.dtype)}>::max(), but found to={Cpp(to)} and "
                 + $"from={Cpp(from)} which result in to-from to exceed the limit", nameTo);
         }
     }
@@ -49,8 +49,6 @@ internal static class InitArguments
         : double.IsInfinity(value) ? value > 0 ? "inf" : "-inf"
         : value.ToString("g6", CultureInfo.InvariantCulture);
 
-    public static string Shape(Tensor tensor) => $"[{string.Join(", ", tensor.shape)}]";
-
     private static double Largest(Tensor tensor, string kernel) => tensor.dtype switch
     {
         ScalarType.Float64 or ScalarType.ComplexFloat64 => double.MaxValue,
@@ -58,20 +56,11 @@ internal static class InitArguments
         ScalarType.BFloat16 => 3.3895313892515355e38,
         ScalarType.Float16 => 65504,
         _ => throw new ArgumentException(
-            $"\"{kernel}\" not implemented for '{Name(tensor.dtype)}': random schemes fill floating-point tensors", nameof(tensor)),
+            $"\"{kernel}\" not implemented for '{Repr.CName(tensor.dtype)}': random schemes fill floating-point tensors", nameof(tensor)),
     };
 
-    private static string Name(ScalarType dtype) => dtype switch
-    {
-        ScalarType.Float64 or ScalarType.ComplexFloat64 => "Double",
-        ScalarType.Float32 or ScalarType.ComplexFloat32 => "Float",
-        ScalarType.Float16 => "Half",
-        ScalarType.Int64 => "Long",
-        ScalarType.Int32 => "Int",
-        ScalarType.Int16 => "Short",
-        ScalarType.Int8 => "Char",
-        _ => dtype.ToString(),
-    };
+    // libtorch draws the parts of a complex number as real numbers, and names their dtype.
+    private static string Part(ScalarType dtype) => Repr.CName(dtype).Replace("Complex", "", StringComparison.Ordinal);
 
     private static string CppName(ScalarType dtype) => dtype switch
     {

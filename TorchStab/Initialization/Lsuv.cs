@@ -30,7 +30,7 @@ internal sealed class Lsuv
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(batch);
-        if (batch.NumberOfElements == 0) throw new ArgumentException($"batch is empty: got shape {InitArguments.Shape(batch)}", nameof(batch));
+        if (batch.NumberOfElements == 0) throw new ArgumentException($"batch is empty: got shape {Repr.List(batch.shape)}", nameof(batch));
         if (model is not Layer callable)
         {
             throw new ArgumentException($"{model.GetType().Name} does not take one tensor and return one; "

@@ -51,7 +51,7 @@ internal sealed partial class ModelInitializer
     {
         if (options.Example is not { } example) return options.Run;
         if (options.Run is not null) throw new ArgumentException("expected an Example or a Run, got both", nameof(options));
-        if (example.NumberOfElements == 0) throw new ArgumentException($"Example is empty: got shape {InitArguments.Shape(example)}", nameof(options));
+        if (example.NumberOfElements == 0) throw new ArgumentException($"Example is empty: got shape {Repr.List(example.shape)}", nameof(options));
         return model is nn.Module<Tensor, Tensor> callable ? () => callable.call(example) : throw new ArgumentException(
             $"{model.GetType().Name} does not take one tensor and return one; instead of an Example give Run = () => model.call(…)", nameof(options));
     }

@@ -9,7 +9,7 @@ internal static class Orthogonal
     {
         ArgumentNullException.ThrowIfNull(tensor);
         if (tensor.dim() < 2)
-            throw new ArgumentException($"Only tensors with 2 or more dimensions are supported: got shape {InitArguments.Shape(tensor)}", nameof(tensor));
+            throw new ArgumentException($"Only tensors with 2 or more dimensions are supported: got shape {Repr.List(tensor.shape)}", nameof(tensor));
         Require(tensor, gain);
         if (tensor.NumberOfElements == 0) return tensor;
         using var scope = NewDisposeScope();

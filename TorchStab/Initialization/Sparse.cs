@@ -11,7 +11,7 @@ internal static class Sparse
     {
         ArgumentNullException.ThrowIfNull(tensor);
         if (tensor.dim() != 2)
-            throw new ArgumentException($"Only tensors with 2 dimensions are supported: got shape {InitArguments.Shape(tensor)}", nameof(tensor));
+            throw new ArgumentException($"Only tensors with 2 dimensions are supported: got shape {Repr.List(tensor.shape)}", nameof(tensor));
         if (!(sparsity is >= 0 and <= 1))
             throw new ArgumentException($"sparsity is the fraction of zeros, from 0 to 1: got {InitArguments.Cpp(sparsity)}", nameof(sparsity));
         Normal.Fill(tensor, 0, std, generator);

@@ -17,7 +17,7 @@ internal static class Xavier
         ArgumentNullException.ThrowIfNull(tensor);
         var (fanIn, fanOut) = Fan.Of(tensor);
         if (fanIn + fanOut == 0)
-            throw new ArgumentException($"float division by zero: both fans of shape {InitArguments.Shape(tensor)} are 0", nameof(tensor));
+            throw new ArgumentException($"float division by zero: both fans of shape {Repr.List(tensor.shape)} are 0", nameof(tensor));
         return gain * Math.Sqrt(2.0 / (fanIn + fanOut));
     }
 }

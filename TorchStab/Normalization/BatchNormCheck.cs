@@ -11,7 +11,7 @@ internal static class BatchNormCheck
         Input(input, eps, emptyVector: true);
         if (input.numel() == 0) return;
         Statistics(running_mean, running_var, weight, bias, input.size(1), training);
-        Dtypes(input, weight, bias, running_mean, running_var);
+        ParameterTypes.RequireMatch(input, weight, bias, running_mean, running_var);
     }
 
     /// <summary>What holds for an input without elements too.</summary>
@@ -56,26 +56,4 @@ internal static class BatchNormCheck
 
     /// <summary>How many values a channel has: the batch size times the spatial ones.</summary>
     public static long ValuesPerChannel(Tensor input) => input.size(0) * ShapeCheck.Positions(input);
-
-    /// <summary>The dtypes PyTorch takes: all the same, or a half-precision input with float32 parameters and statistics.</summary>
-    public static void Dtypes(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var)
-    {
-        if ((weight ?? bias ?? running_mean ?? running_var) is not { } first) return;
-        bool mixed = first.dtype != input.dtype;
-        var expected = mixed ? ScalarType.Float32 : input.dtype;
-        Dtype(weight, nameof(weight), expected, mixed, input);
-        Dtype(bias, nameof(bias), expected, mixed, input);
-        Dtype(running_mean, nameof(running_mean), expected, mixed, input);
-        Dtype(running_var, nameof(running_var), expected, mixed, input);
-        if (mixed && input.dtype is not (ScalarType.Float16 or ScalarType.BFloat16))
-            throw new ArgumentException($"mixed dtype (CPU): all inputs must share same datatype.; input is {input.dtype}, the parameters Float32", nameof(input));
-    }
-
-    private static void Dtype(Tensor? tensor, string name, ScalarType expected, bool mixed, Tensor input)
-    {
-        if (tensor is null || tensor.dtype == expected) return;
-        string pytorch = mixed ? "mixed dtype (CPU): expect parameter to have scalar type of Float"
-            : $"expected scalar type {ShapeCheck.CName(expected)} but found {ShapeCheck.CName(tensor.dtype)}";
-        throw new ArgumentException($"{pytorch}; {name} is {tensor.dtype} and input {input.dtype}: convert one with .to(ScalarType.{expected})", name);
-    }
 }

@@ -15,7 +15,7 @@ internal static class InstanceNormCheck
         BatchNormCheck.Input(input, eps);
         if (input.numel() == 0) return;
         BatchNormCheck.Statistics(running_mean, running_var, weight, bias, input.size(1), use_input_stats, copies: input.size(0));
-        BatchNormCheck.Dtypes(input, weight, bias, running_mean, running_var);
+        ParameterTypes.RequireMatch(input, weight, bias, running_mean, running_var);
     }
 
     private static void MoreThanOnePosition(Tensor input)

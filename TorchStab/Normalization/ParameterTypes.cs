@@ -3,43 +3,38 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// The dtypes a normalization takes together: parameters of the input's dtype, or, as in PyTorch's mixed precision, float32 parameters
+/// The dtypes that a normalization accepts together: parameters and statistics of the input's dtype or, as in PyTorch's mixed precision, of float32
 /// with a float16 or bfloat16 input.
 /// </summary>
 internal static class ParameterTypes
 {
-    /// <summary>Refuses an input that is not a real floating-point number and parameters that do not go with it, in PyTorch's words.</summary>
+    /// <summary>Refuses, in PyTorch's words, parameters whose dtype does not match the input's, and an input that is not a real floating-point tensor.</summary>
     public static void Require(Tensor input, Tensor? weight, Tensor? bias, string kernel)
     {
-        var first = weight ?? bias;
-        if (first is not null && first.dtype != input.dtype)
-        {
-            RequireFloat32(weight, nameof(weight));
-            RequireFloat32(bias, nameof(bias));
-            if (input.dtype is not (ScalarType.Float16 or ScalarType.BFloat16))
-                throw new ArgumentException($"mixed dtype (CPU): all inputs must share same datatype. The input is {Name(input)}, the parameters are {Name(first)}: "
-                    + "convert one with .to(dtype)", nameof(input));
-        }
+        RequireMatch(input, weight, bias, null, null);
         ShapeCheck.FloatingPoint(input, kernel);
-        if (weight is not null && bias is not null && bias.dtype != weight.dtype)
-            throw new ArgumentException($"expected scalar type {Name(weight)} but found {Name(bias)}: convert bias with .to(dtype)", nameof(bias));
     }
 
-    private static void RequireFloat32(Tensor? parameter, string name)
+    /// <summary>Refuses, in PyTorch's words, parameters and statistics whose dtype does not match the input's.</summary>
+    public static void RequireMatch(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var)
     {
-        if (parameter is not null && parameter.dtype != ScalarType.Float32)
-            throw new ArgumentException($"mixed dtype (CPU): expect parameter to have scalar type of Float; {name} is {Name(parameter)} and neither that nor "
-                + "of the input's dtype: convert it with .to(dtype)", name);
+        if ((weight ?? bias ?? running_mean ?? running_var) is not { } first) return;
+        bool mixed = first.dtype != input.dtype;
+        var expected = mixed ? ScalarType.Float32 : input.dtype;
+        RequireDtype(weight, nameof(weight), expected, mixed, input);
+        RequireDtype(bias, nameof(bias), expected, mixed, input);
+        RequireDtype(running_mean, nameof(running_mean), expected, mixed, input);
+        RequireDtype(running_var, nameof(running_var), expected, mixed, input);
+        if (mixed && input.dtype is not (ScalarType.Float16 or ScalarType.BFloat16))
+            throw new ArgumentException($"mixed dtype (CPU): all inputs must share same datatype. The input is {input.dtype}, the parameters are Float32: "
+                + "convert one with .to(dtype)", nameof(input));
     }
 
-    // PyTorch's C++ names.
-    private static string Name(Tensor tensor) => tensor.dtype switch
+    private static void RequireDtype(Tensor? tensor, string name, ScalarType expected, bool mixed, Tensor input)
     {
-        ScalarType.Float16 => "Half",
-        ScalarType.Float32 => "Float",
-        ScalarType.Float64 => "Double",
-        ScalarType.Int64 => "Long",
-        ScalarType.Int32 => "Int",
-        var other => other.ToString(),
-    };
+        if (tensor is null || tensor.dtype == expected) return;
+        string pytorch = mixed ? "mixed dtype (CPU): expect parameter to have scalar type of Float"
+            : $"expected scalar type {Repr.CName(expected)} but found {Repr.CName(tensor.dtype)}";
+        throw new ArgumentException($"{pytorch}; {name} is {tensor.dtype} and the input is {input.dtype}: convert {name} with .to(ScalarType.{expected})", name);
+    }
 }

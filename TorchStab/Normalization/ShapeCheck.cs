@@ -44,21 +44,6 @@ internal static class ShapeCheck
     public static void FloatingPoint(Tensor input, string op)
     {
         if (input.is_floating_point()) return;
-        throw new ArgumentException($"\"{op}\" not implemented for '{CName(input.dtype)}'; convert the input with .to(ScalarType.Float32)", nameof(input));
+        throw new ArgumentException($"\"{op}\" not implemented for '{Repr.CName(input.dtype)}'; convert the input with .to(ScalarType.Float32)", nameof(input));
     }
-
-    /// <summary>A dtype's name in libtorch's messages: Float, Double, Half, Long.</summary>
-    public static string CName(ScalarType dtype) => dtype switch
-    {
-        ScalarType.Float16 => "Half",
-        ScalarType.Float32 => "Float",
-        ScalarType.Float64 => "Double",
-        ScalarType.Int8 => "Char",
-        ScalarType.Int16 => "Short",
-        ScalarType.Int32 => "Int",
-        ScalarType.Int64 => "Long",
-        ScalarType.ComplexFloat32 => "ComplexFloat",
-        ScalarType.ComplexFloat64 => "ComplexDouble",
-        _ => dtype.ToString(),
-    };
 }

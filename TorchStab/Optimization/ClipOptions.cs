@@ -115,7 +115,7 @@ public abstract class ClipOptions : OptimizerOptions
     }
 
     private ArgumentException TwoThresholds() => new("Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: " +
-        $"clipnorm={Numbers.Text(clipnorm)}, clipvalue={Numbers.Text(clipvalue)}, global_clipnorm={Numbers.Text(global_clipnorm)}", nameof(clipnorm));
+        $"clipnorm={Repr.Of(clipnorm)}, clipvalue={Repr.Of(clipvalue)}, global_clipnorm={Repr.Of(global_clipnorm)}", nameof(clipnorm));
 
     private GradientClip? NewRule() =>
         clipnorm is { } n ? new ParameterNormClip(Numbers.Threshold(n, nameof(clipnorm)))

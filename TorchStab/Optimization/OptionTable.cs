@@ -121,9 +121,9 @@ internal readonly record struct Bounds(double Least, double Largest, bool Open =
     public void Require(double? value, string words, string name)
     {
         if (!(value >= Least && (Open ? value < Largest : value <= Largest)))
-            throw new ArgumentException($"{words}{Numbers.Text(value)}; expected a number in {this}", name);
+            throw new ArgumentException($"{words}{Repr.Of(value)}; expected a number in {this}", name);
     }
 
     /// <summary>As mathematics writes an interval.</summary>
-    public override string ToString() => $"[{(Least == 0 ? "0" : Numbers.Text(Least))}, {(Open ? FormattableString.Invariant($"{Largest})") : $"{Numbers.Text(Largest)}]")}";
+    public override string ToString() => $"[{(Least == 0 ? "0" : Repr.Of(Least))}, {(Open ? FormattableString.Invariant($"{Largest})") : $"{Repr.Of(Largest)}]")}";
 }

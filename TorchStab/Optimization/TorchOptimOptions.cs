@@ -15,7 +15,7 @@ internal static class TorchOptimOptions
          where options is not null and not Modules.ClipOptions
          from option in Numbers(options)
          where !(Math.Abs(option.Value) <= (Bounds.Contains(option.Name) ? double.PositiveInfinity : Modules.ClipOptions.LargestRate))
-         select $"expected a finite {option.Name} of {optimizer.GetType().Name}, got {Clipping.Numbers.Text(option.Value)}").FirstOrDefault();
+         select $"expected a finite {option.Name} of {optimizer.GetType().Name}, got {Repr.Of(option.Value)}").FirstOrDefault();
 
     private static IEnumerable<(string Name, double Value)> Numbers(OptimizerOptions options)
     {

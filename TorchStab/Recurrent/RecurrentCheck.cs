@@ -1,4 +1,3 @@
-using TorchStab.Normalization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Recurrent;

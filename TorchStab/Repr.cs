@@ -1,9 +1,9 @@
 using System.Globalization;
 using static TorchSharp.torch;
 
-namespace TorchStab.Normalization;
+namespace TorchStab;
 
-/// <summary>Values as Python prints them: PyTorch's messages and module descriptions contain them.</summary>
+/// <summary>Values as Python and libtorch print them: messages and module descriptions use PyTorch's texts.</summary>
 internal static class Repr
 {
     public static string Of(bool value) => value ? "True" : "False";
@@ -18,7 +18,7 @@ internal static class Repr
         string shortest = value.ToString("R", CultureInfo.InvariantCulture);
         int e = shortest.IndexOf('E', StringComparison.Ordinal);
         if (e < 0) return shortest.Contains('.', StringComparison.Ordinal) ? shortest : shortest + ".0";
-        // .NET turns to exponents at 1e15 already.
+        // .NET writes exponents from 1e15, Python from 1e16.
         if (Math.Abs(value) is >= 1 and < 1e16) return value.ToString("F1", CultureInfo.InvariantCulture);
         return $"{shortest[..e]}e{shortest[(e + 1)..]}";
     }
@@ -29,6 +29,21 @@ internal static class Repr
         ScalarType.ComplexFloat32 => "complex64",
         ScalarType.ComplexFloat64 => "complex128",
         _ => dtype.ToString().ToLowerInvariant(),
+    };
+
+    /// <summary>A dtype's name in libtorch's own messages: Float, Double, Half, Long.</summary>
+    public static string CName(ScalarType dtype) => dtype switch
+    {
+        ScalarType.Float16 => "Half",
+        ScalarType.Float32 => "Float",
+        ScalarType.Float64 => "Double",
+        ScalarType.Int8 => "Char",
+        ScalarType.Int16 => "Short",
+        ScalarType.Int32 => "Int",
+        ScalarType.Int64 => "Long",
+        ScalarType.ComplexFloat32 => "ComplexFloat",
+        ScalarType.ComplexFloat64 => "ComplexDouble",
+        _ => dtype.ToString(),
     };
 
     /// <summary>A tuple: (3, 4), (3,) and ().</summary>
@@ -43,6 +58,6 @@ internal static class Repr
     /// <summary>torch.Size([3, 4])</summary>
     public static string Size(ReadOnlySpan<long> shape) => $"torch.Size({List(shape)})";
 
-    /// <summary>Whole numbers with a comma and a space between.</summary>
+    /// <summary>3, 4</summary>
     public static string Joined(ReadOnlySpan<long> values) => string.Join(", ", values.ToArray().Select(v => v.ToString(CultureInfo.InvariantCulture)));
 }
