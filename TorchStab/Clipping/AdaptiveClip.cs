@@ -4,49 +4,52 @@ using static TorchSharp.torch;
 namespace TorchStab.Clipping;
 
 /// <summary>
-/// Adaptive gradient clipping: a unit's gradient may be clipping times as long as the unit's weights. A unit is a row (everything but
-/// the first axis); tensors of one axis or none are one unit.
+/// Adaptive gradient clipping: bounds the norm of each unit's gradient by clipping times the norm of the unit's weights. A unit is one row of a
+/// weight (all axes but the first); a tensor with one axis or none is one unit.
 /// </summary>
 internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Parameter, bool>? exclude) : GradientClip
 {
-    // Keeps a unit whose gradient is zero from 0/0; timm's value.
+    // Prevents 0/0 for a unit whose gradient is zero. The value is timm's.
     private const double SmallestNorm = 1e-6;
 
     internal override ClipDecision Decide(GradientSet gradients)
     {
         var coefficients = new GradientCoefficient[gradients.Count];
         Array.Fill(coefficients, GradientCoefficient.Identity);
-        var which = new List<int>();
+        var indices = new List<int>();
         List<Tensor> scales = [], smallest = [];
         bool[] clips = Clips(gradients);
         for (int i = 0; i < coefficients.Length; i++)
         {
             if (!clips[i]) continue;
-            which.Add(i);
+            indices.Add(i);
             scales.Add(UnitScale(gradients.Parameter(i), gradients.Gradient(i), gradients.Average));
             smallest.Add(scales[^1].min());
         }
         double[] least = GradientNorms.ReadBack(smallest);
         for (int k = 0; k < least.Length; k++)
-            coefficients[which[k]] = new(1, UnitScale: scales[k].to(least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(which[k])) : ScalarType.Float64));
+        {
+            var dtype = least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(indices[k])) : ScalarType.Float64;
+            coefficients[indices[k]] = new(1, UnitScale: scales[k].to(dtype));
+        }
         return new(gradients.TotalNorm(2), least.Aggregate(1.0, Math.Min), GradientCoefficient.Identity, coefficients);
     }
 
-    // The user's code runs before anything is measured: it may move, exchange or even dispose what it is shown.
+    // The user's callback runs before anything is measured, because it may move, replace or dispose the parameters that it receives.
     private bool[] Clips(GradientSet gradients)
     {
         bool[] clips = new bool[gradients.Count];
         for (int i = 0; i < clips.Length; i++)
         {
             var p = gradients.Parameter(i);
-            // An infinite factor clips nothing; times weights of length 0 it would be NaN.
+            // An infinite factor clips nothing. Multiplied by a weight norm of 0 it would give NaN.
             clips[i] = !p.IsInvalid && p.numel() > 0 && !double.IsPositiveInfinity(clipping) && exclude?.Invoke(gradients.Name(i), p) != true;
         }
         if (exclude is not null) gradients.Reread();
         return clips;
     }
 
-    // In float64, where squares of float32 gradients beyond 1e19 do not overflow. Kept is a number per unit, the rest is gone at the end.
+    // Computes in float64: squares of gradients above 1e19 overflow float32. Only the result, one number for each unit, outlives the scope.
     private Tensor UnitScale(Tensor parameter, Tensor gradient, double average)
     {
         using var scope = NewDisposeScope();

@@ -1,6 +1,6 @@
 namespace TorchStab.Clipping;
 
-/// <summary>Each gradient by the root of its mean square: g / max(1, rms(g) / c), as optax's clip_by_block_rms.</summary>
+/// <summary>Divides each gradient by its root mean square where that exceeds c: g / max(1, rms(g) / c), as optax's clip_by_block_rms.</summary>
 internal sealed class BlockRmsClip(double c) : GradientClip
 {
     internal override ClipDecision Decide(GradientSet gradients)

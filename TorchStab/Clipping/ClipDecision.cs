@@ -1,13 +1,13 @@
 namespace TorchStab.Clipping;
 
-/// <summary>What a rule decided about a set of gradients: measured once, applied by whoever reads the gradients next.</summary>
+/// <summary>What a rule decided about a set of gradients. The rule measures once; the code that reads the gradients next applies the decision.</summary>
 /// <param name="TotalNorm">The norm before clipping.</param>
 /// <param name="Coefficient">The smallest factor that any element is multiplied by; 1 if nothing is clipped.</param>
-/// <param name="Common">What happens to every gradient, unless there is one for <paramref name="Each"/>; without the averaging over accumulated passes.</param>
-/// <param name="Each">One for each gradient, or null.</param>
+/// <param name="Common">The coefficient of every gradient where <paramref name="Each"/> is null; the average over accumulated passes is not part of it.</param>
+/// <param name="Each">A coefficient for each gradient; null if all share <paramref name="Common"/>.</param>
 internal readonly record struct ClipDecision(double TotalNorm, double Coefficient, GradientCoefficient Common, GradientCoefficient[]? Each = null)
 {
-    /// <summary>NaN counts: a gradient multiplied by NaN is not the one that came.</summary>
+    /// <summary>Whether the decision changes a gradient. A NaN factor counts as clipped.</summary>
     public bool Clipped => Coefficient != 1;
 
     public GradientCoefficient this[int i] => Each is null ? Common : Each[i];

@@ -1,6 +1,6 @@
 namespace TorchStab.Clipping;
 
-/// <summary>Norms in a file. What cannot be one is refused.</summary>
+/// <summary>Writes remembered norms to a state file and reads them back; refuses a value that cannot be a norm.</summary>
 internal static class ClipMemory
 {
     public static void Write(BinaryWriter writer, List<double> values)

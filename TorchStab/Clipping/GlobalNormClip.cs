@@ -1,8 +1,8 @@
 namespace TorchStab.Clipping;
 
 /// <summary>
-/// One factor for all gradients: c / max(‖g‖ₚ + eps, c), which is min(1, c / (‖g‖ₚ + eps)) without 0/0. PyTorch's eps is 1e-6;
-/// eps = 0 is Keras's formula, in which a norm that is not finite makes every gradient NaN.
+/// Multiplies all gradients by one factor: c / max(‖g‖ₚ + eps, c), which equals min(1, c / (‖g‖ₚ + eps)) and avoids 0/0. PyTorch's eps is 1e-6.
+/// With eps = 0 it is Keras's formula, in which a norm that is not finite makes every gradient NaN.
 /// </summary>
 internal sealed class GlobalNormClip(double c, double order, double eps) : GradientClip
 {
@@ -18,6 +18,6 @@ internal sealed class GlobalNormClip(double c, double order, double eps) : Gradi
     {
         if (eps == 0 && !double.IsFinite(norm)) return double.NaN;
         double n = norm + eps;
-        return n <= c || norm == 0 ? 1 : c / n; // nothing but zeros is not clipped, even to 0
+        return n <= c || norm == 0 ? 1 : c / n; // gradients that are all zero are not clipped, even if c is 0
     }
 }

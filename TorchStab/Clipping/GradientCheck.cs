@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Clipping;
 
 /// <summary>
-/// What a gradient must be. PyTorch checks it where <c>.grad</c> is set; TorchSharp's setter takes any tensor, so it is checked where
-/// gradients are read.
+/// Checks that a gradient fits its parameter. PyTorch checks this when <c>.grad</c> is set; TorchSharp's setter accepts any tensor, so TorchStab
+/// checks when it reads gradients.
 /// </summary>
 internal static class GradientCheck
 {
-    /// <summary>Why a gradient cannot be that of the parameter, in PyTorch's words; null where it can. Another floating dtype is converted.</summary>
+    /// <summary>Why a gradient does not fit the parameter, in PyTorch's words; null if it fits. Another floating dtype fits: it is converted.</summary>
     public static string? WhyNot(Tensor parameter, Tensor gradient, string name)
     {
         if (gradient.is_sparse) return Sparse(name);
@@ -19,7 +19,7 @@ internal static class GradientCheck
             : Differs(name, "located on a different device", $"{parameter.device}", $"{gradient.device}");
     }
 
-    /// <summary>Refuses sparse gradients, which have no place in an elementwise update of every row.</summary>
+    /// <summary>Returns the gradient, or refuses a sparse one: clipping and updates work on every element.</summary>
     public static Tensor Dense(Tensor gradient, string name) => !gradient.is_sparse ? gradient : throw new InvalidOperationException(Sparse(name));
 
     private static string Sparse(string name) => $"The gradient of {name} is sparse; TorchStab clips and steps dense gradients only. " +

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
 
-/// <summary>PyTorch's clipping functions on gradients in place.</summary>
+/// <summary>PyTorch's clipping functions, which change gradients in place.</summary>
 internal static class GradientClipping
 {
     public static double ClipNorm(IEnumerable<Parameter> parameters, double maxNorm, double normType, bool errorIfNonfinite)
@@ -15,7 +15,7 @@ internal static class GradientClipping
         using var _ = no_grad();
         using var gradients = GradientSet.Of(parameters);
         double total = gradients.TotalNorm(normType);
-        Check(total, normType, errorIfNonfinite, "parameters");
+        RequireFinite(total, normType, errorIfNonfinite);
         Scale(gradients, maxNorm, total);
         return total;
     }
@@ -33,7 +33,7 @@ internal static class GradientClipping
             if (!t.is_floating_point()) throw new ArgumentException($"expected tensors of floating dtypes, got {t.dtype}", nameof(tensors));
         }
         double total = GradientNorms.Total(GradientNorms.Of([.. list.DistinctBy(ParameterIdentity.OfLeaf)], normType), normType);
-        Check(total, normType, errorIfNonfinite, "parameters");
+        RequireFinite(total, normType, errorIfNonfinite);
         return total;
     }
 
@@ -58,10 +58,10 @@ internal static class GradientClipping
     private static void Scale(GradientSet gradients, double maxNorm, double totalNorm) =>
         gradients.Apply(ClipDecision.Uniform(totalNorm, GlobalNormClip.Scale(totalNorm, maxNorm, 1e-6)));
 
-    private static void Check(double total, double normType, bool errorIfNonfinite, string source)
+    private static void RequireFinite(double total, double normType, bool errorIfNonfinite)
     {
         if (errorIfNonfinite && !double.IsFinite(total))
-            throw new InvalidOperationException($"The total norm of order {Repr.Of(normType)} for gradients from `{source}` is non-finite, so it cannot be " +
+            throw new InvalidOperationException($"The total norm of order {Repr.Of(normType)} for gradients from `parameters` is non-finite, so it cannot be " +
                 "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`");
     }
 }

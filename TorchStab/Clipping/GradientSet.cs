@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Clipping;
 
 /// <summary>
-/// The gradients that one decision is about, with the parameters they belong to; norms are taken once and kept. Read for a step, released
-/// after it, and reused: a step allocates nothing for a parameter that the kernels take.
+/// The gradients of one decision and their parameters; each norm is measured once and cached. An optimizer reads one set for each step, releases it
+/// afterwards and reuses it: a step allocates nothing for a parameter that the kernels accept.
 /// </summary>
 internal sealed class GradientSet : IDisposable
 {
@@ -18,8 +18,8 @@ internal sealed class GradientSet : IDisposable
     private readonly Dictionary<double, double[]> _norms = [];
     private readonly List<double> _measured = [];
 
-    /// <param name="parameters">Those that may have a gradient; the list may change between two readings.</param>
-    /// <param name="names">Names of the parameters, by place.</param>
+    /// <param name="parameters">The parameters, with or without a gradient; the list may change between two calls of <see cref="Read"/>.</param>
+    /// <param name="names">Returns the name of a parameter, by its index in the list; null (the default): no names.</param>
     public GradientSet(IReadOnlyList<Parameter> parameters, Func<int, string>? names = null)
     {
         _parameters = parameters;
@@ -27,14 +27,15 @@ internal sealed class GradientSet : IDisposable
         _tensor = Gradient;
     }
 
-    /// <summary>How many of the parameters have a gradient.</summary>
+    /// <summary>The number of parameters that have a gradient.</summary>
     public int Count => _handles.Count;
 
-    /// <summary>1/k where the gradients are sums of k backward passes; every norm is that of the average.</summary>
+    /// <summary>1/k if the gradients are sums of k backward passes: norms are then those of the average.</summary>
     public double Average { get; private set; } = 1;
 
     /// <summary>
-    /// Those parameters that have a gradient now, one that is listed twice (a tied weight) once; the caller's DisposeScope owns what is made of them.
+    /// Reads the gradients that the parameters have now; a parameter that is listed twice (a tied weight) counts once. The caller's DisposeScope owns
+    /// the tensors that are made.
     /// </summary>
     public static GradientSet Of(IEnumerable<Parameter> parameters)
     {
@@ -42,15 +43,16 @@ internal sealed class GradientSet : IDisposable
         var list = parameters.ToList();
         if (list.Contains(null!)) throw new ArgumentException("expected parameters, got null among them; leave out what is not registered", nameof(parameters));
         if (list.FindIndex(p => p.IsInvalid) is >= 0 and int gone)
-            throw new ArgumentException($"parameter {gone} no longer exists: it was disposed, or the model was moved by .to(); pass model.parameters() anew", nameof(parameters));
+            throw new ArgumentException($"parameter {gone} no longer exists: it was disposed, or the model was moved by .to(); pass model.parameters() anew",
+                nameof(parameters));
         return new GradientSet(Distinct(list)).Read();
     }
 
-    /// <summary>Each parameter at its first place: a weight that two layers share has one gradient, which counts once.</summary>
+    /// <summary>The parameters without repetitions: a weight that two layers share has one gradient, which counts once.</summary>
     public static List<Parameter> Distinct(IEnumerable<Parameter> parameters) => [.. parameters.DistinctBy(ParameterIdentity.OfLeaf)];
 
-    /// <summary>Looks which parameters have a gradient, and where it lies; <see cref="Release"/> follows, within the same DisposeScope.</summary>
-    /// <param name="average">1/k where the gradients are sums of k backward passes.</param>
+    /// <summary>Finds the parameters that have a gradient, and where both are in memory. <see cref="Release"/> must follow in the same DisposeScope.</summary>
+    /// <param name="average">1/k if the gradients are sums of k backward passes. Default: 1.</param>
     /// <exception cref="InvalidOperationException">A gradient is sparse, complex, or not of its parameter's shape or device.</exception>
     public GradientSet Read(double average = 1)
     {
@@ -61,19 +63,22 @@ internal sealed class GradientSet : IDisposable
         return this;
     }
 
-    /// <summary>Looks again where everything lies, after code of the user's that may have moved it.</summary>
+    /// <summary>Reads all memory addresses again, after user code ran that may have moved tensors.</summary>
     public void Reread()
     {
         for (int i = 0; i < Count; i++)
         {
-            if (Parameter(i).IsInvalid) throw Refuse($"{Label(i)} was disposed by a callback while its gradient was being clipped; dispose it after the call");
+            if (Parameter(i).IsInvalid)
+                throw ReleaseAndRefuse($"{Label(i)} was disposed by a callback while its gradient was being clipped; dispose it after the call");
             _handles.Reread(i, Parameter(i).Handle);
         }
         Check();
     }
 
-    /// <summary>Carries a decision out on the gradients themselves.</summary>
-    /// <exception cref="InvalidOperationException">A gradient that would be changed is expanded, or an inference tensor outside inference mode; none is changed then.</exception>
+    /// <summary>Applies a decision to the gradients in place.</summary>
+    /// <exception cref="InvalidOperationException">
+    /// A gradient that the decision changes is expanded, or is an inference tensor outside inference mode; no gradient is changed then.
+    /// </exception>
     public void Apply(ClipDecision decision)
     {
         RequireWritable(decision);
@@ -81,17 +86,18 @@ internal sealed class GradientSet : IDisposable
             if (Coefficient(decision, i) is { IsIdentity: false } c) c.ApplyInPlace(Gradient(i));
     }
 
-    /// <summary>What happens to a gradient, the averaging over accumulated passes included.</summary>
+    /// <summary>The coefficient of gradient i, with the average over accumulated passes.</summary>
     public GradientCoefficient Coefficient(ClipDecision decision, int i) => decision[i] with { Scale = decision[i].Scale * Average };
 
-    /// <summary>Refuses gradients that the decision changes and in-place operations would refuse, before the first of them is written.</summary>
+    /// <summary>Refuses a decision that changes a gradient which cannot be written in place, before any gradient is written.</summary>
     public void RequireWritable(ClipDecision decision)
     {
         for (int i = 0; i < Count; i++)
-            if (!Coefficient(decision, i).IsIdentity && Writable.WhyNot(Gradient(i)) is { } why) throw Refuse($"The gradient of {Label(i)} cannot be clipped in place: {why}");
+            if (!Coefficient(decision, i).IsIdentity && Writable.WhyNot(Gradient(i)) is { } why)
+                throw ReleaseAndRefuse($"The gradient of {Label(i)} cannot be clipped in place: {why}");
     }
 
-    /// <summary>Lets the gradients go.</summary>
+    /// <summary>Releases the gradients' handles and forgets their norms.</summary>
     public void Release()
     {
         _handles.Release();
@@ -101,20 +107,20 @@ internal sealed class GradientSet : IDisposable
 
     void IDisposable.Dispose() => Release();
 
-    /// <summary>The place of gradient i among all parameters.</summary>
+    /// <summary>The index of gradient i's parameter in the list of all parameters.</summary>
     public int Place(int i) => _handles.Places[i];
 
     public Parameter Parameter(int i) => _parameters[Place(i)];
 
     public string? Name(int i) => _names?.Invoke(Place(i));
 
-    /// <summary>The gradient as a tensor, for those that tensor operations work on; the DisposeScope of the step owns it.</summary>
+    /// <summary>Gradient i as a tensor, for tensor operations; the DisposeScope of the step owns it.</summary>
     public Tensor Gradient(int i) => _tensors[i] ??= _handles.Tensor(i);
 
-    /// <summary>Where a parameter lies.</summary>
+    /// <summary>The memory of gradient i's parameter.</summary>
     public TensorView ParameterView(int i) => _handles.Parameters[i];
 
-    /// <summary>Where the parameter lies, and its gradient, for kernels.</summary>
+    /// <summary>The memory of the parameter, its gradient and its optimizer state, for kernels.</summary>
     public StepMemory Memory(int i, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default) =>
         new(_handles.Parameters[i], _handles.Gradients[i], state0, state1, state2);
 
@@ -131,10 +137,10 @@ internal sealed class GradientSet : IDisposable
 
     public double TotalNorm(double order) => GradientNorms.Total(Norms(order), order);
 
-    /// <summary>The first gradient that holds NaN or an infinity, or −1. Norms of a positive order tell; the others hide NaN.</summary>
+    /// <summary>The index of the first gradient with a NaN or an infinity, or −1. Norms of order 0 or below hide NaN, so the 2-norm is used for them.</summary>
     public int FirstNonFinite(double order) => Array.FindIndex(Norms(order > 0 ? order : 2), static n => !double.IsFinite(n));
 
-    /// <summary>Some of them, with the norms that are known already; to be disposed.</summary>
+    /// <summary>A set of some of the gradients, with the norms measured so far; the caller disposes it.</summary>
     public GradientSet Subset(int[] indices)
     {
         var subset = new GradientSet([.. indices.Select(Parameter)], _names is null ? null : place => Name(indices[place])!) { Average = Average };
@@ -153,10 +159,10 @@ internal sealed class GradientSet : IDisposable
     private void Check()
     {
         for (int i = 0; i < Count; i++)
-            if (!_handles.Fits(i) && GradientCheck.WhyNot(Parameter(i), Gradient(i), Label(i)) is { } why) throw Refuse(why);
+            if (!_handles.Fits(i) && GradientCheck.WhyNot(Parameter(i), Gradient(i), Label(i)) is { } why) throw ReleaseAndRefuse(why);
     }
 
-    private InvalidOperationException Refuse(string why)
+    private InvalidOperationException ReleaseAndRefuse(string why)
     {
         Release();
         return new(why);

@@ -1,6 +1,6 @@
 namespace TorchStab.Clipping;
 
-/// <summary>Each gradient by its own norm: c / max(‖g‖₂, c), Keras's clipnorm. Directions within a gradient stay, those between do not.</summary>
+/// <summary>Multiplies each gradient by c / max(‖g‖₂, c), Keras's clipnorm. Keeps each gradient's direction, but not that of all gradients together.</summary>
 internal sealed class ParameterNormClip(double c) : GradientClip
 {
     internal override ClipDecision Decide(GradientSet gradients) =>

@@ -1,9 +1,9 @@
 namespace TorchStab.Clipping;
 
-/// <summary>AutoClip: the global norm is clipped to a percentile of those seen, of the latest <paramref name="window"/> ones here.</summary>
+/// <summary>AutoClip: clips the global norm to a percentile of the latest <paramref name="window"/> norms.</summary>
 internal sealed class PercentileClip(double percentile, int window) : GradientClip
 {
-    private List<double> _seen = [];
+    private List<double> _norms = [];
     private int _next;
     private double? _last; // the norm of the last decision
 
@@ -19,8 +19,8 @@ internal sealed class PercentileClip(double percentile, int window) : GradientCl
     internal override void Accept()
     {
         if (_last is not { } norm) return;
-        if (_seen.Count < window) _seen.Add(norm);
-        else _seen[_next] = norm;
+        if (_norms.Count < window) _norms.Add(norm);
+        else _norms[_next] = norm;
         _next = (_next + 1) % window;
         _last = null;
     }
@@ -28,24 +28,24 @@ internal sealed class PercentileClip(double percentile, int window) : GradientCl
     internal override void SaveMemory(BinaryWriter writer)
     {
         writer.Write(_next);
-        ClipMemory.Write(writer, _seen);
+        ClipMemory.Write(writer, _norms);
     }
 
     internal override void LoadMemory(BinaryReader reader)
     {
-        var (next, seen) = (reader.ReadInt32(), ClipMemory.Read(reader));
+        var (next, norms) = (reader.ReadInt32(), ClipMemory.Read(reader));
         if (next < 0) throw new InvalidDataException($"expected a place in the window, got {next}: not the memory of a clipping rule");
-        // The window may be another than the one that was saved: its latest norms, oldest first.
-        int oldest = seen.Count == 0 ? 0 : next % seen.Count;
-        _seen = [.. seen.Skip(oldest).Concat(seen.Take(oldest)).TakeLast(window)];
-        _next = _seen.Count % window;
+        // The saved window may have another size: keep its latest norms, oldest first.
+        int oldest = norms.Count == 0 ? 0 : next % norms.Count;
+        _norms = [.. norms.Skip(oldest).Concat(norms.Take(oldest)).TakeLast(window)];
+        _next = _norms.Count % window;
     }
 
-    // Of the norms that the window will hold with this one; linear between neighbours, as numpy.percentile.
+    // The percentile of the window as it will be with this norm; interpolates linearly between neighbours, as numpy.percentile.
     private double Quantile(double norm)
     {
-        double[] sorted = [.. _seen, norm];
-        if (_seen.Count == window) sorted[_next] = norm;
+        double[] sorted = [.. _norms, norm];
+        if (_norms.Count == window) sorted[_next] = norm;
         Array.Resize(ref sorted, Math.Min(sorted.Length, window));
         Array.Sort(sorted);
         double position = percentile / 100 * (sorted.Length - 1);

@@ -1,7 +1,6 @@
-
 namespace TorchStab.Clipping;
 
-/// <summary>Every element to [−c, c], as clip_grad_value_ and Keras's clipvalue.</summary>
+/// <summary>Clamps every element to [−c, c], as clip_grad_value_ and Keras's clipvalue.</summary>
 internal sealed class ValueClip(double c) : GradientClip
 {
     internal override ClipDecision Decide(GradientSet gradients)
@@ -10,7 +9,7 @@ internal sealed class ValueClip(double c) : GradientClip
         return new(gradients.TotalNorm(2), largest <= c ? 1 : c / largest, largest <= c ? GradientCoefficient.Identity : new(1, c));
     }
 
-    // max |g| ≤ ‖g‖₂: only gradients whose norm is beyond the bound need a second look.
+    // max |g| ≤ ‖g‖₂: only gradients whose norm exceeds the bound can have an element that does.
     private double Largest(GradientSet gradients)
     {
         double[] norms = gradients.Norms(2);

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
 
-/// <summary>Whether libtorch lets a tensor be written in place, found out without writing.</summary>
+/// <summary>Finds out, without writing, whether libtorch allows a tensor to be written in place.</summary>
 internal static class Writable
 {
-    /// <summary>Why libtorch would refuse to write the tensor in place, in its words; null where it would not.</summary>
+    /// <summary>Why libtorch would refuse to write the tensor in place, in its words; null if it would not.</summary>
     public static string? WhyNot(Tensor tensor)
     {
         if (Overlaps(tensor)) return Shared;
@@ -14,14 +14,16 @@ internal static class Writable
     }
 
     /// <summary>PyTorch's words for a tensor whose elements share memory.</summary>
-    public const string Shared = "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation.";
+    public const string Shared = "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+        + "Please clone() the tensor before performing the operation.";
 
     /// <summary>PyTorch's words for an inference tensor outside inference mode.</summary>
-    public const string Locked = "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.";
+    public const string Locked = "Inplace update to inference tensor outside InferenceMode is not allowed. "
+        + "You can make a clone to get a normal tensor before doing inplace update.";
 
     /// <summary>
-    /// Whether the tensor was made in inference mode. TorchSharp cannot ask; but such a tensor refuses to require a gradient outside
-    /// that mode, and no other floating tensor does.
+    /// Whether the tensor was made in inference mode. TorchSharp has no function for this; but outside that mode, only such a tensor among the floating
+    /// ones refuses to require a gradient.
     /// </summary>
     public static bool IsInference(Tensor tensor)
     {

@@ -1,17 +1,17 @@
 namespace TorchStab.Clipping;
 
 /// <summary>
-/// ZClip: an outlier among the global norms so far, by its z-score, is clipped to μ + (z*)²σ/z. Mean and variance are running averages
-/// fed with the clipped norm, so that a spike does not raise what counts as normal.
+/// ZClip: clips a global norm that is an outlier by its z-score to μ + (z*)²σ/z. The running mean and variance are updated with the clipped norm, so
+/// that a spike does not raise the threshold.
 /// </summary>
 internal sealed class ZScoreClip(double alpha, double zThreshold, int warmup, double? maxNorm) : GradientClip
 {
-    // The two epsilons of the authors' code: against σ = 0 and, as in PyTorch, against a norm of 0.
+    // The authors' two epsilons: one prevents division by σ = 0, the other, as in PyTorch, by a norm of 0.
     private const double SigmaEps = 1e-6, NormEps = 1e-6;
     private List<double> _first = [];
     private double _mean, _variance;
     private bool _warm;
-    private double? _last; // the norm that the last decision would be remembered by
+    private double? _last; // the norm to remember if the last decision is accepted
 
     internal override bool HasMemory => true;
 
