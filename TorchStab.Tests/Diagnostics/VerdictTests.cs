@@ -92,7 +92,7 @@ public class VerdictTests
         }
         monitor.Observe();
         Assert.Equal("linear3", monitor.Judge().Model.Layer);
-        Assert.Contains("its backward made it", monitor.Judge().Model.Remedy, StringComparison.Ordinal);
+        Assert.Contains("its backward pass made it", monitor.Judge().Model.Remedy, StringComparison.Ordinal);
         using (no_grad()) net.get_parameter("linear2.weight")!.fill_(double.NaN);
         monitor.Observe();
         Assert.Equal("linear3", monitor.Judge().Model.Layer); // the first report that showed one

@@ -3,7 +3,7 @@ using static TorchStab.Diagnostics.Judgement;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>Passes a verdict on each layer from the latest reports.</summary>
+/// <summary>Gives a verdict on the outputs of each layer from the latest activation reports.</summary>
 internal sealed class ActivationJudge
 {
     private readonly VerdictThresholds _thresholds;
@@ -14,18 +14,19 @@ internal sealed class ActivationJudge
     private ActivationJudge(List<ActivationReport> history, VerdictThresholds thresholds)
     {
         _thresholds = thresholds;
-        // The latest pass may be under way: the longest of the latest shows all layers.
-        var bad = history.Find(r => r.Layers.Any(l => l.NonFiniteShare > 0));
-        _latest = bad is null ? history[^Math.Min(history.Count, thresholds.Samples)..] : [bad];
+        // The latest pass may not be complete, so the layers are those of the report with the most of them.
+        var nonFinite = history.Find(r => r.Layers.Any(l => l.NonFiniteShare > 0));
+        _latest = nonFinite is null ? history[^Math.Min(history.Count, thresholds.Samples)..] : [nonFinite];
         _layers = _latest.MaxBy(r => r.Layers.Count)!.Layers;
-        _culprit = bad?.Layers.First(l => l.NonFiniteShare > 0).Layer;
+        _culprit = nonFinite?.Layers.First(l => l.NonFiniteShare > 0).Layer;
     }
 
-    /// <param name="history">Oldest first.</param>
-    /// <param name="thresholds">From where on something is a disease.</param>
-    /// <param name="unseen">Layers that no hook has shown so far.</param>
-    /// <param name="unregistered">Modules that have no hook.</param>
-    public static Diagnosis Run(List<ActivationReport> history, VerdictThresholds thresholds, IReadOnlyCollection<string> unseen, List<UnregisteredModule> unregistered)
+    /// <param name="history">The reports, oldest first.</param>
+    /// <param name="thresholds">The limits beyond which a layer is reported.</param>
+    /// <param name="unseen">Layers whose hooks have not run so far.</param>
+    /// <param name="unregistered">Modules without a hook, because the model does not register them.</param>
+    public static Diagnosis Run(
+        List<ActivationReport> history, VerdictThresholds thresholds, IReadOnlyCollection<string> unseen, List<UnregisteredModule> unregistered)
     {
         var judge = history.Exists(r => r.Layers.Count > 0) ? new ActivationJudge(history, thresholds) : null;
         List<Verdict> verdicts = judge is null ? [] : [.. judge._layers.Select((_, i) => judge.Judge(i))];
@@ -50,20 +51,22 @@ internal sealed class ActivationJudge
         if (layer.NonFiniteShare > 0)
         {
             string remedy = layer.Layer == _culprit ? Remedies.BadActivation : Remedies.Follows(_culprit!);
-            return Of(VerdictKind.NonFinite, i, $"{Share(layer.NonFiniteShare)} of the output is not finite in call {_latest[0].Call}", remedy, layer.NonFiniteShare);
+            string evidence = $"{Share(layer.NonFiniteShare)} of the output is not finite in call {_latest[0].Call}";
+            return Of(VerdictKind.NonFinite, i, evidence, remedy, layer.NonFiniteShare);
         }
         bool normalized = i > 0 && _layers[i - 1].Normalizes;
         double dead = OverLatest(layer.Layer, l => l.Rows >= _thresholds.DeadRows ? l.DeadShare : null);
         double saturated = OverLatest(layer.Layer, l => l.SaturatedShare);
-        if (dead > _thresholds.DeadShare) return Of(VerdictKind.Dead, i, $"{Share(dead)} of its units are zero for the whole batch", Remedies.Dead(normalized), dead);
-        // The flat ends of the last function are its answer, not its disease.
+        if (dead > _thresholds.DeadShare)
+            return Of(VerdictKind.Dead, i, $"{Share(dead)} of its units are zero for the whole batch", Remedies.Dead(normalized), dead);
+        // A saturated output layer is confident, not broken: it is not reported.
         if (saturated > _thresholds.SaturatedShare && i < _layers.Count - 1)
-            return Of(VerdictKind.Saturated, i, $"{Share(saturated)} of its output is where it is flat", Remedies.Saturated(normalized), saturated);
+            return Of(VerdictKind.Saturated, i, $"{Share(saturated)} of its output is in the function's flat ends", Remedies.Saturated(normalized), saturated);
         return Of(VerdictKind.Healthy, i, $"mean {Number(layer.Mean)}, deviation {Number(layer.Std)}", "", double.NaN);
     }
 
-    private double OverLatest(string layer, Func<ActivationRecord, double?> what) =>
-        Median(_latest.Select(r => r.Layers.FirstOrDefault(l => l.Layer == layer)).Select(l => (l is null ? null : what(l)) ?? double.NaN));
+    private double OverLatest(string layer, Func<ActivationRecord, double?> measure) =>
+        Median(_latest.Select(r => r.Layers.FirstOrDefault(l => l.Layer == layer)).Select(l => (l is null ? null : measure(l)) ?? double.NaN));
 
     private Verdict Of(VerdictKind kind, int i, string evidence, string remedy, double value) =>
         Pass(kind, _layers[i].Layer, i, _layers.Count, evidence, remedy, value);

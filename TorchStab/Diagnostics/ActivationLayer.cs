@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>What a module's output can be looked at for.</summary>
+/// <summary>The kind of function that a module applies, which decides what its output is examined for.</summary>
 internal enum ActivationShape
 {
     Other,
@@ -13,7 +13,7 @@ internal enum ActivationShape
     Tanh,
 }
 
-/// <summary>A module whose output is looked at: one with parameters of its own, a norm, or an activation function.</summary>
+/// <summary>A module whose output the monitor records: one with parameters of its own, a norm, or an activation function.</summary>
 internal sealed record ActivationLayer(string Name, nn.Module Module, ActivationShape Shape, int? ChannelAxis)
 {
     /// <summary>Whether it is a normalization.</summary>
@@ -34,7 +34,7 @@ internal sealed record ActivationLayer(string Name, nn.Module Module, Activation
         _ => ActivationShape.Other,
     };
 
-    // Functions have no axis: theirs is that of the layer before.
+    // The axis of the channels; null for a function, which has that of the layer before it.
     private static int? AxisOf(nn.Module module)
     {
         string type = module.GetType().Name;

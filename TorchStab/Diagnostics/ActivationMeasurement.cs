@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>Reads one output: two sums and, of a function, a count.</summary>
+/// <summary>Measures one output: its mean and variance and, for an activation function, a count of dead units or saturated values.</summary>
 internal static class ActivationMeasurement
 {
-    /// <summary>Null for an output that has no numbers to look at: integers, booleans, nothing.</summary>
+    /// <summary>The record of an output; null if it is empty or not of a floating dtype.</summary>
     public static ActivationRecord? Take(ActivationLayer layer, Tensor output, int? channelAxis, double flatSlope)
     {
         if (!output.is_floating_point() || output.numel() == 0) return null;
@@ -40,21 +40,23 @@ internal static class ActivationMeasurement
         return (read[0], read[1]);
     }
 
-    /// <summary>How many units are zero throughout, or how many values are on the flat; NaN where the layer has neither.</summary>
+    /// <summary>The number of units that are zero everywhere, or of values in the flat ends; NaN for a layer that has neither.</summary>
     private static double Count(ActivationShape shape, Tensor x, int axis, double flatSlope) => shape switch
     {
-        ActivationShape.Rectifier when x.dim() > 1 => Silent(x, axis),
-        // 4y(1 − y) < s beyond ½ ± ½√(1 − s); 1 − y² < s beyond ±√(1 − s).
+        ActivationShape.Rectifier when x.dim() > 1 => DeadUnits(x, axis),
+        // The slope is below the share s of its largest where 4y(1 − y) < s, so |y − ½| > ½√(1 − s); for tanh where 1 − y² < s, so |y| > √(1 − s).
         ActivationShape.Sigmoid => x.sub(0.5).abs_().gt(Math.Sqrt(1 - flatSlope) / 2).sum().item<long>(),
         ActivationShape.Tanh => x.abs().gt(Math.Sqrt(1 - flatSlope)).sum().item<long>(),
         _ => double.NaN,
     };
 
-    private static double Silent(Tensor x, int axis)
+    private static double DeadUnits(Tensor x, int axis)
     {
-        var loudest = x.amax([.. Enumerable.Range(0, (int)x.dim()).Where(d => d != axis).Select(d => (long)d)]);
-        return loudest.numel() - GradientNorms.Of([loudest], 0)[0];
+        var largest = x.amax([.. Enumerable.Range(0, (int)x.dim()).Where(d => d != axis).Select(d => (long)d)]);
+        return largest.numel() - GradientNorms.Of([largest], 0)[0];
     }
 
-    private static int Axis(int? known, int rank) => known is { } axis ? Math.Max(0, axis < 0 ? rank + axis : Math.Min(axis, rank - 1)) : rank > 3 ? 1 : Math.Max(0, rank - 1);
+    private static int Axis(int? known, int rank) => known is { } axis
+        ? Math.Max(0, axis < 0 ? rank + axis : Math.Min(axis, rank - 1))
+        : rank > 3 ? 1 : Math.Max(0, rank - 1);
 }

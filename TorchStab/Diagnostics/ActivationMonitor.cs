@@ -5,18 +5,19 @@ using static TorchSharp.torch;
 namespace TorchStab;
 
 /// <summary>
-/// Watches the outputs of a model's layers and activation functions through forward hooks, in the order in which they are called. It writes to
-/// nothing, prints nothing, and holds no tensor.
+/// Records the outputs of a model's layers and activation functions through forward hooks, in the order in which they are called. It does not change
+/// the model, prints nothing, and holds no tensor.
 /// </summary>
 /// <example><code>
 /// using var monitor = new ActivationMonitor(model);
-/// …                                    // train as ever: every tenth call of the model is recorded
+/// …                                    // train as before: every tenth call of the model is recorded
 /// Console.WriteLine(monitor.Judge());
 /// </code></example>
 /// <remarks>
-/// TorchSharp fires hooks in <c>call()</c> only: layers that a module runs by <c>forward()</c>, and functions that it calls without a module, stay
-/// unseen (<see cref="Unseen"/>), and a verdict says so. A new pass begins when the model is called or, where it is run by <c>forward()</c>, when the layer that came first
-/// comes again. A layer called several times in one pass is recorded once. Not for use from several threads at once.
+/// TorchSharp runs hooks in <c>call()</c> only. Layers that a module runs by <c>forward()</c>, and functions that it calls without a module, are not
+/// recorded (<see cref="Unseen"/>), and a verdict says so. A new pass begins when the model is called or, for a model run by <c>forward()</c>, when
+/// the first recorded layer is called again. A layer that is called several times in one pass is recorded once. A monitor is not safe for use by
+/// several threads at once.
 /// </remarks>
 public sealed class ActivationMonitor : IDisposable
 {
@@ -32,40 +33,45 @@ public sealed class ActivationMonitor : IDisposable
     private int? _axis;
     private long _calls;
 
-    /// <summary>Puts a hook on each layer and function of the model; <see cref="Dispose"/> takes them off.</summary>
+    /// <summary>Registers a hook on each layer and function of the model; <see cref="Dispose"/> removes them.</summary>
     /// <param name="model">Any module.</param>
-    /// <param name="options">How often to sample, how much to keep, thresholds; null (the default): as <see cref="MonitorOptions"/> starts.</param>
+    /// <param name="options">
+    /// How often to sample, how many reports to keep, thresholds; null (the default): the defaults of <see cref="MonitorOptions"/>.
+    /// </param>
     /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
     public ActivationMonitor(nn.Module model, MonitorOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         _options = options ?? new();
         _unregistered = UnregisteredModules.Of(model);
-        Add(ForwardHook.Watch(model, Enter, null));
+        Add(ForwardHook.Watch(model, OnModelCall, null));
         foreach (var layer in ActivationLayer.Of(model))
         {
-            Add(ForwardHook.Watch(layer.Module, null, output => See(layer, output)));
+            Add(ForwardHook.Watch(layer.Module, null, output => OnOutput(layer, output)));
             _unseen.Add(layer.Name);
         }
     }
 
-    /// <summary>Whether passes are counted and recorded; turn it off around an evaluation. Default: true.</summary>
+    /// <summary>Whether passes are counted and recorded; set it to false during an evaluation. Default: true.</summary>
     public bool Enabled { get; set; } = true;
 
-    /// <summary>The reports kept, oldest first.</summary>
+    /// <summary>The activation reports that are kept, oldest first.</summary>
     public IReadOnlyCollection<ActivationReport> History => _history;
 
-    /// <summary>The latest report; null before the first.</summary>
+    /// <summary>The latest activation report; null before the first.</summary>
     public ActivationReport? Last { get; private set; }
 
     /// <summary>Layers that have not been called through <c>call()</c> so far.</summary>
     public IReadOnlyCollection<string> Unseen => _unseen;
 
-    /// <summary>What the latest reports say about each layer and the model; <see cref="VerdictKind.NotSeen"/> of what is in <see cref="Unseen"/>, and <see cref="VerdictKind.NotRegistered"/> of modules that the model held without registering them.</summary>
-    /// <returns>A verdict on each layer, and a finding for each cause; it prints.</returns>
+    /// <summary>
+    /// Judges the layers' outputs by the latest reports. Layers in <see cref="Unseen"/> are <see cref="VerdictKind.NotSeen"/>, modules that the model
+    /// holds without registering them <see cref="VerdictKind.NotRegistered"/>.
+    /// </summary>
+    /// <returns>A verdict on each layer, and a finding for each cause; <c>ToString()</c> lists the findings.</returns>
     public Diagnosis Judge() => ActivationJudge.Run([.. _history], _options.Thresholds, _unseen, _unregistered);
 
-    /// <summary>Takes the hooks off: the model is as it was. The reports stay readable.</summary>
+    /// <summary>Removes the hooks from the model. The reports stay readable.</summary>
     public void Dispose()
     {
         _unwatch.ForEach(remove => remove());
@@ -77,7 +83,7 @@ public sealed class ActivationMonitor : IDisposable
         if (remove is not null) _unwatch.Add(remove);
     }
 
-    private void Enter()
+    private void OnModelCall()
     {
         if (!Enabled) return;
         _entersByCall = true;
@@ -94,7 +100,7 @@ public sealed class ActivationMonitor : IDisposable
         _history.Enqueue(Last = new() { Call = _calls, Layers = _pass });
     }
 
-    private void See(ActivationLayer layer, Tensor output)
+    private void OnOutput(ActivationLayer layer, Tensor output)
     {
         if (!Enabled) return;
         _unseen.Remove(layer.Name);

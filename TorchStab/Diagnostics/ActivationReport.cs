@@ -3,13 +3,13 @@ using TorchStab.Initialization;
 
 namespace TorchStab;
 
-/// <summary>The output of one layer in one forward pass.</summary>
+/// <summary>Measurements of one layer's output in one forward pass.</summary>
 public sealed record ActivationRecord
 {
-    /// <summary>The layer's name in the model; a model without children is called by its type.</summary>
+    /// <summary>The name in the model of the layer whose output was measured; the model itself goes by the name of its type.</summary>
     public required string Layer { get; init; }
 
-    /// <summary>The type of its module.</summary>
+    /// <summary>The type of the layer's module.</summary>
     public required string Kind { get; init; }
 
     /// <summary>The mean of the output.</summary>
@@ -18,32 +18,32 @@ public sealed record ActivationRecord
     /// <summary>Its standard deviation (division by n).</summary>
     public required double Std { get; init; }
 
-    /// <summary>Of a ReLU: the share of units, channels or features, that are zero for the whole batch; null for others.</summary>
+    /// <summary>The share of a ReLU's units (channels or features) that are zero for the whole batch; null for other layers.</summary>
     public double? DeadShare { get; init; }
 
-    /// <summary>Of a sigmoid or tanh: the share of values at which it is flat (<see cref="VerdictThresholds.FlatSlope"/>); null for others.</summary>
+    /// <summary>The share of a sigmoid's or tanh's values in its flat ends (<see cref="VerdictThresholds.FlatSlope"/>); null for other layers.</summary>
     public double? SaturatedShare { get; init; }
 
-    /// <summary>The share of values that are NaN or infinite.</summary>
+    /// <summary>The share of output values that are NaN or infinite.</summary>
     public required double NonFiniteShare { get; init; }
 
-    /// <summary>How many values each unit had: rows of the batch, times positions of a channel.</summary>
+    /// <summary>The number of values of each unit: the batch size, times the positions of a channel.</summary>
     public required long Rows { get; init; }
 
-    /// <summary>Whether the layer is a normalization.</summary>
+    /// <summary>Whether it is a normalization.</summary>
     internal bool Normalizes { get; init; }
 }
 
-/// <summary>What came out of a model's layers in one forward pass, in the order in which they were called; complete once the pass is over.</summary>
+/// <summary>The outputs of a model's layers in one forward pass, in the order of the calls; complete when the pass is over.</summary>
 public sealed record ActivationReport
 {
-    /// <summary>The number of the model's call, from 1 on.</summary>
+    /// <summary>The number of the model's call, counted from 1.</summary>
     public required long Call { get; init; }
 
-    /// <summary>The layers and activations that were called, each once.</summary>
+    /// <summary>The layers and activation functions that were called, each once.</summary>
     public required IReadOnlyList<ActivationRecord> Layers { get; init; }
 
-    /// <summary>A table of the layers.</summary>
+    /// <summary>A table with a row for each layer's output.</summary>
     public override string ToString()
     {
         var table = new TextTable("layer", "type", "mean", "std", "dead", "saturated", "not finite");

@@ -5,12 +5,15 @@ using static TorchSharp.torch;
 namespace TorchStab.Diagnostics;
 
 /// <summary>
-/// Hooks on modules of any signature, which TorchSharp types by argument and result. What a hook gives back replaces the output, a value
-/// type even where it is the default: so each hands on exactly what came.
+/// Registers hooks on modules of any signature; TorchSharp's hooks are typed by the module's arguments and result. The value that a hook returns
+/// replaces the output, so each hook returns the output that it received.
 /// </summary>
 internal static class ForwardHook
 {
-    /// <summary>Puts hooks around a module's <c>call</c>; the result removes them. Null where the module takes no hooks, or more than three arguments.</summary>
+    /// <summary>
+    /// Runs <paramref name="entered"/> before a module's <c>call</c>, and <paramref name="left"/> with the output after it. Returns an action that removes
+    /// the hooks; null if the module has no hooks, or more than three arguments.
+    /// </summary>
     public static Action? Watch(nn.Module module, Action? entered, Action<Tensor>? left)
     {
         if (module is nn.Module<Tensor, Tensor> usual) return Watch1(usual, entered, left);
@@ -41,7 +44,7 @@ internal static class ForwardHook
     private static TResult Show<TResult>(TResult output, Action<Tensor> left)
     {
         if (output is Tensor tensor) left(tensor);
-        else if (output is ITuple { Length: > 0 } tuple && tuple[0] is Tensor first) left(first); // recurrent modules: output, states
+        else if (output is ITuple { Length: > 0 } tuple && tuple[0] is Tensor first) left(first); // a recurrent module returns its output and its states
         return output;
     }
 }

@@ -4,7 +4,7 @@ using static TorchStab.Diagnostics.Judgement;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>Passes a verdict on each layer from the latest reports.</summary>
+/// <summary>Gives a verdict on the gradients and updates of each layer from the latest gradient reports.</summary>
 internal sealed class GradientJudge
 {
     private readonly VerdictThresholds _thresholds;
@@ -16,24 +16,25 @@ internal sealed class GradientJudge
     private readonly int _reference;
     private readonly int _culprit;
 
-    private GradientJudge(nn.Module model, List<GradientReport> history, VerdictThresholds thresholds, Steppers steppers)
+    private GradientJudge(nn.Module model, List<GradientReport> history, VerdictThresholds thresholds, SteppedOptimizers optimizers)
     {
-        (_thresholds, _context, _first) = (thresholds, new(model, history[0], steppers.Clip), history[0]);
-        _stepped = steppers.Stepped(model);
-        // A NaN stays in the verdict for as long as it is in the history, with the report in which it came.
-        var bad = history.Find(r => r.Layers.Any(IsBad));
-        _latest = bad is null ? history[^Math.Min(history.Count, thresholds.Samples)..] : [bad];
+        (_thresholds, _context, _first) = (thresholds, new(model, history[0], optimizers.Clip), history[0]);
+        _stepped = optimizers.Stepped(model);
+        // The verdict reports a NaN as long as the history holds it, from the report in which it occurred first.
+        var nonFinite = history.Find(r => r.Layers.Any(IsNonFinite));
+        _latest = nonFinite is null ? history[^Math.Min(history.Count, thresholds.Samples)..] : [nonFinite];
         _layers = _latest[^1].Layers;
-        _latest.RemoveAll(r => !r.Layers.Select(l => l.Layer).SequenceEqual(_layers.Select(l => l.Layer))); // before a swap: other layers
+        // Reports from before a swap or a folding have other layers.
+        _latest.RemoveAll(r => !r.Layers.Select(l => l.Layer).SequenceEqual(_layers.Select(l => l.Layer)));
         _reference = Reference();
-        _culprit = bad is null ? -1 : Culprit();
+        _culprit = nonFinite is null ? -1 : Culprit();
     }
 
-    public static Diagnosis Run(nn.Module model, List<GradientReport> history, VerdictThresholds thresholds, Steppers steppers)
+    public static Diagnosis Run(nn.Module model, List<GradientReport> history, VerdictThresholds thresholds, SteppedOptimizers optimizers)
     {
         var unregistered = UnregisteredModules.Of(model).ConvertAll(NotRegistered);
         if (history.Count == 0) return Diagnose(unregistered, _ => 0);
-        var judge = new GradientJudge(model, history, thresholds, steppers);
+        var judge = new GradientJudge(model, history, thresholds, optimizers);
         List<Verdict> verdicts = [.. Enumerable.Range(0, judge._layers.Count).Select(judge.Judge), .. unregistered];
         return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge._layers[judge._culprit].Layer ? 1 : 0)
             : v.Kind == VerdictKind.NotConnected ? 0 : Math.Abs(Math.Log(v.Value)));
@@ -42,24 +43,26 @@ internal sealed class GradientJudge
     private Verdict Judge(int i)
     {
         var layer = _layers[i];
-        if (IsBad(layer)) return NonFinite(i);
+        if (IsNonFinite(layer)) return NonFinite(i);
         if (layer.NotConnected.Count > 0)
             return Of(VerdictKind.NotConnected, i, $"no gradient for {string.Join(", ", layer.NotConnected)}", Remedies.NotConnected);
         double ofLast = Median(_latest.Select(r => r.Layers[i].Norm / r.Layers[Math.Max(0, _reference)].Norm));
         double ofWeights = Median(_latest.Select(r => r.Layers[i].Norm / Total(r)));
-        if (ofWeights > _thresholds.ExplodingToWeights)
-            return Of(VerdictKind.Exploding, i, $"gradient {Number(ofWeights)} times the norm of all weights", Remedies.Exploding(_context, layer.Layer), ofWeights);
-        // A gradient that is small beside the layer's own weights harms nobody, however little another layer gets.
+        if (ofWeights > _thresholds.ExplodingToWeights) return Exploding(i, $"gradient {Number(ofWeights)} times the norm of all weights", ofWeights);
+        // A gradient that is smaller than the layer's own weights does no harm, even if another layer's gradient is much smaller.
         if (ofLast > _thresholds.ExplodingRatio && Median(_latest.Select(r => r.Layers[i].Norm / Size(r.Layers[i]))) > 1)
-            return Of(VerdictKind.Exploding, i, $"gradient {Number(ofLast)} times the last layer's", Remedies.Exploding(_context, layer.Layer), ofLast);
+            return Exploding(i, $"gradient {Number(ofLast)} times the last layer's", ofLast);
         bool zero = Median(_latest.Select(r => r.Layers[i].Norm)) == 0;
         return zero || (ofLast < _thresholds.VanishingRatio && i < _reference) ? Vanishing(i, zero ? 0 : ofLast) : Update(i);
     }
 
+    private Verdict Exploding(int i, string evidence, double value) =>
+        Of(VerdictKind.Exploding, i, evidence, Remedies.Exploding(_context, _layers[i].Layer), value);
+
     private Verdict Vanishing(int i, double ofLast)
     {
         string evidence = ofLast == 0 ? "gradient exactly zero" : $"gradient {Number(ofLast)} of the last layer's";
-        // The last layer on the way back that starts at zero: it learns first, and what lies before it after that.
+        // A later layer that starts at zero passes no gradient back until it has learned; then the layers before it start to learn.
         int learning = Last(i, l => StartsAtZero(l) && l.GainNorm > 0);
         if (learning >= 0) return Of(VerdictKind.Healthy, i, $"{evidence} so far, since {_layers[learning].Layer} started at zero", "");
         int blocking = ofLast == 0 ? Last(i, l => l.Gain == 0) : -1;
@@ -74,14 +77,14 @@ internal sealed class GradientJudge
         var steps = _latest.Where(r => r.Stepped == true).Select(r => r.Layers[i]).ToList();
         string[] notStepped = [.. layer.NotStepped.Where(name => !_stepped.Contains((layer.Layer, name)))];
         if (notStepped.Length > 0)
-            return Of(VerdictKind.UpdateTooSmall, i, $"no optimizer that stepped has {string.Join(", ", notStepped)}", Remedies.NotStepped, 0, nameof(Remedies.NotStepped));
+            return TooSmall(i, $"no optimizer that stepped has {string.Join(", ", notStepped)}", Remedies.NotStepped, nameof(Remedies.NotStepped));
         if (steps.Count == 0 && _latest.Count(r => r.Stepped == false) > 1)
-            return Of(VerdictKind.UpdateTooSmall, i, "no step changes any layer", Remedies.NothingSteps, 0, nameof(Remedies.NothingSteps));
+            return TooSmall(i, "no step changes any layer", Remedies.NothingSteps, nameof(Remedies.NothingSteps));
         double change = Median(steps.Select(l => l.Change)), ofNorm = Median(steps.Select(l => l.Change / l.WeightNorm));
-        if (change == 0) return Of(VerdictKind.UpdateTooSmall, i, "a step does not change it, though it has a gradient", Remedies.Resting, 0, nameof(Remedies.Resting));
+        if (change == 0) return TooSmall(i, "a step does not change it, though it has a gradient", Remedies.Unchanged, nameof(Remedies.Unchanged));
         double ofSize = Median(steps.Select(l => l.Change / Size(l)));
         if (ofSize > _thresholds.LargestUpdate && double.IsFinite(ofSize))
-            return Of(VerdictKind.UpdateTooLarge, i, $"a step changes it by {Share(ofSize)} of its norm{(ofSize == ofNorm ? "" : " as a fresh layer has it")}",
+            return Of(VerdictKind.UpdateTooLarge, i, $"a step changes it by {Share(ofSize)} of its norm{(ofSize == ofNorm ? "" : " at initialization")}",
                 Remedies.UpdateTooLarge(_context), ofSize);
         if (ofNorm < _thresholds.SmallestUpdate)
             return Of(VerdictKind.UpdateTooSmall, i, $"a step changes it by {Number(ofNorm)} of its norm", Remedies.UpdateTooSmall, ofNorm);
@@ -100,16 +103,18 @@ internal sealed class GradientJudge
         return Of(VerdictKind.NonFinite, i, $"{what} in step {_latest[^1].Step}", remedy, layer.NonFiniteShare);
     }
 
-    /// <summary>Bad weights come before bad gradients, and spread forwards; a bad gradient spreads backwards.</summary>
+    /// <summary>
+    /// The layer in which the first non-finite value occurred. Non-finite weights spread forwards and cause non-finite gradients, which spread backwards.
+    /// </summary>
     private int Culprit()
     {
         int weights = _layers.ToList().FindIndex(l => !double.IsFinite(l.WeightNorm));
-        return weights >= 0 ? weights : Last(IsBad);
+        return weights >= 0 ? weights : Last(IsNonFinite);
     }
 
     /// <summary>
-    /// The last layer that maps and has a gradient. Where the one before it has so much more that no layer between the two can have made the difference,
-    /// the loss has several heads, and the last one's share in it is small: then that one.
+    /// The layer with which gradients are compared: the last one that has a matrix and a gradient. If the gradient of the one before it is larger than a
+    /// single layer can make it, the loss has several heads and the last one contributes little: then it is the one before.
     /// </summary>
     private int Reference()
     {
@@ -124,11 +129,11 @@ internal sealed class GradientJudge
         return reference >= 0 ? reference : Last(l => l.Norm != 0);
     }
 
-    private bool StartsAtZero(GradientRecord layer) => layer.Gain < layer.Fresh / 10 && _first.Layers.Any(l => l.Layer == layer.Layer && l.Gain == 0);
+    private bool StartsAtZero(GradientRecord layer) => layer.Gain < layer.InitialNorm / 10 && _first.Layers.Any(l => l.Layer == layer.Layer && l.Gain == 0);
 
     private int Last(Predicate<GradientRecord> match) => Last(-1, match);
 
-    /// <summary>The last of the layers behind the i-th that match; −1 where none does.</summary>
+    /// <summary>The index of the last layer that matches, if it comes after the i-th; else −1.</summary>
     private int Last(int i, Predicate<GradientRecord> match)
     {
         int last = _layers.ToList().FindLastIndex(match);
@@ -138,10 +143,12 @@ internal sealed class GradientJudge
     private Verdict Of(VerdictKind kind, int i, string evidence, string remedy, double value = double.NaN, string cause = "") =>
         Pass(kind, _layers[i].Layer, i, _layers.Count, evidence, remedy, value, cause);
 
-    private static bool IsBad(GradientRecord layer) => !double.IsFinite(layer.Norm) || !double.IsFinite(layer.WeightNorm);
+    private Verdict TooSmall(int i, string evidence, string remedy, string cause) => Of(VerdictKind.UpdateTooSmall, i, evidence, remedy, 0, cause);
+
+    private static bool IsNonFinite(GradientRecord layer) => !double.IsFinite(layer.Norm) || !double.IsFinite(layer.WeightNorm);
 
     private static double Total(GradientReport report) => Math.Sqrt(report.Layers.Sum(l => Size(l) * Size(l)));
 
-    // What starts at zero, or as good as that, has no size yet to hold gradients and steps against.
-    private static double Size(GradientRecord layer) => Math.Max(layer.WeightNorm, layer.Fresh);
+    // The norm that gradients and updates are compared with: a layer that starts at or near zero counts as one with default weights.
+    private static double Size(GradientRecord layer) => Math.Max(layer.WeightNorm, layer.InitialNorm);
 }

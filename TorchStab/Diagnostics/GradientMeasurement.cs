@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>Reads the gradients of a model: each kind of number for all tensors at once, so that a device is waited for four times and not per layer.</summary>
+/// <summary>
+/// Measures the gradients of a model. Reads each kind of number for all tensors at once, so that it waits for a device four times, not once per layer.
+/// </summary>
 internal sealed class GradientMeasurement
 {
     private readonly List<Tensor> _weights = [], _gradients = [];
@@ -41,9 +43,9 @@ internal sealed class GradientMeasurement
         for (int i = 0; i < records.Length; i++)
         {
             int count = layers[i].Parameters.Count;
-            int having = _connected.GetRange(parameter, count).Count(c => c);
-            records[i] = Record(layers[i], parameter..(parameter + count), gradient..(gradient + having));
-            (parameter, gradient) = (parameter + count, gradient + having);
+            int connected = _connected.GetRange(parameter, count).Count(c => c);
+            records[i] = Record(layers[i], parameter..(parameter + count), gradient..(gradient + connected));
+            (parameter, gradient) = (parameter + count, gradient + connected);
         }
         return records;
     }
@@ -67,20 +69,21 @@ internal sealed class GradientMeasurement
             Maps = maps,
             Gain = Gain(layer.Parameters, _weightNorms[parameters], maps),
             GainNorm = Gain(connected, _norms[gradients], maps),
-            Fresh = Math.Sqrt(maps ? layer.Parameters.Where(p => p.Parameter.dim() > 1).Sum(p => p.Parameter.size(0) / 3.0) : elements),
+            InitialNorm = Math.Sqrt(maps ? layer.Parameters.Where(p => p.Parameter.dim() > 1).Sum(p => p.Parameter.size(0) / 3.0) : elements),
         };
     }
 
-    // Of what a layer multiplies by: its matrices, or its scale.
+    // The norm of the parameters by which a layer multiplies: its matrices or, without any, its scale.
     private static double Gain(List<(string Name, Parameter Parameter)> parameters, double[] norms, bool maps)
     {
         double[] some = [.. norms.Where((_, i) => maps ? parameters[i].Parameter.dim() > 1 : !IsShift(parameters[i].Name))];
         return some.Length == 0 ? double.NaN : GradientNorms.Total(some, 2);
     }
 
-    private static bool IsShift(string name) => name.Contains("bias", StringComparison.OrdinalIgnoreCase) || name.Contains("beta", StringComparison.OrdinalIgnoreCase);
+    private static bool IsShift(string name) =>
+        name.Contains("bias", StringComparison.OrdinalIgnoreCase) || name.Contains("beta", StringComparison.OrdinalIgnoreCase);
 
-    // A norm is finite where all elements are: only others are looked at again.
+    // If a norm is finite, all elements are: only the others are counted.
     private long NonFinite(Range gradients)
     {
         long count = 0;

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace TorchStab;
 
 /// <summary>
-/// Watches a model's gradients and updates, layer by layer in the order of the module tree. Call <see cref="Step(optim.Optimizer)"/> in place of
-/// <c>optimizer.step()</c>, or <see cref="Observe"/> between <c>backward()</c> and the step. It writes to nothing, prints nothing, and holds no
+/// Records a model's gradients and updates, layer by layer in the order of the module tree. Call <see cref="Step(optim.Optimizer)"/> instead of
+/// <c>optimizer.step()</c>, or <see cref="Observe"/> between <c>backward()</c> and the step. It does not change the model, prints nothing, and holds no
 /// tensor between calls.
 /// </summary>
 /// <example><code>
@@ -16,19 +16,21 @@ namespace TorchStab;
 /// …
 /// Console.WriteLine(monitor.Judge());  // what is wrong, and what helps
 /// </code></example>
-/// <remarks>Not for use from several threads at once.</remarks>
+/// <remarks>A monitor is not safe for use by several threads at once.</remarks>
 public sealed class GradientMonitor : IDisposable
 {
     private readonly nn.Module _model;
     private readonly MonitorOptions _options;
     private readonly Queue<GradientReport> _history = new();
-    private readonly Steppers _steppers = new();
+    private readonly SteppedOptimizers _optimizers = new();
     private long _calls;
     private bool _disposed;
 
-    /// <summary>Starts to watch a model; nothing in it is changed.</summary>
-    /// <param name="model">Any module. Its layers are read anew at each sample, so it may be moved, swapped and folded.</param>
-    /// <param name="options">How often to sample, how much to keep, thresholds; null (the default): as <see cref="MonitorOptions"/> starts.</param>
+    /// <summary>Creates a monitor of a model, which it does not change.</summary>
+    /// <param name="model">Any module. The monitor reads its layers at each sample, so it may be moved, swapped and folded.</param>
+    /// <param name="options">
+    /// How often to sample, how many reports to keep, thresholds; null (the default): the defaults of <see cref="MonitorOptions"/>.
+    /// </param>
     /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
     public GradientMonitor(nn.Module model, MonitorOptions? options = null)
     {
@@ -37,53 +39,56 @@ public sealed class GradientMonitor : IDisposable
         _options = options ?? new();
     }
 
-    /// <summary>The reports kept, oldest first.</summary>
+    /// <summary>The gradient reports that are kept, oldest first.</summary>
     public IReadOnlyCollection<GradientReport> History => _history;
 
-    /// <summary>The latest report; null before the first.</summary>
+    /// <summary>The latest gradient report; null before the first.</summary>
     public GradientReport? Last { get; private set; }
 
-    /// <summary>Records the gradients as they are: after backward, before the step (and before clipping, to see them unclipped).</summary>
-    /// <returns>The report; null where the call is not one to be sampled.</returns>
+    /// <summary>Records the gradients as they are now: call it after backward and before the step (before clipping, to record them unclipped).</summary>
+    /// <returns>The report; null if this call is not sampled.</returns>
     /// <exception cref="ObjectDisposedException">The monitor is disposed.</exception>
     public GradientReport? Observe()
     {
-        return Count(IsDue() ? GradientMeasurement.Take(TrainableLayer.Of(_model), _calls + 1) : null);
+        return Count(IsSampled() ? GradientMeasurement.Take(TrainableLayer.Of(_model), _calls + 1) : null);
     }
 
-    /// <summary>Records the gradients, lets the optimizer step, and records how far it moved the weights.</summary>
-    /// <param name="optimizer">Any optimizer over the model's parameters; one with a closure goes to the other overload.</param>
+    /// <summary>Records the gradients, lets the optimizer step, and records how much it changed the weights.</summary>
+    /// <param name="optimizer">Any optimizer of the model's parameters; for one with a closure use the overload that takes an action.</param>
     /// <returns><inheritdoc cref="Observe" path="/returns"/></returns>
     /// <exception cref="ObjectDisposedException">The monitor is disposed.</exception>
     public GradientReport? Step(optim.Optimizer optimizer)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
-        _steppers.See(optimizer);
+        _optimizers.Add(optimizer);
         return Step(() => optimizer.step(), optimizer);
     }
 
     /// <inheritdoc cref="Step(optim.Optimizer)"/>
-    /// <param name="step">Whatever changes the weights, such as clipping and the optimizer's step.</param>
+    /// <param name="step">An action that changes the weights, such as clipping and the optimizer's step.</param>
     public GradientReport? Step(Action step)
     {
         ArgumentNullException.ThrowIfNull(step);
         return Step(step, null);
     }
 
-    /// <summary>What the latest reports say about each layer and the model, healthy where there is no report yet; and modules that the model holds without having registered them.</summary>
-    /// <returns>A verdict on each layer, and a finding for each cause; it prints.</returns>
+    /// <summary>
+    /// Judges gradients and updates by the latest reports, and lists modules that the model holds without registering them. Without a report the model is
+    /// healthy.
+    /// </summary>
+    /// <returns>A verdict on each layer, and a finding for each cause; <c>ToString()</c> lists the findings.</returns>
     /// <remarks>
-    /// Layers behind one that starts at zero (the last norm of a block, the second matrix of an adapter) have no gradient until it has learned, and are
-    /// no disease. A step that changes nothing at all, as in the first step of a warm-up or one that was skipped, tells nothing about updates.
+    /// A layer that starts at zero (the last norm of a block, the second matrix of an adapter) passes no gradient back until it has learned; the layers
+    /// before it are healthy. A step that changes no weight (the first one of a warm-up, a skipped one) does not count for the verdicts on updates.
     /// </remarks>
-    public Diagnosis Judge() => GradientJudge.Run(_model, [.. _history], _options.Thresholds, _steppers);
+    public Diagnosis Judge() => GradientJudge.Run(_model, [.. _history], _options.Thresholds, _optimizers);
 
-    /// <summary>Stops watching. The reports stay readable; the model is as it was, for nothing was put into it.</summary>
+    /// <summary>Ends recording: further calls of <see cref="Observe"/> and <c>Step</c> raise an error. The reports stay readable.</summary>
     public void Dispose() => _disposed = true;
 
     private GradientReport? Step(Action step, optim.Optimizer? optimizer)
     {
-        if (!IsDue())
+        if (!IsSampled())
         {
             step();
             return Count(null);
@@ -98,16 +103,16 @@ public sealed class GradientMonitor : IDisposable
             Stepped = Array.Exists(change, c => c != 0),
             Layers = [.. report.Layers.Select((l, i) => l with { UpdateRatio = change[i] / l.WeightNorm, Change = change[i] })],
         };
-        return Count(optimizer is null ? report : _steppers.Complete(report, layers, optimizer));
+        return Count(optimizer is null ? report : _optimizers.Complete(report, layers, optimizer));
     }
 
-    private bool IsDue()
+    private bool IsSampled()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         return _calls % _options.Every == 0;
     }
 
-    /// <summary>Counts a call that went well, and keeps its report if it has one.</summary>
+    /// <summary>Counts a call that succeeded, and keeps its report if it was sampled.</summary>
     private GradientReport? Count(GradientReport? report)
     {
         _calls++;

@@ -3,65 +3,70 @@ using TorchStab.Initialization;
 
 namespace TorchStab;
 
-/// <summary>The gradients of one layer: of all parameters that its module holds itself, taken together.</summary>
+/// <summary>Measurements of one layer's gradients: of all trainable parameters of its module, without those of its children.</summary>
 public sealed record GradientRecord
 {
-    /// <summary>The layer's name in the model; a model without children is called by its type.</summary>
+    /// <summary>The name in the model of the layer whose gradients were measured; the model itself goes by the name of its type.</summary>
     public required string Layer { get; init; }
 
-    /// <summary>The type of its module.</summary>
+    /// <summary>The type of the module that holds the parameters.</summary>
     public required string Kind { get; init; }
 
-    /// <summary>How many elements its trainable parameters have.</summary>
+    /// <summary>The number of elements of its trainable parameters.</summary>
     public required long Elements { get; init; }
 
-    /// <summary>‖g‖₂; NaN or infinite if an element is; 0 where no gradient has come.</summary>
+    /// <summary>‖g‖₂; NaN or infinite if an element is; 0 without any gradient.</summary>
     public required double Norm { get; init; }
 
     /// <summary>max |g|.</summary>
     public required double Max { get; init; }
 
-    /// <summary>The share of elements that are exactly zero; those without a gradient count.</summary>
+    /// <summary>The share of elements whose gradient is exactly zero; an element without a gradient counts as zero.</summary>
     public required double ZeroShare { get; init; }
 
-    /// <summary>The share of elements that are NaN or infinite.</summary>
+    /// <summary>The share of elements whose gradient is NaN or infinite.</summary>
     public required double NonFiniteShare { get; init; }
 
     /// <summary>‖w‖₂ of the same parameters, before the step.</summary>
     public required double WeightNorm { get; init; }
 
-    /// <summary>‖g‖ / ‖w‖; not finite where the weights are zero.</summary>
+    /// <summary>‖g‖ / ‖w‖; not finite if all weights are zero.</summary>
     public double Ratio => Norm / WeightNorm;
 
-    /// <summary>‖Δw‖ / ‖w‖ of the step that followed, Δw of a parameter of over 65,536 elements taken from evenly spaced ones; null where the monitor did not see it (<see cref="GradientMonitor.Observe"/>).</summary>
+    /// <summary>
+    /// ‖Δw‖ / ‖w‖ of the step that followed; null if the monitor did not record the step (<see cref="GradientMonitor.Observe"/>). For a parameter of more
+    /// than 65,536 elements, ‖Δw‖ is estimated from evenly spaced ones.
+    /// </summary>
     public double? UpdateRatio { get; init; }
 
-    /// <summary>Names of its parameters that ask for a gradient and have none.</summary>
+    /// <summary>The names of its parameters that require a gradient and have none.</summary>
     public required IReadOnlyList<string> NotConnected { get; init; }
 
-    /// <summary>Whether it has a matrix: a layer that maps, not one that only scales and shifts.</summary>
+    /// <summary>Whether it has a matrix; a layer that only scales and shifts has none.</summary>
     internal bool Maps { get; init; }
 
-    /// <summary>‖w‖₂ of its matrices, or of its scale where it has none: 0 where it passes no gradient on; NaN where it only shifts.</summary>
+    /// <summary>‖w‖₂ of its matrices or, without any, of its scale. If 0, it passes no gradient back. NaN for a layer that only shifts.</summary>
     internal double Gain { get; init; } = double.NaN;
 
-    /// <summary>‖g‖₂ of the same: whether they learn.</summary>
+    /// <summary>‖g‖₂ of the same parameters; above 0 if they learn.</summary>
     internal double GainNorm { get; init; }
 
-    /// <summary>‖w‖₂ that a fresh layer of these shapes has: matrices of U(−1/√fan, 1/√fan), else ones. What a step of a layer that starts at zero is held against.</summary>
-    internal double Fresh { get; init; }
+    /// <summary>
+    /// ‖w‖₂ of the layer with default weights: U(−1/√fan, 1/√fan) for matrices, else ones. A step of a layer that starts at zero is compared with it.
+    /// </summary>
+    internal double InitialNorm { get; init; }
 
-    /// <summary>‖Δw‖; NaN where the step that was seen was not about this layer.</summary>
+    /// <summary>‖Δw‖; NaN if the recorded step was that of an optimizer without this layer.</summary>
     internal double Change { get; init; } = double.NaN;
 
-    /// <summary>Names of its parameters that have a gradient, and that no optimizer has that was seen to step.</summary>
+    /// <summary>The names of its parameters that have a gradient and belong to no optimizer whose step was recorded.</summary>
     internal IReadOnlyList<string> NotStepped { get; init; } = [];
 }
 
 /// <summary>The gradients of a model after one backward pass, layer by layer in the order of the module tree.</summary>
 public sealed record GradientReport
 {
-    /// <summary>The number of the monitor's call, from 1 on.</summary>
+    /// <summary>The number of the monitor's call, counted from 1.</summary>
     public required long Step { get; init; }
 
     /// <summary>The norm of all gradients together.</summary>
@@ -70,15 +75,15 @@ public sealed record GradientReport
     /// <summary>The layers with trainable parameters, first to last.</summary>
     public required IReadOnlyList<GradientRecord> Layers { get; init; }
 
-    /// <summary>Whether a step followed that changed something; null where none was seen.</summary>
+    /// <summary>Whether the step that followed changed a weight; null if no step was recorded.</summary>
     internal bool? Stepped { get; init; }
 
     /// <summary>
-    /// The k layers whose gradients are furthest off: not finite ones first, then those whose norm is furthest, in orders of magnitude, from
+    /// The k layers with the most unusual gradients: first those that are not finite, then those whose norm differs most, in orders of magnitude, from
     /// the median of the layers.
     /// </summary>
-    /// <param name="k">How many; fewer if the model has fewer layers.</param>
-    /// <returns>The layers, the worst first.</returns>
+    /// <param name="k">The number of layers; the result has fewer if the model does.</param>
+    /// <returns>The layers, most unusual first.</returns>
     public IReadOnlyList<GradientRecord> Worst(int k)
     {
         double[] norms = [.. Layers.Select(l => l.Norm).Where(double.IsFinite).Order()];
@@ -86,7 +91,7 @@ public sealed record GradientReport
         return [.. Layers.OrderByDescending(l => double.IsFinite(l.Norm) ? Math.Abs(Math.Log(l.Norm / median)) : double.PositiveInfinity).Take(k)];
     }
 
-    /// <summary>A table of the layers.</summary>
+    /// <summary>A table with a row for each layer's gradients.</summary>
     public override string ToString()
     {
         var table = new TextTable("layer", "type", "norm", "max", "zero", "not finite", "norm/weight", "update/weight");

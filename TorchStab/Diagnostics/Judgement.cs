@@ -3,10 +3,10 @@ using TorchStab.Initialization;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>What both judges share: medians, texts, and the way from findings to a diagnosis.</summary>
+/// <summary>Shared by both judges: medians, number formats, and the step from verdicts to a diagnosis.</summary>
 internal static class Judgement
 {
-    /// <summary>The median of what is a number; NaN of nothing.</summary>
+    /// <summary>The median of the values that are not NaN; NaN if there are none.</summary>
     public static double Median(IEnumerable<double> values)
     {
         double[] sorted = [.. values.Where(v => !double.IsNaN(v)).Order()];
@@ -36,19 +36,22 @@ internal static class Judgement
         Remedy = UnregisteredModule.WayOut,
     };
 
-    /// <summary>One finding for each kind and cause; of those who share one, <paramref name="worst"/> tells whose verdict stands for it.</summary>
-    public static Diagnosis Diagnose(IReadOnlyList<Verdict> layers, Func<Verdict, double> worst)
+    /// <summary>
+    /// Makes one finding of all verdicts of one kind and cause: the one with the largest <paramref name="severity"/>, which lists the others.
+    /// </summary>
+    public static Diagnosis Diagnose(IReadOnlyList<Verdict> layers, Func<Verdict, double> severity)
     {
         List<Verdict> findings =
         [
             .. from verdict in layers
                where verdict.Kind != VerdictKind.Healthy
-               group verdict by (verdict.Kind, verdict.Cause) into some
-               let first = some.MaxBy(worst)
-               orderby some.Key.Kind, worst(first) descending
-               select first with { Also = [.. some.Where(v => !ReferenceEquals(v, first)).Select(v => v.Layer)] }
+               group verdict by (verdict.Kind, verdict.Cause) into verdicts
+               let worst = verdicts.MaxBy(severity)
+               orderby verdicts.Key.Kind, severity(worst) descending
+               select worst with { Also = [.. verdicts.Where(v => !ReferenceEquals(v, worst)).Select(v => v.Layer)] }
         ];
-        string evidence = layers.Count == 0 ? "nothing recorded yet" : $"{layers.Count} layers looked at";
-        return new() { Model = findings.FirstOrDefault() ?? new() { Kind = VerdictKind.Healthy, Layer = "", Evidence = evidence }, Layers = layers, Findings = findings };
+        string evidence = layers.Count == 0 ? "nothing recorded yet" : $"{layers.Count} layers examined";
+        var model = findings.FirstOrDefault() ?? new() { Kind = VerdictKind.Healthy, Layer = "", Evidence = evidence };
+        return new() { Model = model, Layers = layers, Findings = findings };
     }
 }

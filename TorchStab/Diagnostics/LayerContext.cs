@@ -4,10 +4,12 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>What a remedy depends on: the function after a layer, what the layer is, whether anything normalizes.</summary>
+/// <summary>
+/// The facts that a proposed fix depends on: the function after a layer, the layer's kind, whether the model normalizes, whether the optimizer clips.
+/// </summary>
 internal sealed class LayerContext
 {
-    // Linear layers and convolutions come with U(−1/√fan, 1/√fan); sampling and a few steps move its deviation by some percent.
+    // The default of linear layers and convolutions is U(−1/√fan, 1/√fan). Random sampling and a few steps change the deviation by a few percent.
     private const double DefaultTolerance = 0.1;
     private readonly Dictionary<string, nn.Module> _modules = [];
     private readonly Dictionary<nn.Module, Activation> _after;
@@ -28,13 +30,13 @@ internal sealed class LayerContext
     /// <summary>Whether the optimizer clips.</summary>
     public bool Clips { get; }
 
-    /// <summary>Whether anything normalizes.</summary>
+    /// <summary>Whether the model has a norm.</summary>
     public bool Normalizes { get; }
 
-    /// <summary>Whether there is a norm for every activation function.</summary>
+    /// <summary>Whether the model has at least as many norms as activation functions.</summary>
     public bool NormalizesAll { get; }
 
-    /// <summary>The function that follows the layer; null where nothing shows it.</summary>
+    /// <summary>The function that follows the layer; null if it is not known.</summary>
     public Activation? After(string layer) => _modules.TryGetValue(layer, out var module) ? _after.GetValueOrDefault(module) : null;
 
     public bool IsRecurrent(string layer) => _modules.TryGetValue(layer, out var module) && LayerKind.IsRecurrent(module);
@@ -43,18 +45,19 @@ internal sealed class LayerContext
     public bool IsGated(string layer) => _modules.TryGetValue(layer, out var module) && module.GetType().Name is var name
         && (name.Contains("LSTM", StringComparison.Ordinal) || name.Contains("GRU", StringComparison.Ordinal));
 
-    /// <summary>Whether the weights had, at the first report, the deviation that is right before this function, by fan-in, fan-out or both.</summary>
+    /// <summary>Whether the weights had, at the first report, the deviation that suits this function, by fan-in, fan-out or their mean.</summary>
     public bool IsInitializedFor(string layer, Activation after)
     {
-        if (!_modules.TryGetValue(layer, out var module) || !LayerKind.IsLinearOrConvolution(module) || !_firstNorms.TryGetValue(layer, out double rms)) return false;
+        if (!_modules.TryGetValue(layer, out var module) || !LayerKind.IsLinearOrConvolution(module)) return false;
+        if (!_firstNorms.TryGetValue(layer, out double rms)) return false;
         var (fanIn, fanOut) = LayerKind.Fans(module, WeightOf(module));
         double gain = after.Nonlinearity is Nonlinearity.Sigmoid or Nonlinearity.Tanh or Nonlinearity.SELU or Nonlinearity.Linear ? 1 : 2;
-        double[] right = [gain / fanIn, gain / fanOut, gain * 2 / (fanIn + fanOut)];
-        return right.Any(variance => Math.Abs((rms / Math.Sqrt(variance)) - 1) < DefaultTolerance);
+        double[] suitable = [gain / fanIn, gain / fanOut, gain * 2 / (fanIn + fanOut)];
+        return suitable.Any(variance => Math.Abs((rms / Math.Sqrt(variance)) - 1) < DefaultTolerance);
     }
 
-    /// <summary>Whether the weights looked, at the first report, as TorchSharp makes them.</summary>
-    public bool IsAsItCame(string layer)
+    /// <summary>Whether the weights had, at the first report, the deviation of TorchSharp's default initialization.</summary>
+    public bool HasDefaultWeights(string layer)
     {
         if (!_modules.TryGetValue(layer, out var module) || !LayerKind.IsLinearOrConvolution(module)) return false;
         if (!_firstNorms.TryGetValue(layer, out double rms)) return false;

@@ -1,19 +1,17 @@
-using TorchStab.Diagnostics;
-
 namespace TorchStab;
 
-/// <summary>How a monitor samples, what it keeps, and from where on it calls something a disease.</summary>
+/// <summary>How often a monitor samples, how many reports it keeps, and beyond which thresholds it reports a layer.</summary>
 public sealed record MonitorOptions
 {
-    /// <summary>Every how manieth call is looked at, the first included; at least 1. Default: 10. Take 1 to hunt a NaN.</summary>
+    /// <summary>Samples every n-th call, starting with the first; at least 1. Default: 10. Use 1 to find the origin of a NaN.</summary>
     /// <exception cref="ArgumentException">Below 1.</exception>
-    public int Every { get; init => field = Check.AtLeastOne(value, nameof(Every)); } = 10;
+    public int Every { get; init => field = VerdictThresholds.AtLeastOne(value, nameof(Every)); } = 10;
 
-    /// <summary>How many reports are kept, the latest; at least 1. Default: 256.</summary>
+    /// <summary>The number of reports that are kept, the latest ones; at least 1. Default: 256.</summary>
     /// <exception cref="ArgumentException">Below 1.</exception>
-    public int Capacity { get; init => field = Check.AtLeastOne(value, nameof(Capacity)); } = 256;
+    public int Capacity { get; init => field = VerdictThresholds.AtLeastOne(value, nameof(Capacity)); } = 256;
 
-    /// <summary>From where on a verdict is passed. Default: as <see cref="VerdictThresholds"/> starts.</summary>
+    /// <summary>The thresholds of verdicts. Default: those of <see cref="VerdictThresholds"/>.</summary>
     /// <exception cref="ArgumentNullException">Null.</exception>
     public VerdictThresholds Thresholds { get; init => field = value ?? throw new ArgumentNullException(nameof(Thresholds)); } = new();
 }

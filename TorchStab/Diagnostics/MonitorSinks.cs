@@ -3,13 +3,16 @@ using TorchSharp.Modules;
 
 namespace TorchStab;
 
-/// <summary>Where reports can go besides <c>ToString</c>: CSV files and TensorBoard.</summary>
+/// <summary>Writes reports to CSV files and to TensorBoard.</summary>
 public static class MonitorSinks
 {
-    /// <summary>One line a layer and report, under a line of names; numbers in the invariant culture, nothing for what was not measured.</summary>
-    /// <param name="reports">Such as <see cref="GradientMonitor.History"/>.</param>
-    /// <param name="writer">Stays open.</param>
-    /// <exception cref="ArgumentException">Null, or a report that is.</exception>
+    /// <summary>
+    /// Writes gradient reports as CSV: a line of column names, then one line for each layer of each report. Numbers are in the invariant culture; a cell is
+    /// empty if its number was not measured.
+    /// </summary>
+    /// <param name="reports">The reports, such as <see cref="GradientMonitor.History"/>.</param>
+    /// <param name="writer">Receives the text and stays open.</param>
+    /// <exception cref="ArgumentException">An argument, or a report among them, is null.</exception>
     public static void WriteCsv(this IEnumerable<GradientReport> reports, TextWriter writer)
     {
         ArgumentNullException.ThrowIfNull(reports);
@@ -20,10 +23,13 @@ public static class MonitorSinks
                 Line(writer, report.Step, l.Layer, l.Kind, l.Elements, l.Norm, l.Max, l.ZeroShare, l.NonFiniteShare, l.WeightNorm, l.Ratio, l.UpdateRatio);
     }
 
-    /// <inheritdoc cref="WriteCsv(IEnumerable{GradientReport}, TextWriter)"/>
-    /// <param name="reports">Such as <see cref="ActivationMonitor.History"/>.</param>
-    /// <param name="writer">Stays open.</param>
-    /// <exception cref="ArgumentException">Null, or a report that is.</exception>
+    /// <summary>
+    /// Writes activation reports as CSV: a line of column names, then one line for each layer of each report. Numbers are in the invariant culture; a cell
+    /// is empty if its number was not measured.
+    /// </summary>
+    /// <param name="reports">The reports, such as <see cref="ActivationMonitor.History"/>.</param>
+    /// <param name="writer">Receives the text and stays open.</param>
+    /// <exception cref="ArgumentException">An argument, or a report among them, is null.</exception>
     public static void WriteCsv(this IEnumerable<ActivationReport> reports, TextWriter writer)
     {
         ArgumentNullException.ThrowIfNull(reports);
@@ -35,13 +41,13 @@ public static class MonitorSinks
     }
 
     /// <summary>
-    /// Scalars for TensorBoard: <c>gradient_norm/total</c>, and of each layer <c>gradient_norm/…</c>, <c>gradient_max/…</c>,
+    /// Writes a gradient report as scalars for TensorBoard: <c>gradient_norm/total</c>, and for each layer <c>gradient_norm/…</c>, <c>gradient_max/…</c>,
     /// <c>gradient_zero_share/…</c>, <c>gradient_non_finite_share/…</c>, <c>gradient_to_weight/…</c> and, where measured, <c>update_to_weight/…</c>.
     /// </summary>
-    /// <param name="report">A report.</param>
-    /// <param name="writer">From <c>torch.utils.tensorboard.SummaryWriter</c>.</param>
-    /// <param name="global_step">Where on the axis; null (the default): the report's number.</param>
-    /// <exception cref="ArgumentNullException">No report, or no writer.</exception>
+    /// <param name="report">The report.</param>
+    /// <param name="writer">A writer made by <c>torch.utils.tensorboard.SummaryWriter</c>.</param>
+    /// <param name="global_step">The position on the step axis; null (the default): the report's number.</param>
+    /// <exception cref="ArgumentNullException">The report or the writer is null.</exception>
     public static void WriteTo(this GradientReport report, SummaryWriter writer, int? global_step = null)
     {
         ArgumentNullException.ThrowIfNull(report);
@@ -60,8 +66,8 @@ public static class MonitorSinks
     }
 
     /// <summary>
-    /// Scalars for TensorBoard, of each layer: <c>activation_mean/…</c>, <c>activation_std/…</c>, <c>activation_non_finite_share/…</c> and, where it
-    /// has one, <c>dead_share/…</c> or <c>saturated_share/…</c>.
+    /// Writes an activation report as scalars for TensorBoard: for each layer <c>activation_mean/…</c>, <c>activation_std/…</c>,
+    /// <c>activation_non_finite_share/…</c> and, if it has one, <c>dead_share/…</c> or <c>saturated_share/…</c>.
     /// </summary>
     /// <inheritdoc cref="WriteTo(GradientReport, SummaryWriter, int?)"/>
     public static void WriteTo(this ActivationReport report, SummaryWriter writer, int? global_step = null)

@@ -5,13 +5,16 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>The trainable parameters whose names differ in their last part only; one that several modules share belongs to the first.</summary>
-/// <param name="Name">The module's name in the model; a model's own parameters go under the model's type.</param>
-/// <param name="Kind">The type of the module, or of the nearest one around it: native modules show parameters and no children.</param>
-/// <param name="Parameters">Under the last part of their names.</param>
+/// <summary>
+/// The trainable parameters of one module, without its children's: their names differ in the last part only. A shared parameter belongs to the first
+/// module.
+/// </summary>
+/// <param name="Name">The module's name in the model; the model itself goes by the name of its type.</param>
+/// <param name="Kind">The type of the module, or of the nearest one around it: libtorch's own modules have parameters of layers, but no children.</param>
+/// <param name="Parameters">The parameters by the last part of their names.</param>
 internal sealed record TrainableLayer(string Name, string Kind, List<(string Name, Parameter Parameter)> Parameters)
 {
-    /// <summary>In the order of the module tree. Read anew each time: <c>.to()</c>, swapping and folding exchange modules and parameters.</summary>
+    /// <summary>The layers in the order of the module tree. Not cached, because <c>.to()</c>, swapping and folding replace modules and parameters.</summary>
     public static List<TrainableLayer> Of(nn.Module model)
     {
         var kinds = ModuleTree.Nodes(model).DistinctBy(n => n.Name).ToDictionary(n => n.Name, n => n.Module.GetType().Name);

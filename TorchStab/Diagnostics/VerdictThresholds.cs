@@ -1,54 +1,62 @@
-using TorchStab.Diagnostics;
-
 namespace TorchStab;
 
 /// <summary>
-/// From where on a number is a disease. The defaults are wide: they pass over what healthy networks show at the start and the end of their
-/// training and meet what cannot learn. Verdicts compare medians over the latest <see cref="Samples"/> reports.
+/// The limits beyond which a layer is reported. The defaults are wide: healthy networks stay within them from the start to the end of training, and
+/// networks that cannot learn exceed them. Verdicts compare medians over the latest <see cref="Samples"/> reports.
 /// </summary>
 public sealed record VerdictThresholds
 {
-    /// <summary>How many of the latest reports a verdict is passed on; at least 1. Default: 5.</summary>
+    /// <summary>The number of latest reports that a verdict is based on; at least 1. Default: 5.</summary>
     /// <exception cref="ArgumentException">Below 1.</exception>
-    public int Samples { get; init => field = Check.AtLeastOne(value, nameof(Samples)); } = 5;
+    public int Samples { get; init => field = AtLeastOne(value, nameof(Samples)); } = 5;
 
-    /// <summary>Vanishing: a layer's gradient norm below this share of the last layer's. Default: 1e-3.</summary>
+    /// <summary>Vanishing: a layer's gradient norm is below this share of the last layer's. Default: 1e-3.</summary>
     /// <exception cref="ArgumentException">NaN.</exception>
-    public double VanishingRatio { get; init => field = Check.NotNaN(value, nameof(VanishingRatio)); } = 1e-3;
+    public double VanishingRatio { get; init => field = NotNaN(value, nameof(VanishingRatio)); } = 1e-3;
 
-    /// <summary>Exploding: a layer's gradient norm above this multiple of the last layer's, and above the norm of its own weights. Default: 1e3.</summary>
+    /// <summary>Exploding: a layer's gradient norm is above this multiple of the last layer's, and above the norm of its own weights. Default: 1e3.</summary>
     /// <exception cref="ArgumentException">NaN.</exception>
-    public double ExplodingRatio { get; init => field = Check.NotNaN(value, nameof(ExplodingRatio)); } = 1e3;
+    public double ExplodingRatio { get; init => field = NotNaN(value, nameof(ExplodingRatio)); } = 1e3;
 
-    /// <summary>Exploding: a layer's gradient norm above this multiple of the norm of all weights. Default: 100.</summary>
+    /// <summary>Exploding: a layer's gradient norm is above this multiple of the norm of all weights. Default: 100.</summary>
     /// <exception cref="ArgumentException">NaN.</exception>
-    public double ExplodingToWeights { get; init => field = Check.NotNaN(value, nameof(ExplodingToWeights)); } = 100;
+    public double ExplodingToWeights { get; init => field = NotNaN(value, nameof(ExplodingToWeights)); } = 100;
 
     /// <summary>
-    /// Too large: a step that changes a layer by more than this share of its norm, or of a fresh layer's (U(−1/√fan, 1/√fan), scales of 1) where that is
-    /// more, as in a table that starts at zero. Default: 0.2; about 1e-3 is usual, and Adam at 1e-3 starts at 0.05 in a layer of 784 inputs.
+    /// Update too large: a step changes a layer by more than this share of its norm. If the layer's norm is smaller than that of its default weights
+    /// (U(−1/√fan, 1/√fan), scales of 1), as in a layer that starts at zero, the latter counts. Default: 0.2. About 1e-3 is usual; Adam at 1e-3 starts at
+    /// 0.05 in a layer of 784 inputs.
     /// </summary>
     /// <exception cref="ArgumentException">NaN.</exception>
-    public double LargestUpdate { get; init => field = Check.NotNaN(value, nameof(LargestUpdate)); } = 0.2;
+    public double LargestUpdate { get; init => field = NotNaN(value, nameof(LargestUpdate)); } = 0.2;
 
-    /// <summary>Too small: a step that changes a layer by less than this share of its norm. Default: 1e-7, float32's resolution.</summary>
+    /// <summary>Update too small: a step changes a layer by less than this share of its norm. Default: 1e-7, float32's resolution.</summary>
     /// <exception cref="ArgumentException">NaN.</exception>
-    public double SmallestUpdate { get; init => field = Check.NotNaN(value, nameof(SmallestUpdate)); } = 1e-7;
+    public double SmallestUpdate { get; init => field = NotNaN(value, nameof(SmallestUpdate)); } = 1e-7;
 
     /// <summary>Dead: the share of a rectifier's units that are zero for a whole batch. Default: 0.5.</summary>
     /// <exception cref="ArgumentException">NaN.</exception>
-    public double DeadShare { get; init => field = Check.NotNaN(value, nameof(DeadShare)); } = 0.5;
+    public double DeadShare { get; init => field = NotNaN(value, nameof(DeadShare)); } = 0.5;
 
-    /// <summary>Deadness is judged from so many values of each unit on: few rows leave many units at zero by chance. Default: 32.</summary>
+    /// <summary>Dead units are counted only if each unit has at least this many values, because few values are all zero by chance. Default: 32.</summary>
     public long DeadRows { get; init; } = 32;
 
-    /// <summary>Saturated: the share of values at which the function is flat. Default: 0.5.</summary>
+    /// <summary>Saturated: the share of a function's values in its flat ends. Default: 0.5.</summary>
     /// <exception cref="ArgumentException">NaN.</exception>
-    public double SaturatedShare { get; init => field = Check.NotNaN(value, nameof(SaturatedShare)); } = 0.5;
+    public double SaturatedShare { get; init => field = NotNaN(value, nameof(SaturatedShare)); } = 0.5;
 
     /// <summary>
-    /// Flat: where the function's slope is below this share of its largest. Default: 0.05, a sigmoid outside (0.013, 0.987) and a tanh beyond ±0.975.
+    /// A function is flat where its slope is below this share of its largest slope. Default: 0.05: a sigmoid outside (0.013, 0.987), a tanh beyond ±0.975.
     /// </summary>
     /// <exception cref="ArgumentException">Below 0, above 1, or NaN.</exception>
-    public double FlatSlope { get; init => field = Check.Share(value, nameof(FlatSlope)); } = 0.05;
+    public double FlatSlope { get; init => field = Share(value, nameof(FlatSlope)); } = 0.05;
+
+    internal static int AtLeastOne(int value, string name) => value >= 1 ? value
+        : throw new ArgumentException(FormattableString.Invariant($"expected at least 1, got {value}"), name);
+
+    // A threshold is any number. Infinity turns its verdict off; NaN would do so without a warning.
+    private static double NotNaN(double value, string name) => double.IsNaN(value) ? throw new ArgumentException("expected a number, got NaN", name) : value;
+
+    private static double Share(double value, string name) => value is >= 0 and <= 1 ? value
+        : throw new ArgumentException(FormattableString.Invariant($"expected a share from 0 to 1, got {value}"), name);
 }

@@ -3,11 +3,11 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
 
-/// <summary>The weights before a step, to measure how far it moved them. Lives no longer than the step.</summary>
+/// <summary>Copies of the weights before a step, to measure how much the step changes them.</summary>
 internal sealed class WeightSnapshot : IDisposable
 {
-    // Of a larger parameter evenly spaced elements: 32,768 and more tell the norm to a part in 250, and no copy waits for fresh memory.
-    private const long Most = 1 << 16;
+    // Of a larger parameter it copies evenly spaced elements: 32,768 or more give the norm to about 0.4 %, in copies too small to need new pages.
+    private const long MostElements = 1 << 16;
 
     private readonly List<Tensor> _before;
     private readonly List<TrainableLayer> _layers;
@@ -20,7 +20,7 @@ internal sealed class WeightSnapshot : IDisposable
         _before = [.. layers.SelectMany(l => l.Parameters).Select(p => Sample(p.Parameter).clone().DetachFromDisposeScope())];
     }
 
-    /// <summary>‖w − w before‖ of each layer; takes the difference in place of the snapshot, so only once.</summary>
+    /// <summary>‖w − w before‖ of each layer. Overwrites the snapshot with the difference, so it works only once.</summary>
     public double[] Change()
     {
         using var scope = NewDisposeScope();
@@ -29,7 +29,8 @@ internal sealed class WeightSnapshot : IDisposable
         foreach (var (_, parameter) in _layers.SelectMany(l => l.Parameters)) _before[next++].sub_(Sample(parameter));
         double[] norms = GradientNorms.Of(_before, 2);
         next = 0;
-        foreach (var (_, parameter) in _layers.SelectMany(l => l.Parameters)) norms[next] *= Math.Sqrt((double)parameter.numel() / Math.Max(1, _before[next++].numel()));
+        foreach (var (_, parameter) in _layers.SelectMany(l => l.Parameters))
+            norms[next] *= Math.Sqrt((double)parameter.numel() / Math.Max(1, _before[next++].numel()));
         next = 0;
         return [.. _layers.Select(l => GradientNorms.Total(norms.AsSpan((next += l.Parameters.Count) - l.Parameters.Count, l.Parameters.Count), 2))];
     }
@@ -39,6 +40,6 @@ internal sealed class WeightSnapshot : IDisposable
     private static Tensor Sample(Tensor parameter)
     {
         long elements = parameter.numel();
-        return elements <= Most ? parameter : parameter.flatten().slice(0, 0, elements, (elements + Most - 1) / Most);
+        return elements <= MostElements ? parameter : parameter.flatten().slice(0, 0, elements, (elements + MostElements - 1) / MostElements);
     }
 }
