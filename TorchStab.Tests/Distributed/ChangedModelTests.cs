@@ -93,7 +93,7 @@ public class ChangedModelTests
             var layer = nn.Linear(3, 3, dtype: ScalarType.Float64);
             foreach (var p in layer.parameters()) stab.nn.init.constant_(p, rank);
             model.append("head", layer);
-            Assert.Contains("head.weight is not the same on rank 1 as on rank 0; layers that come into a wrapped model",
+            Assert.Contains("head.weight is not the same on rank 1 as on rank 0; layers that are added to a wrapped model",
                 Assert.Throws<InvalidOperationException>(() => ddp.weigh(model.call(ones(1, 4, ScalarType.Float64)), 1)).Message, StringComparison.Ordinal);
             foreach (var p in layer.parameters()) stab.nn.init.constant_(p, 1);
             ddp.weigh(model.call(ones(1, 4, ScalarType.Float64)), 1).sum().backward();

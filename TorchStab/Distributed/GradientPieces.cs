@@ -6,44 +6,44 @@ using static TorchSharp.torch;
 namespace TorchStab.Distributed;
 
 /// <summary>
-/// Gradients as messages: small ones are gathered in buckets, large ones are summed where they lie, piece by piece. The division depends on
-/// the parameters alone, so that it is the same on all ranks. Between ranks that share memory there are no messages.
+/// Sums all gradients of a model over the ranks. Ranks that share memory sum through it. Otherwise gradients are sent as messages: small ones together
+/// in buckets, each large one in pieces of its own memory. The division depends on the parameters only, so that it is the same on all ranks.
 /// </summary>
 internal sealed class GradientPieces : IDisposable
 {
     private readonly IReadOnlyList<Parameter> _parameters;
     private readonly GradientHandles _gradients = new();
-    private readonly int[] _places;
+    private readonly int[] _positions;
     private readonly long[][] _shapes;
     private readonly List<GradientBucket> _buckets = [];
     private readonly List<Tensor> _buffers = [];
     private readonly List<int> _large = [];
-    private readonly List<GradientRuns> _runs = [];
+    private readonly List<SharedGradientSum> _shared = [];
     private readonly long _bytes;
     private readonly bool _views;
 
     public GradientPieces(IReadOnlyList<Parameter> parameters, long bytes, bool views, SharedSum? shared)
     {
         (_parameters, _bytes, _views) = (parameters, bytes, views);
-        _places = new int[parameters.Count];
+        _positions = new int[parameters.Count];
         _shapes = [.. parameters.Select(p => p.shape)];
         foreach (var byType in Enumerable.Range(0, parameters.Count).GroupBy(i => (parameters[i].dtype, parameters[i].device_type, parameters[i].device_index)))
             if (shared is not null && KernelSelection.IsOnCpu(parameters[byType.First()]) && byType.Key.dtype == Sent(byType.Key.dtype))
-                _runs.Add(new GradientRuns(shared, parameters, [.. byType]));
+                _shared.Add(new SharedGradientSum(shared, parameters, [.. byType]));
             else Divide(byType, Sent(byType.Key.dtype));
     }
 
-    /// <summary>Puts the sums in place; notes the parameters whose gradient on this rank is not finite.</summary>
-    public void Sum(ProcessGroup group, long step, HashSet<Parameter> bad)
+    /// <summary>Replaces the gradients by their sums over the ranks; adds to <paramref name="nonFinite"/> whose gradient on this rank is not finite.</summary>
+    public void Sum(ProcessGroup group, long step, HashSet<Parameter> nonFinite)
     {
         try
         {
             Read();
             Complete(group, step);
             foreach (int i in _large)
-                if (_places[i] >= 0 && !SumInPlace(group, _gradients.Tensor(_places[i]))) bad.Add(_parameters[i]);
-            foreach (var runs in _runs) runs.Sum(_gradients, _places, bad);
-            foreach (var bucket in _buckets) bucket.Sum(group, _gradients, _places, bad);
+                if (_positions[i] >= 0 && !SumInPlace(group, _gradients.Tensor(_positions[i]))) nonFinite.Add(_parameters[i]);
+            foreach (var shared in _shared) shared.Sum(_gradients, _positions, nonFinite);
+            foreach (var bucket in _buckets) bucket.Sum(group, _gradients, _positions, nonFinite);
         }
         finally
         {
@@ -57,7 +57,7 @@ internal sealed class GradientPieces : IDisposable
         _buffers.ForEach(b => b.Dispose());
     }
 
-    /// <summary>Whether all elements are. A sum is finite only if all its terms are; where it is not, it may have overflowed.</summary>
+    /// <summary>Whether all elements are finite. If their sum is, they are; if not, the sum may have overflowed, and each element is tested.</summary>
     internal static bool IsFinite(Tensor piece)
     {
         if (BucketLaunch.TryIsFinite(piece) is { } finite) return finite;
@@ -76,12 +76,12 @@ internal sealed class GradientPieces : IDisposable
             _gradients.Release();
             _gradients.Read(_parameters, gradientsOnly: true);
         }
-        Array.Fill(_places, -1);
-        for (int i = 0; i < _gradients.Count; i++) _places[_gradients.Places[i]] = i;
+        Array.Fill(_positions, -1);
+        for (int i = 0; i < _gradients.Count; i++) _positions[_gradients.Places[i]] = i;
     }
 
-    // A gradient that was set by hand may have another dtype than its parameter, on one rank alone. What is summed, and what each rank steps with, has
-    // the parameter's: ranks that round differently would drift apart.
+    // A gradient that the user set may have another dtype than its parameter, on one rank only. It is converted to the parameter's dtype: ranks that
+    // round differently would diverge.
     private bool Convert(Tensor gradient, int i)
     {
         var parameter = _parameters[i];
@@ -94,22 +94,22 @@ internal sealed class GradientPieces : IDisposable
         return true;
     }
 
-    // All ranks' gradients: zeros where only others have one.
+    // Gives this rank a gradient of zeros for each parameter of which only other ranks have one.
     private void Complete(ProcessGroup group, long step)
     {
         ulong mask = 0;
-        foreach (int place in _places) mask = (mask * 31) + (place < 0 ? 1u : 2u);
+        foreach (int position in _positions) mask = (mask * 31) + (position < 0 ? 1u : 2u);
         long[] masks = group.Agree(new(CallKind.Step, step, _parameters.Count, _bytes, Free: (long)mask));
         if (masks.All(m => m == masks[0])) return;
-        using var have = tensor(Array.ConvertAll(_places, place => place < 0 ? 0L : 1L), device: CPU);
+        using var have = tensor(Array.ConvertAll(_positions, position => position < 0 ? 0L : 1L), device: CPU);
         group.Sum(have, ReduceOp.Max);
-        for (int i = 0; i < _places.Length; i++)
-            if (_places[i] < 0 && have[i].item<long>() != 0) _parameters[i].grad = zeros_like(_parameters[i]);
+        for (int i = 0; i < _positions.Length; i++)
+            if (_positions[i] < 0 && have[i].item<long>() != 0) _parameters[i].grad = zeros_like(_parameters[i]);
         _gradients.Release();
         Read();
     }
 
-    // Whether this rank's gradient was finite.
+    // Sums a large gradient piece by piece; returns whether this rank's was finite.
     private bool SumInPlace(ProcessGroup group, Tensor gradient)
     {
         bool finite = true;
@@ -126,7 +126,7 @@ internal sealed class GradientPieces : IDisposable
         return finite;
     }
 
-    // Buckets that gradients are copied to go through one buffer.
+    // Divides parameters of one dtype into large ones and buckets. Buckets that are not viewed by gradients share one buffer.
     private void Divide(IEnumerable<int> indices, ScalarType sent)
     {
         long most = Math.Max(1, _bytes / (sent == ScalarType.Float64 ? sizeof(double) : sizeof(float)));
@@ -149,7 +149,8 @@ internal sealed class GradientPieces : IDisposable
             filled += elements;
         }
         if (buckets.Count == 0) return;
-        if (_views && _parameters[buckets[0][0]].dtype == sent) buckets.ForEach(b => _buckets.Add(new GradientBucketView(_parameters, b, Buffer(sent, b))));
+        if (_views && _parameters[buckets[0][0]].dtype == sent)
+            buckets.ForEach(b => _buckets.Add(new GradientBucketView(_parameters, b, Buffer(sent, b))));
         else
         {
             var buffer = Buffer(sent, buckets.MaxBy(Elements)!);
@@ -165,6 +166,6 @@ internal sealed class GradientPieces : IDisposable
         return _buffers[^1];
     }
 
-    // Half types are summed in float32.
+    // The dtype of messages: half types are summed in float32.
     private static ScalarType Sent(ScalarType dtype) => dtype is ScalarType.Float64 ? dtype : ScalarType.Float32;
 }

@@ -7,14 +7,14 @@ using static TorchSharp.torch;
 namespace TorchStab.Distributed;
 
 /// <summary>
-/// The gradients of a wrapped model: how much this rank's part counts, and their sum over all ranks once a step is due.
+/// Weights the gradient of a wrapped model by this rank's share of the samples, and sums the gradients over all ranks when an optimizer steps.
 /// </summary>
 internal sealed class GradientSum : ISharedGradients, IDisposable
 {
     private readonly nn.Module _model;
     private readonly long _bucketBytes;
     private readonly bool _views;
-    private readonly HashSet<Parameter> _bad = new(ReferenceEqualityComparer.Instance);
+    private readonly HashSet<Parameter> _nonFinite = new(ReferenceEqualityComparer.Instance);
     private List<Parameter> _parameters = [];
     private GradientPieces? _pieces;
     private bool _pending;
@@ -30,15 +30,15 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
 
     public long Steps { get; private set; }
 
-    /// <summary>Begins a pass over so many samples, before which buffers may be exchanged; returns this rank's share of all ranks' samples.</summary>
-    /// <param name="samples">This rank's.</param>
-    /// <param name="buffersFollow">Whether the call exchanges buffers too.</param>
-    /// <param name="modelHasRun">Whether the pass is under way: then nothing that it has read may be written.</param>
+    /// <summary>Begins a training pass, and returns this rank's share of all ranks' samples.</summary>
+    /// <param name="samples">The number of samples on this rank.</param>
+    /// <param name="buffersFollow">Whether the caller exchanges buffers afterwards.</param>
+    /// <param name="modelHasRun">Whether the model has already run in this pass: its tensors may then not be written.</param>
     public double Begin(long samples, bool buffersFollow, bool modelHasRun)
     {
         if (Group.IsAlone) return 1;
         long[] all = Group.Agree(new(CallKind.Forward, Steps + 1, buffersFollow ? 1 : 0, Free: (samples << 1) | (HasChanged() ? 1L : 0)));
-        if (Array.Exists(all, a => (a & 1) != 0)) TakeIn(modelHasRun);
+        if (Array.Exists(all, a => (a & 1) != 0)) Reconcile(modelHasRun);
         _pending = true;
         return (double)samples / Math.Max(1, all.Sum(a => a >> 1));
     }
@@ -48,7 +48,7 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
     public IDisposable Pause()
     {
         _pauses++;
-        return new Ending(() => _pauses--);
+        return new Pausing(() => _pauses--);
     }
 
     public void Combine()
@@ -56,9 +56,9 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
         if (!_pending || _pauses > 0) return;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        _bad.Clear();
+        _nonFinite.Clear();
         _pieces ??= new GradientPieces(_parameters, _bucketBytes, _views, Group.SharedSum);
-        _pieces.Sum(Group, Steps + 1, _bad);
+        _pieces.Sum(Group, Steps + 1, _nonFinite);
         Steps++;
         _pending = false;
     }
@@ -66,7 +66,7 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
     public int? CulpritOf(Parameter parameter)
     {
         if (Group.IsAlone) return null;
-        int rank = Array.IndexOf(Group.Agree(new(CallKind.Culprit, Steps, Free: _bad.Contains(parameter) ? 1 : 0)), 1);
+        int rank = Array.IndexOf(Group.Agree(new(CallKind.Culprit, Steps, Free: _nonFinite.Contains(parameter) ? 1 : 0)), 1);
         return rank < 0 ? null : rank;
     }
 
@@ -76,8 +76,9 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
         _pieces?.Dispose();
     }
 
-    // Layers that came or went, were frozen or unfrozen, or replaced, as by .to(): on all ranks alike, and with the same values.
-    private void TakeIn(bool modelHasRun)
+    // Called when a rank's model has changed: layers were added, removed, frozen, unfrozen or replaced (as by .to()). All ranks must have the same model
+    // with the same values.
+    private void Reconcile(bool modelHasRun)
     {
         if (modelHasRun) StartingPoint.RequireSame(Group, _model);
         else StartingPoint.Share(Group, _model, buffers: false);
@@ -100,11 +101,11 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
         return now.Count != _parameters.Count || now.Zip(_parameters).Any(p => !IsSame(p.First, p.Second));
     }
 
-    // Modules of native code hand out a new object for the same parameter each time.
+    // libtorch's own modules return a new object for the same parameter each time.
     private static bool IsSame(Parameter now, Parameter before) => ReferenceEquals(now, before)
         || (!before.IsInvalid && ParameterIdentity.OfLeaf(now) == ParameterIdentity.OfLeaf(before));
 
-    private sealed class Ending(Action end) : IDisposable
+    private sealed class Pausing(Action end) : IDisposable
     {
         private Action? _end = end;
 

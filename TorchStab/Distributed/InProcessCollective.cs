@@ -4,25 +4,27 @@ using static TorchSharp.torch;
 
 namespace TorchStab;
 
-/// <summary>Ranks as threads of one process: to test a distributed training loop without MPI. Sums are taken in the order of the ranks.</summary>
+/// <summary>Runs the ranks as threads of one process, to test a distributed training loop without MPI. Sums are taken in the order of the ranks.</summary>
 public sealed class InProcessCollective : ICollective
 {
-    private readonly Room _room;
+    private readonly Meeting _meeting;
 
-    private InProcessCollective(Room room, int rank) => (_room, Rank) = (room, rank);
+    private InProcessCollective(Meeting meeting, int rank) => (_meeting, Rank) = (meeting, rank);
 
     /// <inheritdoc/>
     public int Rank { get; }
 
     /// <inheritdoc/>
-    public int WorldSize => _room.Size;
+    public int WorldSize => _meeting.Size;
 
     /// <summary>
-    /// Runs <paramref name="body"/> in one thread for each rank; in each of them <c>stab.distributed</c> is that rank's. An exception in one
-    /// ends the waiting of all others.
+    /// Runs <paramref name="body"/> in one thread for each rank; <c>stab.distributed</c> in a thread acts for that thread's rank. After an exception in one
+    /// thread, the others stop waiting and raise it too.
     /// </summary>
-    /// <param name="world_size">How many ranks, at least 1.</param>
-    /// <param name="body">What a rank does. Random draws of concurrent threads come from one generator: draw before, or give each its own.</param>
+    /// <param name="world_size">The number of ranks, at least 1.</param>
+    /// <param name="body">
+    /// The work of a rank. All threads draw from one global random generator: draw before the call, or use a generator for each rank.
+    /// </param>
     /// <param name="timeout">How long a rank may wait for the others; null (the default): 5 minutes.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="world_size"/> is below 1.</exception>
     /// <remarks>Throws the first exception of any rank.</remarks>
@@ -30,19 +32,19 @@ public sealed class InProcessCollective : ICollective
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(world_size, 1);
         ArgumentNullException.ThrowIfNull(body);
-        var room = new Room(world_size, timeout ?? TimeSpan.FromMinutes(5));
-        var threads = Enumerable.Range(0, world_size).Select(rank => new Thread(() => RunRank(new InProcessCollective(room, rank), body))).ToList();
+        var meeting = new Meeting(world_size, timeout ?? TimeSpan.FromMinutes(5));
+        var threads = Enumerable.Range(0, world_size).Select(rank => new Thread(() => RunRank(new InProcessCollective(meeting, rank), body))).ToList();
         threads.ForEach(t => t.Start());
         threads.ForEach(t => t.Join());
-        if (room.Failure is { } failure) ExceptionDispatchInfo.Throw(failure);
+        if (meeting.Failure is { } failure) ExceptionDispatchInfo.Throw(failure);
     }
 
     /// <inheritdoc/>
     public void AllReduce(Tensor tensor, ReduceOp op) => Meet(tensor, all =>
     {
-        using var sum = all[0].clone();
-        foreach (var other in all.Skip(1)) Add(sum, other, op);
-        foreach (var each in all) each.copy_(sum);
+        using var result = all[0].clone();
+        foreach (var other in all.Skip(1)) Combine(result, other, op);
+        foreach (var each in all) each.copy_(result);
     });
 
     /// <inheritdoc/>
@@ -57,7 +59,7 @@ public sealed class InProcessCollective : ICollective
         using var own = input.clone();
         Meet(own, all =>
         {
-            // Every rank takes its copy after the meeting: here only the inputs are at hand.
+            // Each rank copies the result to its output afterwards: here only the inputs are known.
             using var joined = cat([.. all.Select(t => t.reshape(-1))]);
             foreach (var each in all) each.set_(joined);
         });
@@ -66,23 +68,23 @@ public sealed class InProcessCollective : ICollective
     }
 
     /// <inheritdoc/>
-    public void Barrier() => _room.Meet(Rank, null, _ => { });
+    public void Barrier() => _meeting.Meet(Rank, null, _ => { });
 
     /// <inheritdoc/>
-    public void Abort(string reason) => _room.Fail(new InvalidOperationException($"rank {Rank} of {WorldSize}: {reason}"));
+    public void Abort(string reason) => _meeting.Fail(new InvalidOperationException($"rank {Rank} of {WorldSize}: {reason}"));
 
     /// <summary>Nothing to release.</summary>
     public void Dispose()
     {
-        // The threads hold all there is.
+        // The ranks' threads own all tensors.
     }
 
-    private static void Add(Tensor sum, Tensor other, ReduceOp op) => _ = op switch
+    private static void Combine(Tensor result, Tensor other, ReduceOp op) => _ = op switch
     {
-        ReduceOp.Product => sum.mul_(other),
-        ReduceOp.Min => sum.copy_(minimum(sum, other)),
-        ReduceOp.Max => sum.copy_(maximum(sum, other)),
-        _ => sum.add_(other),
+        ReduceOp.Product => result.mul_(other),
+        ReduceOp.Min => result.copy_(minimum(result, other)),
+        ReduceOp.Max => result.copy_(maximum(result, other)),
+        _ => result.add_(other),
     };
 
     private static void RunRank(InProcessCollective collective, Action<ICollective> body)
@@ -96,24 +98,24 @@ public sealed class InProcessCollective : ICollective
         }
         catch (Exception e)
         {
-            collective._room.Fail(e);
+            collective._meeting.Fail(e);
         }
     }
 
-    private void Meet(Tensor mine, Action<Tensor[]> together) => _room.Meet(Rank, mine, all =>
+    private void Meet(Tensor mine, Action<Tensor[]> together) => _meeting.Meet(Rank, mine, all =>
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         together(all!);
     });
 
-    /// <summary>Where the ranks meet: the last one to come does the work for all.</summary>
-    private sealed class Room(int size, TimeSpan timeout)
+    /// <summary>Lets the ranks wait for each other: the last one to arrive does the work for all.</summary>
+    private sealed class Meeting(int size, TimeSpan timeout)
     {
         private readonly object _gate = new();
-        private readonly Tensor?[] _brought = new Tensor?[size];
-        private int _here;
-        private long _meetings;
+        private readonly Tensor?[] _tensors = new Tensor?[size];
+        private int _arrived;
+        private long _completed;
 
         public int Size => size;
 
@@ -132,27 +134,28 @@ public sealed class InProcessCollective : ICollective
         {
             lock (_gate)
             {
-                long meeting = _meetings;
-                _brought[rank] = mine;
-                if (++_here == size && Failure is null) Close(together);
-                while (_meetings == meeting && Failure is null)
-                    if (!Monitor.Wait(_gate, timeout)) Failure ??= new TimeoutException($"rank {rank} of {size} waited {timeout.TotalSeconds:0} s for the other ranks");
+                long completed = _completed;
+                _tensors[rank] = mine;
+                if (++_arrived == size && Failure is null) Complete(together);
+                while (_completed == completed && Failure is null)
+                    if (!Monitor.Wait(_gate, timeout))
+                        Failure ??= new TimeoutException($"rank {rank} of {size} waited {timeout.TotalSeconds:0} s for the other ranks");
                 if (Failure is not null) throw new InvalidOperationException($"The ranks cannot go on: {Failure.Message}", Failure);
             }
         }
 
-        private void Close(Action<Tensor?[]> together)
+        private void Complete(Action<Tensor?[]> together)
         {
             try
             {
-                together(_brought);
+                together(_tensors);
             }
             catch (Exception e)
             {
                 Failure = e;
             }
-            _here = 0;
-            _meetings++;
+            _arrived = 0;
+            _completed++;
             Monitor.PulseAll(_gate);
         }
     }

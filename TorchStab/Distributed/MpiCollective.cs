@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Distributed;
 
 /// <summary>
-/// Open MPI as the engine. A call that waits longer than the time-out ends the process, and with it the job: mpirun ends the others. So
-/// does an exception that nobody catches, with its text.
+/// The engine over Open MPI. A call that waits longer than the time-out ends the process, and mpirun then ends the other ranks. An unhandled exception
+/// does the same, after printing its text.
 /// </summary>
 internal sealed class MpiCollective : ICollective, ISharesMemory
 {
@@ -21,11 +21,12 @@ internal sealed class MpiCollective : ICollective, ISharesMemory
     public MpiCollective(TimeSpan timeout)
     {
         if (MpiLibrary.Problem is { } problem) throw new InvalidOperationException($"MPI cannot be used: {problem}");
-        if (MpiMessages.IsFinished()) throw new InvalidOperationException("MPI runs once in a process: after destroy_process_group() no other group can be made.");
+        if (MpiMessages.IsFinished())
+            throw new InvalidOperationException("MPI runs once in a process: after destroy_process_group() no other group can be made.");
         _timeout = timeout;
         _onlyThread = MpiMessages.IsStarted() || MpiMessages.Start() ? null : Environment.CurrentManagedThreadId;
         (Rank, WorldSize) = MpiMessages.Place();
-        // It looks now and then: set for each call, it would wake a thread beside each.
+        // A periodic timer: a timer for each call would wake a thread for each call.
         var period = TimeSpan.FromMilliseconds(Math.Clamp(timeout.TotalMilliseconds / 4, 1, 1000));
         _watchdog = new Timer(_ => Watch(), null, period, period);
         AppDomain.CurrentDomain.UnhandledException += AbortOnException;
@@ -69,12 +70,14 @@ internal sealed class MpiCollective : ICollective, ISharesMemory
     }
 
     private static Tensor OnCpu(Tensor tensor) => KernelSelection.IsOnCpu(tensor) ? tensor
-        : throw new InvalidOperationException($"MPI moves CPU memory, and the tensor is on {tensor.device}: move it with .cpu(), or give init_process_group an engine for that device");
+        : throw new InvalidOperationException(
+            $"MPI moves CPU memory, and the tensor is on {tensor.device}: move it with .cpu(), or give init_process_group an engine for that device");
 
     private void Call(string name, Action call)
     {
         if (_onlyThread is { } only && only != Environment.CurrentManagedThreadId)
-            throw new InvalidOperationException("This MPI may only be called from the thread that called init_process_group (it gave less than MPI_THREAD_SERIALIZED).");
+            throw new InvalidOperationException(
+                "This MPI may only be called from the thread that called init_process_group (it gave less than MPI_THREAD_SERIALIZED).");
         lock (_gate)
         {
             _waitingIn = name;
@@ -93,12 +96,13 @@ internal sealed class MpiCollective : ICollective, ISharesMemory
     private void Watch()
     {
         if (Volatile.Read(ref _since) is not 0 and long since && Environment.TickCount64 - since > _timeout.TotalMilliseconds)
-            End($"waited {_timeout.TotalSeconds:0} s in {_waitingIn} for the other ranks: one of them hangs or is far behind. init_process_group(timeout) sets how long is too long.");
+            End($"waited {_timeout.TotalSeconds:0} s in {_waitingIn} for the other ranks: one of them hangs or is far behind. "
+                + "init_process_group(timeout) sets how long is too long.");
     }
 
     private void AbortOnException(object sender, UnhandledExceptionEventArgs e) => Abort($"{e.ExceptionObject}");
 
-    // From another thread than the one that waits inside MPI, which must not be called now: the process goes, and mpirun ends the job.
+    // Runs on the timer's thread while another thread waits inside MPI, so it must not call MPI. It ends the process; mpirun then ends the job.
     private void End(string reason)
     {
         Tell(reason);

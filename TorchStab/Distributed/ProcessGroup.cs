@@ -3,9 +3,16 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
 
+/// <summary>An engine whose ranks may share memory.</summary>
+internal interface ISharesMemory
+{
+    /// <summary>Sums through the shared memory; null if the ranks do not share any. The same on all ranks.</summary>
+    SharedSum? SharedSum { get; }
+}
+
 /// <summary>
-/// A rank's view of all ranks. Before each exchange all ranks tell what they are about to do, in one small message of fixed size: ranks
-/// that have come apart find out together, instead of waiting for each other or mixing up their data.
+/// The ranks, as one of them sees them. Before each exchange the ranks compare their calls, in one small message of fixed size: ranks that make
+/// different calls all raise an error, instead of waiting for each other or mixing up their data.
 /// </summary>
 internal sealed class ProcessGroup(ICollective engine) : IDisposable
 {
@@ -16,21 +23,21 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
 
     public ICollective Engine => engine;
 
-    /// <summary>Sums through memory that the ranks share, where they do.</summary>
+    /// <summary>Sums through memory that the ranks share; null if they do not share any.</summary>
     public SharedSum? SharedSum => (engine as ISharesMemory)?.SharedSum;
 
-    /// <summary>How SyncBatchNorm over this group is differentiated.</summary>
+    /// <summary>The autograd node of SyncBatchNorm over this group.</summary>
     public SyncBatchNormNode Normalization => _normalization ??= new(this);
 
     public int Rank => engine.Rank;
 
     public int WorldSize => engine.WorldSize;
 
-    /// <summary>Whether there is anybody to talk to.</summary>
+    /// <summary>Whether this is the only rank, so that nothing is exchanged.</summary>
     public bool IsAlone => engine.WorldSize == 1;
 
     /// <summary>Asserts that all ranks make the same call; returns each rank's <see cref="Call.Free"/>.</summary>
-    /// <exception cref="InvalidOperationException">They do not; raised on all ranks.</exception>
+    /// <exception cref="InvalidOperationException">The calls differ. All ranks raise it.</exception>
     public long[] Agree(Call call)
     {
         if (IsAlone) return [call.Free];
@@ -41,7 +48,7 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         return calls.TrueForAll(calls[0].Matches) ? [.. calls.Select(c => c.Free)] : throw new InvalidOperationException(Call.Difference(calls));
     }
 
-    /// <summary>torch.distributed.all_reduce.</summary>
+    /// <summary>Combines the tensors of all ranks in place, as torch.distributed.all_reduce.</summary>
     public void AllReduce(Tensor tensor, ReduceOp op)
     {
         Agree(new(CallKind.AllReduce, tensor.numel(), (long)tensor.dtype, (long)op));
@@ -54,10 +61,12 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         if (!ReferenceEquals(sent, tensor)) tensor.copy_(sent);
     }
 
-    /// <summary>The exchange alone, of a tensor that can be sent as it is.</summary>
+    /// <summary>Combines a dense contiguous tensor, without comparing the ranks' calls first.</summary>
     public void Sum(Tensor tensor, ReduceOp op = ReduceOp.Sum) => engine.AllReduce(tensor, op);
 
-    /// <summary>The sum, from inside a backward pass: native frames are above, so that no exception reaches the caller with its text.</summary>
+    /// <summary>
+    /// Sums inside a backward pass. An exception would cross native frames and lose its text, so an error also aborts the ranks with that text.
+    /// </summary>
     public void Exchange(Call call, Tensor tensor)
     {
         try
@@ -72,14 +81,14 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         }
     }
 
-    /// <summary>torch.distributed.broadcast.</summary>
+    /// <summary>Copies a rank's tensor to all ranks, as torch.distributed.broadcast.</summary>
     public void Broadcast(Tensor tensor, int src)
     {
         Agree(new(CallKind.Broadcast, tensor.numel(), (long)tensor.dtype, src));
         Spread(tensor, src);
     }
 
-    /// <summary>The exchange alone.</summary>
+    /// <summary>Copies a rank's tensor to all ranks, without comparing the ranks' calls first.</summary>
     public void Spread(Tensor tensor, int src)
     {
         if (IsAlone || tensor.numel() == 0) return;
@@ -90,7 +99,7 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         if (!ReferenceEquals(sent, tensor)) tensor.copy_(sent);
     }
 
-    /// <summary>All ranks' tensors, by rank; the caller's scope owns them.</summary>
+    /// <summary>The tensors of all ranks, in the order of the ranks; the caller's scope owns them.</summary>
     public Tensor[] AllGather(Tensor tensor)
     {
         Agree(new(CallKind.AllGather, tensor.numel(), (long)tensor.dtype));
@@ -99,7 +108,7 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         return [.. Enumerable.Range(0, WorldSize).Select(rank => all[rank].clone().MoveToOuterDisposeScope())];
     }
 
-    /// <summary>The exchange alone: a new tensor with one more dimension in front, the ranks.</summary>
+    /// <summary>The tensors of all ranks, stacked along a new first dimension, without comparing the ranks' calls first.</summary>
     public Tensor Gather(Tensor tensor)
     {
         using var _ = no_grad();
@@ -116,7 +125,7 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         engine.Barrier();
     }
 
-    /// <summary>Takes leave of all ranks.</summary>
+    /// <summary>Leaves the group together with all ranks.</summary>
     public void Destroy()
     {
         Agree(new(CallKind.Destroy));
@@ -130,11 +139,11 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         engine.Dispose();
     }
 
-    // Half types lose too much in a sum of many ranks; what lies with gaps or permuted is sent in order.
+    // A tensor that the engine can combine: half types as float32, because a sum over many ranks would lose too much precision; else see Plain.
     private static Tensor Sendable(Tensor tensor) =>
         tensor.dtype is ScalarType.BFloat16 or ScalarType.Float16 ? tensor.to(ScalarType.Float32).resolve_neg().contiguous() : Plain(tensor);
 
-    // What has its sign or conjugation in a flag, and not in memory, is sent as it is meant.
+    // A contiguous tensor whose memory holds its values: a negated or conjugated view only has a flag set.
     private static Tensor Plain(Tensor tensor) =>
         tensor.is_contiguous() && !tensor.is_neg() && !tensor.is_conj() ? tensor : tensor.resolve_conj().resolve_neg().contiguous();
 }

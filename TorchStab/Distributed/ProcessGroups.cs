@@ -16,10 +16,10 @@ internal static class ProcessGroups
     [ThreadStatic]
     private static ProcessGroup? t_group;
 
-    /// <summary>The group of this thread or else of the process; null before init_process_group.</summary>
+    /// <summary>The group of this thread, else that of the process; null before init_process_group.</summary>
     public static ProcessGroup? Current => t_group ?? s_group;
 
-    /// <summary>The group over an engine: the current one if that is its engine.</summary>
+    /// <summary>The group over an engine: the current group if it has this engine, else one that is made once.</summary>
     public static ProcessGroup Of(ICollective engine) =>
         Current is { } current && current.Engine == engine ? current : Others.GetValue(engine, static e => new ProcessGroup(e));
 
@@ -41,7 +41,7 @@ internal static class ProcessGroups
         s_group = new ProcessGroup(collective);
     }
 
-    /// <summary>For threads that are ranks.</summary>
+    /// <summary>Sets the group of a thread that is a rank.</summary>
     public static void UseOnThisThread(ProcessGroup group) => t_group = group;
 
     public static void Destroy()
@@ -87,8 +87,8 @@ internal static class ProcessGroups
             throw new ArgumentException($"expected a list of {group.WorldSize} tensors, one for each rank, got {tensor_list.Count}", nameof(tensor_list));
         foreach (var target in tensor_list) Writable(target, nameof(tensor_list));
         if (tensor_list.FirstOrDefault(t => t.dtype != tensor.dtype || !t.shape.SequenceEqual(tensor.shape)) is { } odd)
-            throw new ArgumentException($"expected tensors of {tensor.dtype} {Repr.List(tensor.shape)} as `tensor` is, got {odd.dtype} {Repr.List(odd.shape)}",
-                nameof(tensor_list));
+            throw new ArgumentException(
+                $"expected tensors of {tensor.dtype} {Repr.List(tensor.shape)} as `tensor` is, got {odd.dtype} {Repr.List(odd.shape)}", nameof(tensor_list));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         foreach (var (target, source) in tensor_list.Zip(group.AllGather(tensor))) target.copy_(source);
@@ -111,6 +111,7 @@ internal static class ProcessGroups
         if (tensor.requires_grad && !tensor.is_leaf)
             throw new ArgumentException("expected a tensor outside the autograd graph, because its values are replaced; use tensor.detach()", name);
         if (tensor.numel() > 0 && tensor.shape.Zip(tensor.stride()).Any(d => d is { First: > 1, Second: 0 }))
-            throw new ArgumentException("expected a tensor whose elements have places of their own, because its values are replaced; an expanded one has not: use tensor.clone()", name);
+            throw new ArgumentException("expected a tensor whose elements do not share memory, because its values are replaced; an expanded one does: "
+                + "use tensor.clone()", name);
     }
 }

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
 
-/// <summary>y = Σx over the ranks, on all of them; the gradient is the sum of the ranks' gradients, so each derivative is such a sum again.</summary>
+/// <summary>y = Σx over the ranks, on all ranks. Its gradient is the sum of the ranks' gradients, so each derivative is such a sum again.</summary>
 internal sealed class RankSumNode(ProcessGroup group) : LinearOp
 {
-    /// <summary>The sum of statistics of channels, on the CPU in float64; all ranks ask for the same derivatives of it.</summary>
+    /// <summary>Sums statistics of channels in float64 on the CPU. All ranks must take the same derivatives of it.</summary>
     public Tensor Sum(Tensor x)
     {
         Tensor sum;

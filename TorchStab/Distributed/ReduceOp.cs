@@ -6,15 +6,15 @@ public enum ReduceOp
     /// <summary>The sum.</summary>
     Sum,
 
-    /// <summary>The mean: floating dtypes only.</summary>
+    /// <summary>The mean; floating dtypes only.</summary>
     Avg,
 
     /// <summary>The product.</summary>
     Product,
 
-    /// <summary>The least.</summary>
+    /// <summary>The smallest value.</summary>
     Min,
 
-    /// <summary>The largest.</summary>
+    /// <summary>The largest value.</summary>
     Max,
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
 
-/// <summary>y = x, whose gradient is multiplied by this rank's share of the batch.</summary>
+/// <summary>y = x; multiplies the gradient by this rank's share of the batch.</summary>
 internal sealed class ShareNode : LinearOp
 {
     private static readonly ShareNode Op = new();

@@ -4,29 +4,29 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
 
-/// <summary>Gradients of one dtype that ranks of one host sum where they lie, through memory that they share.</summary>
-internal sealed class GradientRuns(SharedSum shared, IReadOnlyList<Parameter> parameters, List<int> indices)
+/// <summary>Sums gradients of one dtype in place, through memory that the ranks of one host share.</summary>
+internal sealed class SharedGradientSum(SharedSum shared, IReadOnlyList<Parameter> parameters, List<int> indices)
 {
     private readonly List<int> _summed = [];
     private readonly List<(Tensor Gradient, Tensor Copy)> _copies = [];
 
-    /// <summary>Puts the sums in place; notes the parameters whose gradient on this rank is not finite.</summary>
-    /// <param name="gradients">Of all parameters of the model that have one.</param>
-    /// <param name="places">Where each parameter's gradient is among them; -1 where nobody has one.</param>
-    /// <param name="bad">Those parameters.</param>
-    public void Sum(GradientHandles gradients, int[] places, HashSet<Parameter> bad)
+    /// <summary>Replaces the gradients by their sums over the ranks, and records whose gradient is not finite on this rank.</summary>
+    /// <param name="gradients">The gradients of all parameters that have one.</param>
+    /// <param name="positions">The position of each parameter's gradient among them; −1 if no rank has one.</param>
+    /// <param name="nonFinite">Receives the parameters whose gradient on this rank is not finite.</param>
+    public void Sum(GradientHandles gradients, int[] positions, HashSet<Parameter> nonFinite)
     {
         Clear();
         foreach (int i in indices)
-            if (places[i] is >= 0 and int k) Append(i, gradients, k);
+            if (positions[i] is >= 0 and int k) Append(i, gradients, k);
         shared.Sum();
         for (int n = 0; n < _summed.Count; n++)
-            if (!shared.WasFinite(n)) bad.Add(parameters[_summed[n]]);
+            if (!shared.WasFinite(n)) nonFinite.Add(parameters[_summed[n]]);
         foreach (var (gradient, copy) in _copies) gradient.copy_(copy);
         Clear();
     }
 
-    // What lies with gaps or permuted goes as a copy: on other ranks it may not.
+    // A gradient with gaps or permuted dimensions is summed as a contiguous copy: on other ranks its layout may differ.
     private void Append(int i, GradientHandles gradients, int k)
     {
         _summed.Add(i);

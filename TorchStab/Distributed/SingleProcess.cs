@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
 
-/// <summary>A world of one rank, for a program that was started without mpirun.</summary>
+/// <summary>The engine of a single rank, for a program that was started without mpirun.</summary>
 internal sealed class SingleProcess : ICollective
 {
     public int Rank => 0;
@@ -11,12 +11,12 @@ internal sealed class SingleProcess : ICollective
 
     public void AllReduce(Tensor tensor, ReduceOp op)
     {
-        // The sum of one.
+        // One rank's tensor is the result.
     }
 
     public void Broadcast(Tensor tensor, int src)
     {
-        // Already there.
+        // The only rank has the values.
     }
 
     public void AllGather(Tensor output, Tensor input)
@@ -27,16 +27,16 @@ internal sealed class SingleProcess : ICollective
 
     public void Barrier()
     {
-        // Nobody to wait for.
+        // There is no other rank to wait for.
     }
 
     public void Abort(string reason)
     {
-        // Whoever fails alone has its exception.
+        // There is no other rank to stop; the caller's exception reports the reason.
     }
 
     public void Dispose()
     {
-        // Holds nothing.
+        // There is nothing to release.
     }
 }

@@ -5,14 +5,14 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Batch normalization whose statistics are those of all ranks' batches together, forward and backward: equal to <see cref="BatchNorm"/>
-/// in one process with the whole batch, however it is split. As <c>torch.nn.SyncBatchNorm</c>. The state dict is BatchNorm's.
+/// Batch normalization with the statistics of all ranks' batches together, forward and backward: equal to <see cref="BatchNorm"/> in one process with
+/// the whole batch, however the batch is split. As <c>torch.nn.SyncBatchNorm</c>. The state dict is that of BatchNorm.
 /// </summary>
 /// <remarks>
-/// In training every rank takes part in every forward pass, with an empty batch where it has no data, and in every backward pass: a rank
-/// whose loss does not depend on the output (an empty batch that was left out of the loss, say) is an error on all ranks. In eval mode, in a
-/// world of one and before <c>init_process_group</c> it is BatchNorm, and nothing is exchanged. With <c>create_graph</c> derivatives of derivatives
-/// go through the exchange too; all ranks ask for the same ones in the same order.
+/// In training every rank must take part in every forward pass, with an empty batch if it has no data, and in every backward pass. If the loss of one
+/// rank does not depend on the output (because it leaves out an empty batch, for example), all ranks raise an error. In eval mode, with a single rank and
+/// before <c>init_process_group</c> it is a BatchNorm, and nothing is exchanged. Second derivatives (<c>create_graph</c>) are exchanged too; all ranks must
+/// take the same ones in the same order.
 /// </remarks>
 public sealed class SyncBatchNorm : BatchNorm
 {
@@ -21,7 +21,7 @@ public sealed class SyncBatchNorm : BatchNorm
         : base(nameof(SyncBatchNorm), num_features, eps, momentum, affine, track_running_stats, device, dtype) =>
         this.process_group = process_group;
 
-    /// <summary>The ranks that share statistics; null: those of <c>init_process_group</c>.</summary>
+    /// <summary>The ranks that share statistics; null: all ranks of <c>init_process_group</c>.</summary>
     public ICollective? process_group { get; }
 
     private protected override void CheckRank(Tensor input)

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Distributed;
 
-/// <summary>One training call of SyncBatchNorm: as <see cref="BatchNormCall"/>, with the exchange between the checks and the maths.</summary>
+/// <summary>One training call of SyncBatchNorm: as <see cref="BatchNormCall"/>, but the ranks exchange statistics after the checks.</summary>
 internal static class SyncBatchNormCall
 {
     public static Tensor Run(ref BatchNormCall call, ProcessGroup group, double momentum)

@@ -6,7 +6,7 @@ namespace TorchStab.Distributed;
 
 /// <summary>
 /// Batch normalization over the batches of all ranks. With nᵣ, μᵣ and σᵣ² (biased) of each rank's values and N = Σnᵣ:
-/// μ = Σ nᵣμᵣ/N and σ² = Σ nᵣ(σᵣ² + (μᵣ − μ)²)/N, which loses no digits to a large mean as E[x²] − E[x]² does.
+/// μ = Σ nᵣμᵣ/N and σ² = Σ nᵣ(σᵣ² + (μᵣ − μ)²)/N, which keeps its precision with a large mean, unlike E[x²] − E[x]².
 /// </summary>
 internal static class SyncBatchNormFunctional
 {
@@ -21,25 +21,27 @@ internal static class SyncBatchNormFunctional
         double total = Math.Max(1, counts.Sum());
         var share = tensor(Array.ConvertAll(counts, n => n / total), device: CPU).unsqueeze(1);
         var (means, variances) = (all.select(1, 0), all.select(1, 1));
-        // Around the first estimate of the mean: its rounding is as large as a small variance beside a large mean.
+        // The second sum corrects the first one: with a large mean, its rounding error is as large as a small deviation.
         var shift = (means * share).sum(dim: 0);
         var mean = shift + ((means - shift) * share).sum(dim: 0);
         var variance = ((variances + (means - mean).square()) * share).sum(dim: 0);
         return (mean.MoveToOuterDisposeScope(), variance.MoveToOuterDisposeScope(), counts.Sum());
     }
 
-    /// <summary>y = (x − μ)/√(σ² + eps)·weight + bias, recorded with the gradient through μ and σ² of all ranks.</summary>
+    /// <summary>y = (x − μ)/√(σ² + eps)·weight + bias, recorded for autograd with the gradient through μ and σ² of all ranks.</summary>
     public static Tensor Normalize(ProcessGroup group, Tensor input, Tensor mean, Tensor variance, long count, Tensor? weight, Tensor? bias, double eps)
     {
         using var scope = NewDisposeScope();
         Tensor output;
         using (no_grad())
-            output = input.numel() == 0 ? empty_like(input) : BatchNormFunctional.Evaluate(input, mean.to(input.device), variance.to(input.device), weight, bias, eps);
+            output = input.numel() == 0 ? empty_like(input)
+                : BatchNormFunctional.Evaluate(input, mean.to(input.device), variance.to(input.device), weight, bias, eps);
         return group.Normalization.Record(output, input, weight, bias, SyncBatchNormNode.Keep(mean, variance, count, eps)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
-    /// The wanted gradients from sums over the ranks that are part of the graph, for derivatives of derivatives; intermediate tensors are the caller's.
+    /// The gradients that are wanted, from sums over the ranks that are part of the graph, for second derivatives. The caller's scope owns intermediate
+    /// tensors.
     /// </summary>
     public static (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
         RankSumNode ranks, NodeState state, Tensor gradient, Tensor input, double count, Tensor? weight, double eps)
@@ -54,11 +56,11 @@ internal static class SyncBatchNormFunctional
         Tensor Mean(Tensor values) => SyncBatchNormNode.Channels(ranks.Sum(SyncBatchNormNode.Sum(values).cpu()) / count, x);
     }
 
-    // (2, C): means and biased variances; zeros, of weight zero, where there are no values.
+    // (2, C): means and biased variances of this rank; zeros, which get weight 0, if it has no values.
     private static Tensor Local(Tensor input, long channels)
     {
         if (input.numel() == 0) return zeros(2, channels, ScalarType.Float64, CPU);
-        // In double: a mean rounded to float32 may be as far off as a small deviation.
+        // In double: the rounding error of a float32 mean may be as large as a small deviation.
         var moments = BatchNormFunctional.Statistics(input.detach().to(ScalarType.Float64), null, eps: 1);
         return stack([moments.Mean.flatten(), moments.Variance.flatten()]).to(CPU);
     }

@@ -13,7 +13,8 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     private readonly RankSumNode _sum = new(group);
 
     /// <inheritdoc/>
-    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
+        NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
     {
         var (_, _, count, eps) = Kept(state);
         return SyncBatchNormFunctional.BackwardInTensorOps(_sum, state, outputGradient, input, count, weight, eps);
@@ -28,7 +29,8 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
         var centred = Centred(input.to(dtype), mean);
         var sums = stack([Sum(dy), Sum(dy * centred)]).to(ScalarType.Float64, CPU);
         var dweight = state.WeightWanted ? (sums[1] * inverse).to(weight!.dtype, weight.device) : null;
-        var dbias = state.BiasWanted ? sums[0].to(weight?.dtype ?? input.dtype, input.device, copy: true) : null; // this rank's: the exchange overwrites sums
+        // A copy of this rank's sum, which the exchange overwrites.
+        var dbias = state.BiasWanted ? sums[0].to(weight?.dtype ?? input.dtype, input.device, copy: true) : null;
         if (!state.InputWanted) return (null, dweight, dbias);
         group.Exchange(new(CallKind.StatisticsGradient, mean.numel()), sums);
         var scale = Channels(weight is null ? inverse : inverse * weight.to(ScalarType.Float64, CPU), dy);
@@ -36,14 +38,14 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
         return (dx.to(input.dtype), dweight, dbias);
     }
 
-    /// <summary>What <see cref="Kept(NodeState)"/> reads.</summary>
+    /// <summary>The numbers that the backward pass needs, in the order in which <see cref="Kept(NodeState)"/> reads them.</summary>
     public static double[] Keep(Tensor mean, Tensor variance, long count, double eps) =>
         [.. mean.data<double>(), .. (variance + eps).rsqrt().data<double>(), Math.Max(1, count), eps];
 
-    /// <summary>Of each channel.</summary>
+    /// <summary>The sum over each channel.</summary>
     public static Tensor Sum(Tensor x) => x.sum(ChannelDims.OfStatistics(x));
 
-    /// <summary>Statistics of channels, which are on the CPU, as they meet the values of x.</summary>
+    /// <summary>Statistics of the channels, from the CPU, in a shape that broadcasts over x.</summary>
     public static Tensor Channels(Tensor perChannel, Tensor x) => ChannelDims.Broadcast(perChannel.to(x.device), x);
 
     private static (Tensor Mean, Tensor Inverse, double Count, double Eps) Kept(NodeState state)
@@ -54,7 +56,7 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
 
     private static int CountOf(NodeState state) => (state.Kept.Length - 2) / 2;
 
-    // In two steps: a mean rounded to x's dtype may be as far off as a small deviation.
+    // Subtracts the rounded mean and its rounding error: in x's dtype, that error may be as large as a small deviation.
     private static Tensor Centred(Tensor x, Tensor mean)
     {
         var rounded = mean.to(x.dtype);
