@@ -26,7 +26,7 @@ public static partial class stab
             /// <exception cref="ArgumentException">A shape or dtype does not fit, statistics are missing when not training, or a channel
             /// holds one value only when training; in PyTorch's words, before anything is written.</exception>
             public static Tensor batch_norm(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight = null, Tensor? bias = null, bool training = false, double momentum = 0.1, double eps = 1e-5) =>
-                new BatchNormCall(input, running_mean, running_var, weight, bias, eps).Run(training, momentum);
+                BatchNormFunctional.Apply(new(input, new(running_mean, running_var, Momentum: momentum), weight, bias, eps, training));
 
             /// <summary>
             /// Instance normalization: y = (x − mean)/√(var + eps)·weight + bias with the statistics of each channel of each sample, as
@@ -44,7 +44,7 @@ public static partial class stab
             /// <exception cref="ArgumentException">A shape or dtype does not fit, statistics are missing without use_input_stats, or a channel
             /// has one position only with it; in PyTorch's words, before anything is written.</exception>
             public static Tensor instance_norm(Tensor input, Tensor? running_mean = null, Tensor? running_var = null, Tensor? weight = null, Tensor? bias = null, bool use_input_stats = true, double momentum = 0.1, double eps = 1e-5) =>
-                new InstanceNormCall(input, running_mean, running_var, weight, bias, eps).Run(use_input_stats, momentum);
+                InstanceNormFunctional.Apply(new(input, new(running_mean, running_var, Momentum: momentum), weight, bias, eps, use_input_stats));
         }
     }
 }

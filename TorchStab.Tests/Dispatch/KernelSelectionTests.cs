@@ -28,7 +28,6 @@ public class KernelSelectionTests
         Assert.True(KernelSelection.TakesStrided(x.t()));
         Assert.False(KernelSelection.Takes(x.to_sparse()));
         Assert.False(KernelSelection.Takes(zeros(2, 3, device: META)));
-        Assert.True(KernelSelection.TakesOptional(null));
     }
 
     [Fact]

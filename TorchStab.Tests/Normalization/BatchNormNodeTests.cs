@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using TorchStab.Dispatch;
+using TorchStab.Normalization;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 
@@ -173,9 +174,12 @@ public class BatchNormNodeTests
 
         public Tensor Ours(bool training, bool relu) => Ours(x, training, relu);
 
-        public Tensor Ours(Tensor input, bool training, bool relu) => training
-            ? TorchStab.Normalization.BatchNormFunctional.Normalize(input, weight, bias, 1e-5, relu).Output
-            : TorchStab.Normalization.BatchNormFunctional.Evaluate(input, mean, variance, weight, bias, 1e-5, relu);
+        // Evaluated behind the checks, which refuse bfloat16 parameters beside float32 statistics.
+        public Tensor Ours(Tensor input, bool training, bool relu)
+        {
+            var arguments = new ChannelNormArguments(input, training ? default : new(mean, variance), weight, bias, 1e-5, training) { Relu = relu };
+            return training ? BatchNormFunctional.Apply(arguments) : BatchNormFunctional.Evaluate(arguments);
+        }
 
         public Tensor Theirs(bool training, bool relu)
         {

@@ -29,9 +29,9 @@ public class NormMagnitudeTests
         ["batch of tiles"] = Batch([9, 4, 3, 3]),
         ["batch of vectors"] = Batch([6, 21]),
         ["batch of channels last"] = Batch([3, 20, 5, 5], channelsLast: true),
-        ["masked batch"] = Batch([3, 4, 7]) with { Apply = (x, w, b, eps) => new BatchNormCall(x, null, null, w, b, eps) { Mask = ones(1, dtype: ScalarType.Bool) }.Run(training: true, 0) },
-        ["masked layer"] = new([5, 37], [1], [37], (x, w, b, eps) => LayerNormFunctional.Apply(x, ones(1, dtype: ScalarType.Bool), [37], w, b, eps)),
-        ["batch with relu"] = Batch([3, 4, 9, 9]) with { Relu = true, Apply = (x, w, b, eps) => new BatchNormCall(x, null, null, w, b, eps) { Relu = true }.Run(training: true, 0) },
+        ["masked batch"] = Batch([3, 4, 7]) with { Apply = (x, w, b, eps) => BatchNormFunctional.Apply(new(x, default, w, b, eps, Training: true) { Mask = ones(1, dtype: ScalarType.Bool) }) },
+        ["masked layer"] = new([5, 37], [1], [37], (x, w, b, eps) => LayerNormFunctional.Apply(x, [37], w, b, eps, mask: ones(1, dtype: ScalarType.Bool))),
+        ["batch with relu"] = Batch([3, 4, 9, 9]) with { Relu = true, Apply = (x, w, b, eps) => BatchNormFunctional.Apply(new(x, default, w, b, eps, Training: true) { Relu = true }) },
     };
 
     // Powers of two, so that scaling rounds nothing; the smallest have no digits to spare and no finite gradient in the dtype.

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Runs batch normalization's kernels on tensors that <see cref="KernelSelection.TakesChannels"/> has let through: pointers, which of the
+/// Runs batch normalization's kernels on tensors that <see cref="KernelSelection.FormOfChannels"/> has let through: pointers, which of the
 /// three forms fits the layout, the split into items, and the team.
 /// </summary>
 internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag

@@ -3,7 +3,7 @@ using TorchStab.Kernels;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Runs the kernels of GroupNorm and InstanceNorm on contiguous tensors that <see cref="KernelSelection.TakesGroups"/> has let through.
+/// Runs the kernels of GroupNorm and InstanceNorm on contiguous tensors that <see cref="KernelSelection.FormOfGroups"/> has let through.
 /// </summary>
 internal static unsafe class GroupNormLaunch
 {

@@ -11,6 +11,19 @@ internal enum KernelMode
     Off,
 }
 
+/// <summary>The forms in which a norm's maths can run.</summary>
+internal enum NormForm
+{
+    /// <summary>The equation in tensor operations: any device and dtype, masks, derivatives of any order.</summary>
+    TensorOps,
+
+    /// <summary>libtorch's own fused op, for devices without kernels of ours; chosen by no norm so far.</summary>
+    Native,
+
+    /// <summary>A kernel on the CPU.</summary>
+    Kernel,
+}
+
 /// <summary>The vector width that kernels are instantiated for.</summary>
 internal enum VectorWidth
 {
@@ -77,31 +90,25 @@ internal static class KernelSelection
     /// </summary>
     public static unsafe bool IsPlain(nint tensor) => LibTorch.IsNegative(tensor) == 0 && (TensorMemory.At(tensor) != null || IsEmpty(tensor));
 
-    /// <summary>The same for an optional tensor: a missing one is no obstacle.</summary>
-    public static bool TakesOptional(Tensor? tensor) => tensor is null || Takes(tensor);
-
     /// <summary>
-    /// Whether a norm over contiguous rows runs by kernel: everything contiguous, of one dtype (mixed precision stays in tensor operations),
-    /// no bias without a weight, not empty, and of sizes that an int counts.
+    /// The form of a norm over rows. By kernel runs what is contiguous, of one dtype (mixed precision stays in tensor operations), without a bias that has no
+    /// weight, not empty, and of sizes that an int counts.
     /// </summary>
-    public static unsafe bool TakesRows(Tensor input, Tensor? weight, Tensor? bias, long columns)
-    {
-        if (!Takes(input) || !TakesParameter(weight, input) || !TakesParameter(bias, input) || (weight is null && bias is not null)) return false;
-        return FitsRows(LibTorch.Numel(input.Handle), columns);
-    }
+    public static unsafe NormForm FormOfRows(Tensor input, Tensor? weight, Tensor? bias, long columns) =>
+        Takes(input) && TakesAffine(weight, bias, input) && FitsRows(LibTorch.Numel(input.Handle), columns) ? NormForm.Kernel : NormForm.TensorOps;
 
     /// <summary>Whether no product or sum of the kernels' ints overflows.</summary>
     public static bool FitsRows(long elements, long columns) => elements > 0 && columns <= MostColumns && elements / columns <= MostRows;
 
     /// <summary>
-    /// Whether a norm over channels runs by kernel: the input (N, C, …) contiguous or channels_last, everything of one dtype, no bias without a
-    /// weight, not empty, and of sizes that an int counts.
+    /// The form of a norm over channels. By kernel runs an input (N, C, …) that is contiguous or channels_last, everything of one dtype, without a bias that
+    /// has no weight, not empty, and of sizes that an int counts.
     /// </summary>
-    public static unsafe bool TakesChannels(Tensor input, Tensor? weight, Tensor? bias)
+    public static unsafe NormForm FormOfChannels(Tensor input, Tensor? weight, Tensor? bias)
     {
-        if (!TakesStrided(input) || !TakesParameter(weight, input) || !TakesParameter(bias, input) || (weight is null && bias is not null)) return false;
-        if (LibTorch.IsContiguous(input.Handle) == 0 && !MemoryLayout.IsDenseChannelsLast(input)) return false;
-        return FitsChannels(LibTorch.Numel(input.Handle), input.size(0), input.size(1));
+        if (!TakesStrided(input) || !TakesAffine(weight, bias, input)) return NormForm.TensorOps;
+        if (LibTorch.IsContiguous(input.Handle) == 0 && !MemoryLayout.IsDenseChannelsLast(input)) return NormForm.TensorOps;
+        return FitsChannels(LibTorch.Numel(input.Handle), input.size(0), input.size(1)) ? NormForm.Kernel : NormForm.TensorOps;
     }
 
     /// <inheritdoc cref="FitsRows"/>
@@ -111,9 +118,13 @@ internal static class KernelSelection
     /// <summary>
     /// The same for a norm over groups of the channels of a sample, which have to lie together: contiguous, and a group's elements in an int.
     /// </summary>
-    public static unsafe bool TakesGroups(Tensor input, Tensor? weight, Tensor? bias, long groups) => TakesChannels(input, weight, bias)
-        && LibTorch.IsContiguous(input.Handle) != 0 && LibTorch.Numel(input.Handle) / (input.size(0) * groups) <= MostColumns
-        && input.size(0) * groups <= int.MaxValue;
+    public static unsafe NormForm FormOfGroups(Tensor input, Tensor? weight, Tensor? bias, long groups)
+    {
+        var form = FormOfChannels(input, weight, bias);
+        if (form != NormForm.Kernel) return form;
+        long sets = input.size(0) * groups;
+        return LibTorch.IsContiguous(input.Handle) != 0 && LibTorch.Numel(input.Handle) / sets <= MostColumns && sets <= int.MaxValue ? form : NormForm.TensorOps;
+    }
 
     /// <summary>Whether statistics of a channel each can be read as they lie.</summary>
     public static unsafe bool TakesStatistics(Tensor? statistics) => statistics is null || (Takes(statistics)
@@ -163,6 +174,9 @@ internal static class KernelSelection
         LibTorch.ForgetError();
         return LibTorch.Numel(tensor) == 0;
     }
+
+    private static bool TakesAffine(Tensor? weight, Tensor? bias, Tensor input) =>
+        TakesParameter(weight, input) && TakesParameter(bias, input) && (weight is not null || bias is null);
 
     private static unsafe bool TakesParameter(Tensor? parameter, Tensor input) => parameter is null
         || (LibTorch.DeviceKind(parameter.Handle) == (int)DeviceType.CPU && LibTorch.Dtype(parameter.Handle) == LibTorch.Dtype(input.Handle)

@@ -3,7 +3,7 @@ using TorchStab.Kernels;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Runs the kernels of a norm over rows on tensors that <see cref="KernelSelection.TakesRows"/> has let through: pointers, the split into
+/// Runs the kernels of a norm over rows on tensors that <see cref="KernelSelection.FormOfRows"/> has let through: pointers, the split into
 /// items, and the team.
 /// </summary>
 internal static unsafe class RowNormLaunch

@@ -19,15 +19,15 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
     private readonly Tensor _mine = zeros(Call.Length, ScalarType.Int64, CPU).DetachFromDisposeScope();
     private readonly Tensor _all = zeros(engine.WorldSize * Call.Length, ScalarType.Int64, CPU).DetachFromDisposeScope();
 
-    private SyncBatchNormNode? _normalization;
+    private SyncBatchNormFunctional? _normalization;
 
     public ICollective Engine => engine;
 
     /// <summary>Sums through memory that the ranks share; null if they do not share any.</summary>
     public SharedSum? SharedSum => (engine as ISharesMemory)?.SharedSum;
 
-    /// <summary>The autograd node of SyncBatchNorm over this group.</summary>
-    public SyncBatchNormNode Normalization => _normalization ??= new(this);
+    /// <summary>SyncBatchNorm over this group.</summary>
+    public SyncBatchNormFunctional Normalization => _normalization ??= new(this);
 
     public int Rank => engine.Rank;
 

@@ -30,9 +30,9 @@ public sealed class SyncBatchNorm : BatchNorm
         if (input.size(1) == 0) throw new ArgumentException("SyncBatchNorm number of input channels should be non-zero", nameof(input));
     }
 
-    private protected override Tensor Run(ref BatchNormCall call, bool training, double momentum)
+    private protected override IBatchNormExchange? Exchange()
     {
         var group = process_group is null ? ProcessGroups.Current : ProcessGroups.Of(process_group);
-        return this.training && group is { IsAlone: false } ? SyncBatchNormCall.Run(ref call, group, momentum) : base.Run(ref call, training, momentum);
+        return training && group is { IsAlone: false } ? group.Normalization : null;
     }
 }

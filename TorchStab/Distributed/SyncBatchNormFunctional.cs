@@ -8,10 +8,34 @@ namespace TorchStab.Distributed;
 /// Batch normalization over the batches of all ranks. With nᵣ, μᵣ and σᵣ² (biased) of each rank's values and N = Σnᵣ:
 /// μ = Σ nᵣμᵣ/N and σ² = Σ nᵣ(σᵣ² + (μᵣ − μ)²)/N, which keeps its precision with a large mean, unlike E[x²] − E[x]².
 /// </summary>
-internal static class SyncBatchNormFunctional
+internal sealed class SyncBatchNormFunctional(ProcessGroup group) : IBatchNormExchange
 {
-    /// <summary>Mean and biased variance of each channel over all ranks, in float64 on the CPU, and N; the same bits on every rank.</summary>
-    public static (Tensor Mean, Tensor Variance, long Count) Statistics(ProcessGroup group, Tensor input)
+    private readonly SyncBatchNormNode _node = new(group);
+
+    /// <inheritdoc/>
+    public Tensor Train(in ChannelNormArguments a)
+    {
+        RequireNone(a.Mask);
+        BatchNormCheck.Input(a.Input, a.Eps);
+        BatchNormCheck.Tensors(a);
+        using var scope = NewDisposeScope();
+        a.Running.RequireWritable(a.Input);
+        var (mean, variance, count) = Statistics(a.Input);
+        if (count == 1) throw BatchNormCheck.TooFewValues(a.Input, a.Running.Mean is not null, masked: false);
+        var output = Normalize(a, mean, variance, count);
+        var (dtype, device) = (Moments.Accumulator(a.Input), a.Input.device);
+        if (count > 1) a.Running.Update(mean.to(dtype, device), variance.to(dtype, device), count);
+        else a.Running.CountBatch();
+        return output.MoveToOuterDisposeScope();
+    }
+
+    private static void RequireNone(Tensor? mask)
+    {
+        if (mask is not null) throw new ArgumentException("SyncBatchNorm takes no mask; leave the padding out of the batch", nameof(mask));
+    }
+
+    // Mean and biased variance of each channel over all ranks, in float64 on the CPU, and N; the same bits on every rank.
+    private (Tensor Mean, Tensor Variance, long Count) Statistics(Tensor input)
     {
         long channels = input.size(1);
         long[] counts = group.Agree(new(CallKind.Statistics, channels, Free: BatchNormCheck.ValuesPerChannel(input)));
@@ -28,15 +52,14 @@ internal static class SyncBatchNormFunctional
         return (mean.MoveToOuterDisposeScope(), variance.MoveToOuterDisposeScope(), counts.Sum());
     }
 
-    /// <summary>y = (x − μ)/√(σ² + eps)·weight + bias, recorded for autograd with the gradient through μ and σ² of all ranks.</summary>
-    public static Tensor Normalize(ProcessGroup group, Tensor input, Tensor mean, Tensor variance, long count, Tensor? weight, Tensor? bias, double eps)
+    // y = (x − μ)/√(σ² + eps)·weight + bias, recorded for autograd with the gradient through μ and σ² of all ranks.
+    private Tensor Normalize(in ChannelNormArguments a, Tensor mean, Tensor variance, long count)
     {
         using var scope = NewDisposeScope();
+        var given = a with { Running = new(mean.to(a.Input.device), variance.to(a.Input.device)), Training = false };
         Tensor output;
-        using (no_grad())
-            output = input.numel() == 0 ? empty_like(input)
-                : BatchNormFunctional.Evaluate(input, mean.to(input.device), variance.to(input.device), weight, bias, eps);
-        return group.Normalization.Record(output, input, weight, bias, SyncBatchNormNode.Keep(mean, variance, count, eps)).MoveToOuterDisposeScope();
+        using (no_grad()) output = a.Input.numel() == 0 ? empty_like(a.Input) : BatchNormFunctional.Evaluate(given);
+        return _node.Record(output, a.Input, a.Weight, a.Bias, SyncBatchNormNode.Keep(mean, variance, count, a.Eps)).MoveToOuterDisposeScope();
     }
 
     /// <summary>

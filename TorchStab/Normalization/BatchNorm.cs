@@ -50,20 +50,26 @@ public abstract class BatchNorm : NormBase
         ArgumentNullException.ThrowIfNull(input);
         CheckRank(input);
         InputObserver?.Invoke(input, mask);
-        bool track = training && track_running_stats;
-        var (mean, variance) = !training || track ? (running_mean, running_var) : (null, null);
-        BatchCounter counter = new(track ? num_batches_tracked : null);
-        var call = Configure(new BatchNormCall(input, mean, variance, WeightOrNull, bias, eps) { Mask = mask, SingleValue = SingleValuePolicy });
-        var output = Run(ref call, training || (mean is null && variance is null), track ? Momentum() : 0);
-        if (call.Trained) counter.Raise();
-        return output;
+        var running = !training ? new RunningStatistics(running_mean, running_var)
+            : track_running_stats ? new RunningStatistics(running_mean, running_var, num_batches_tracked, Momentum()) : default;
+        return BatchNormFunctional.Apply(new(input, running, WeightOrNull, bias, eps, training || (running.Mean is null && running.Variance is null))
+        {
+            Mask = mask,
+            Relu = EndsInReLU,
+            Renorm = Bounds(),
+            SingleValue = SingleValuePolicy,
+            Exchange = Exchange(),
+        });
     }
 
-    /// <summary>Checks, normalizes and updates the running statistics; a class over several processes adds its exchange.</summary>
-    private protected virtual Tensor Run(ref BatchNormCall call, bool training, double momentum) => call.Run(training, momentum);
+    /// <summary>Whether max(0, ·) follows.</summary>
+    private protected bool EndsInReLU { get; init; }
 
-    /// <summary>What a class adds to the call.</summary>
-    private protected virtual BatchNormCall Configure(BatchNormCall call) => call;
+    /// <summary>The bounds of batch renormalization for the next batch; null for a class that does not renormalize.</summary>
+    private protected virtual (double RMax, double DMax)? Bounds() => null;
+
+    /// <summary>The processes whose batches are normalized together; null for a class, or a mode, that knows this one only.</summary>
+    private protected virtual IBatchNormExchange? Exchange() => null;
 
     // Read from the counter only where the average is cumulative: on a GPU that waits for the device.
     // The cast, not item: a counter taken over from TorchSharp may be a float.

@@ -6,12 +6,19 @@ namespace TorchStab.Normalization;
 internal static class BatchNormCheck
 {
     /// <summary>Conditions on the arguments of batch_norm; an input without elements is let pass, as PyTorch does.</summary>
-    public static void Arguments(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, bool training, double eps)
+    public static void Arguments(in ChannelNormArguments a)
     {
-        Input(input, eps, emptyVector: true);
-        if (input.numel() == 0) return;
-        Statistics(running_mean, running_var, weight, bias, input.size(1), training);
-        ParameterTypes.RequireMatch(input, weight, bias, running_mean, running_var);
+        if (a.Training && !a.MayFallBack) MoreThanOneValue(a.Input, a.Running.Exist);
+        Input(a.Input, a.Eps, emptyVector: true);
+        if (a.Input.numel() > 0) Tensors(a);
+        if (a.Mask is not null) MaskCheck.Require(a.Mask, a.Input);
+    }
+
+    /// <summary>Sizes and dtypes that go together, as <see cref="Statistics"/> and the dtypes PyTorch takes.</summary>
+    public static void Tensors(in ChannelNormArguments a, long copies = 1)
+    {
+        Statistics(a.Running.Mean, a.Running.Variance, a.Weight, a.Bias, a.Input.size(1), a.Training, copies);
+        ParameterTypes.RequireMatch(a.Input, a.Weight, a.Bias, a.Running.Mean, a.Running.Variance);
     }
 
     /// <summary>What holds for an input without elements too.</summary>
@@ -28,8 +35,8 @@ internal static class BatchNormCheck
     /// One entry for each channel, and statistics where they are needed. PyTorch runs instance normalization as batch normalization of
     /// N·C channels and counts so in its messages: <paramref name="copies"/> is then N.
     /// </summary>
-    public static void Statistics(
-        Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, long channels, bool training, long copies = 1)
+    private static void Statistics(
+        Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, long channels, bool training, long copies)
     {
         if (running_mean is null && !training) throw new ArgumentException("running_mean must be defined in evaluation mode", nameof(running_mean));
         ShapeCheck.Elements(running_mean, nameof(running_mean), channels, copies);
@@ -43,7 +50,7 @@ internal static class BatchNormCheck
     }
 
     /// <summary>Training needs more than one value in each channel.</summary>
-    public static void MoreThanOneValue(Tensor input, bool hasRunning)
+    private static void MoreThanOneValue(Tensor input, bool hasRunning)
     {
         if (input.dim() >= 2 && ValuesPerChannel(input) == 1) throw TooFewValues(input, hasRunning, masked: false);
     }

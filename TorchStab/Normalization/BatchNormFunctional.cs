@@ -5,106 +5,92 @@ namespace TorchStab.Normalization;
 
 /// <summary>
 /// Batch normalization: y = (x − mean)/√(var + eps)·weight + bias, channel by channel (dimension 1).
-/// On any device and dtype as tensor operations, differentiable any number of times; nothing here writes to an argument.
+/// On any device and dtype as tensor operations, differentiable any number of times; by kernel where one takes the case.
 /// </summary>
-/// <remarks>
-/// Every module and functional computes through <see cref="Normalize(Tensor, Tensor?, Tensor?, double, bool)"/> (batch statistics) and
-/// <see cref="Evaluate"/> (given statistics), with arguments already checked and input not empty; both go to a kernel where one takes
-/// the case.
-/// </remarks>
 internal static class BatchNormFunctional
 {
     /// <summary>
-    /// Normalizes with the batch's own statistics. Returns the output (input's dtype and memory format, never the input itself) and,
-    /// of shape (C) in the accumulation type and without gradient, the mean and the biased variance.
+    /// Checks the arguments, normalizes in one form, and takes the batch into the running statistics once everything else has succeeded: a call that
+    /// fails leaves them as they were.
     /// </summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu = false)
+    /// <returns>Input's shape, dtype and memory format, never the input itself.</returns>
+    public static Tensor Apply(in ChannelNormArguments a)
     {
-        if (!KernelSelection.TakesChannels(input, weight, bias)) return NormalizeInTensorOps(input, weight, bias, eps, relu);
-        using var state = BatchNormNode.Begin(input, weight, bias, eps, relu);
-        if (BatchNormNode.Train(state, relu) is not { } output) return NormalizeInTensorOps(input, weight, bias, eps, relu);
-        long[] shape = [state.Middle];
-        return (output, ChannelStatistics.ToTensor(state.Means, shape, input), ChannelStatistics.ToTensor(state.Variances, shape, input));
+        ArgumentNullException.ThrowIfNull(a.Input, "input");
+        a.Running.RequireCounter();
+        if (a.Exchange is { } ranks) return ranks.Train(a);
+        BatchNormCheck.Arguments(a);
+        if (a.Input.numel() == 0)
+        {
+            var empty = Empty(a);
+            if (a.Training) a.Running.CountBatch(); // as PyTorch does
+            return empty;
+        }
+        if (!a.Training) return Evaluate(a);
+        if (a.Mask is null) return Train(a, BatchNormCheck.ValuesPerChannel(a.Input), counts: null);
+        using var scope = NewDisposeScope();
+        var counts = MaskCount(a.Input, a.Mask);
+        return Train(a, counts.min().to(ScalarType.Float64).item<double>(), counts).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The equation in tensor operations.</summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu)
-    {
-        using var scope = NewDisposeScope();
-        return Finish(input, Statistics(input, null, eps), weight, bias, relu);
-    }
+    /// <summary>The form of a call's maths: masks and renormalization have no kernel.</summary>
+    public static NormForm FormOf(in ChannelNormArguments a) => (a.Training ? a.Mask is null && !a.IsRenormalized : a.Running.TakeKernel)
+        ? KernelSelection.FormOfChannels(a.Input, a.Weight, a.Bias) : NormForm.TensorOps;
 
     /// <summary>
-    /// The same with each value counted <paramref name="mask"/> times (bool, or weights ≥ 0; broadcast to input) and every value
-    /// normalized. Without a mask it is the plain form.
+    /// Normalizes with the batch's own statistics, each value counted as often as the mask says. Returns the output and, of shape (C) in the accumulation
+    /// type and without gradient, the mean and the biased variance.
     /// </summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(
-        Tensor input, Tensor? mask, Tensor? weight, Tensor? bias, double eps, bool relu)
+    public static BatchNormResult Normalize(in ChannelNormArguments a, NormForm form)
     {
-        if (mask is null) return Normalize(input, weight, bias, eps, relu);
+        if (form == NormForm.Kernel)
+        {
+            using var state = BatchNormNode.Begin(a);
+            long[] shape = [state.Middle];
+            if (BatchNormNode.Train(state, a.Relu) is { } output)
+                return new(output, ChannelStatistics.ToTensor(state.Means, shape, a.Input), ChannelStatistics.ToTensor(state.Variances, shape, a.Input));
+        }
         using var scope = NewDisposeScope();
-        return Finish(input, Statistics(input, mask, eps), weight, bias, relu);
+        var moments = Statistics(a.Input, a.Mask, a.Eps);
+        var y = Output(Affine(moments.Centred, moments.InverseDeviation, a.Weight, a.Bias), a.Input, a.Relu);
+        return new(y.MoveToOuterDisposeScope(), PerChannel(moments.Mean).MoveToOuterDisposeScope(), PerChannel(moments.Variance).MoveToOuterDisposeScope());
     }
 
-    /// <summary>
-    /// The moments of each channel, as <see cref="Normalize(Tensor, Tensor?, Tensor?, Tensor?, double, bool)"/> takes them; intermediate tensors are the
-    /// caller's.
-    /// </summary>
+    /// <summary>The moments of each channel; intermediate tensors are the caller's.</summary>
     public static Moments Statistics(Tensor input, Tensor? mask, double eps)
     {
         var x = Wide(input);
         return mask is null ? Moments.Over(x, ChannelDims.OfStatistics(input), eps) : Moments.Over(x, ChannelDims.OfStatistics(input), eps, mask);
     }
 
-    /// <summary>Normalizes with given statistics of shape (C), through which no gradient passes.</summary>
-    public static Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps, bool relu = false)
+    /// <summary>Normalizes with the running statistics, through which no gradient passes; the arguments are checked and not empty.</summary>
+    public static Tensor Evaluate(in ChannelNormArguments a)
     {
-        bool kernel = KernelSelection.TakesChannels(input, weight, bias) && KernelSelection.TakesStatistics(mean) && KernelSelection.TakesStatistics(variance);
-        if (!kernel) return EvaluateInTensorOps(input, mean, variance, weight, bias, eps, relu);
-        using var state = BatchNormNode.Begin(input, weight, bias, eps, relu);
-        return BatchNormNode.Evaluate(state, mean, variance, relu);
-    }
-
-    /// <summary>The equation with given statistics in tensor operations.</summary>
-    public static Tensor EvaluateInTensorOps(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps, bool relu)
-    {
+        if (a.Mask is not null) return EvaluateMasked(a);
+        var (mean, variance) = (a.Running.Mean!, a.Running.Variance!);
+        if (FormOf(a) == NormForm.Kernel)
+        {
+            using var state = BatchNormNode.Begin(a);
+            return BatchNormNode.Evaluate(state, mean, variance, a.Relu);
+        }
         using var scope = NewDisposeScope();
-        var x = Wide(input);
-        var inverse = (Wide(variance.detach()) + eps).rsqrt(); // before it meets x: float32 does not hold every variance in float64
+        var x = Wide(a.Input);
+        var inverse = (Wide(variance.detach()) + a.Eps).rsqrt(); // before it meets x: float32 does not hold every variance in float64
         var centred = x - ChannelDims.Broadcast(mean.detach(), x);
         // In two steps: a mean rounded to x's dtype may be as far off as a small deviation.
         if (mean.dtype == ScalarType.Float64 && x.dtype != ScalarType.Float64) centred = centred - ChannelDims.Broadcast(mean.detach() - mean.detach().to(x.dtype), x);
-        var y = Affine(centred, ChannelDims.Broadcast(inverse, x), weight, bias);
-        return Output(y, input, relu).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>The weight of each channel's values under a mask, counted after broadcasting; shape (C).</summary>
-    public static Tensor MaskCount(Tensor input, Tensor mask)
-    {
-        using var scope = NewDisposeScope();
-        var weights = mask.detach().to(Moments.Accumulator(input)).expand(input.shape);
-        return weights.sum(ChannelDims.OfStatistics(input)).MoveToOuterDisposeScope();
+        return Output(Affine(centred, ChannelDims.Broadcast(inverse, x), a.Weight, a.Bias), a.Input, a.Relu).MoveToOuterDisposeScope();
     }
 
     /// <summary>The output for an input without elements; its gradients are zeros, not absent.</summary>
-    public static Tensor Empty(Tensor input, Tensor? weight, Tensor? bias)
+    public static Tensor Empty(in ChannelNormArguments a)
     {
         using var scope = NewDisposeScope();
-        var output = input.clone();
-        if (weight is not null) output = output * weight.sum().to(input.dtype);
-        if (bias is not null) output = output + bias.sum().to(input.dtype);
+        var output = a.Input.clone();
+        if (a.Weight is not null) output = output * a.Weight.sum().to(a.Input.dtype);
+        if (a.Bias is not null) output = output + a.Bias.sum().to(a.Input.dtype);
         return output.MoveToOuterDisposeScope();
     }
-
-    // For the scope of the caller: what is returned goes to the scope around it.
-    private static (Tensor Output, Tensor Mean, Tensor Variance) Finish(
-        Tensor input, Moments moments, Tensor? weight, Tensor? bias, bool relu)
-    {
-        var output = Output(Affine(moments.Centred, moments.InverseDeviation, weight, bias), input, relu);
-        return (output.MoveToOuterDisposeScope(), PerChannel(moments.Mean).MoveToOuterDisposeScope(), PerChannel(moments.Variance).MoveToOuterDisposeScope());
-    }
-
-    private static Tensor Wide(Tensor input) => input.to(Moments.Accumulator(input));
 
     /// <summary>centred·inverse·weight + bias in the accumulation type; weight and bias of shape (C).</summary>
     public static Tensor Affine(Tensor centred, Tensor inverse, Tensor? weight, Tensor? bias)
@@ -113,6 +99,41 @@ internal static class BatchNormFunctional
         var output = centred * scale;
         return bias is null ? output : output + ChannelDims.Broadcast(bias, centred);
     }
+
+    // A channel has at least so many values; under a mask each has its own count.
+    private static Tensor Train(in ChannelNormArguments a, double count, Tensor? counts)
+    {
+        var form = FormOf(a);
+        bool direct = form == NormForm.Kernel && a.Running.TakeKernel;
+        if (!direct) a.Running.RequireWritable(a.Input);
+        if (count <= 1) return a.MayFallBack ? Evaluate(a with { Training = false }) : throw BatchNormCheck.TooFewValues(a.Input, a.Running.Exist, masked: true);
+        if (direct && TrainByKernel(a, count) is { } output) return output;
+        using var batch = a.IsRenormalized ? BatchRenormFunctional.Normalize(a) : Normalize(a, direct ? NormForm.TensorOps : form);
+        if (counts is null) a.Running.Update(batch.Mean, batch.Variance, count);
+        else a.Running.Update(batch.Mean, batch.Variance, counts);
+        return batch.Output;
+    }
+
+    // Nothing but the output becomes a tensor: what a small batch costs is mostly tensors. Null where the values are too large or too small for a kernel.
+    private static Tensor? TrainByKernel(in ChannelNormArguments a, double count)
+    {
+        using var state = BatchNormNode.Begin(a);
+        if (BatchNormNode.Train(state, a.Relu) is not { } output) return null;
+        a.Running.Update(state.Means, state.Variances, count);
+        return output;
+    }
+
+    private static Tensor EvaluateMasked(in ChannelNormArguments a)
+    {
+        using var scope = NewDisposeScope();
+        return Evaluate(a with { Input = Moments.Clean(a.Input, a.Mask!.ne(0)), Mask = null }).MoveToOuterDisposeScope();
+    }
+
+    // The weight of each channel's values under a mask, counted after broadcasting; shape (C).
+    private static Tensor MaskCount(Tensor input, Tensor mask) =>
+        mask.detach().to(Moments.Accumulator(input)).expand(input.shape).sum(ChannelDims.OfStatistics(input));
+
+    private static Tensor Wide(Tensor input) => input.to(Moments.Accumulator(input));
 
     // What a caller gets: rounded once to input's dtype, in the memory format PyTorch gives it.
     private static Tensor Output(Tensor y, Tensor input, bool relu)
@@ -124,4 +145,17 @@ internal static class BatchNormFunctional
     }
 
     private static Tensor PerChannel(Tensor statistic) => statistic.detach().flatten();
+}
+
+/// <summary>What normalizing with a batch's statistics gives; disposing it leaves the output.</summary>
+/// <param name="Output">The caller's.</param>
+/// <param name="Mean">Of each channel.</param>
+/// <param name="Variance">Of each channel, biased.</param>
+internal readonly record struct BatchNormResult(Tensor Output, Tensor Mean, Tensor Variance) : IDisposable
+{
+    public void Dispose()
+    {
+        Mean.Dispose();
+        Variance.Dispose();
+    }
 }

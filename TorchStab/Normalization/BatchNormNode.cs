@@ -21,12 +21,12 @@ internal sealed class BatchNormNode : NormOp
     /// <inheritdoc/>
     public override bool NeedsBias => _relu;
 
-    /// <summary>Begins a call on arguments that have passed <see cref="KernelSelection.TakesChannels"/>.</summary>
-    public static NodeState Begin(Tensor input, Tensor? weight, Tensor? bias, double eps, bool relu)
+    /// <summary>Begins a call on arguments that have passed <see cref="KernelSelection.FormOfChannels"/>.</summary>
+    public static NodeState Begin(in ChannelNormArguments a)
     {
-        var state = AutogradPlug.Begin(relu ? WithReLU : Plain, input, weight, bias);
+        var state = AutogradPlug.Begin(a.Relu ? WithReLU : Plain, a.Input, a.Weight, a.Bias);
         state.Channels();
-        state.Epsilon = eps;
+        state.Epsilon = a.Eps;
         return state;
     }
 

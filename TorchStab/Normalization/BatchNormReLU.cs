@@ -1,4 +1,3 @@
-using TorchStab.Normalization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
@@ -11,9 +10,5 @@ public abstract class BatchNormReLU : BatchNorm
 {
     private protected BatchNormReLU(
         string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
-        : base(name, num_features, eps, momentum, affine, track_running_stats, device, dtype)
-    {
-    }
-
-    private protected override BatchNormCall Configure(BatchNormCall call) => call with { Relu = true };
+        : base(name, num_features, eps, momentum, affine, track_running_stats, device, dtype) => EndsInReLU = true;
 }

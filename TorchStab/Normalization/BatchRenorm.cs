@@ -1,4 +1,3 @@
-using TorchStab.Normalization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
@@ -57,9 +56,7 @@ public abstract class BatchRenorm : BatchNorm
     /// <inheritdoc/>
     public override string extra_repr() => $"{base.extra_repr()}, rmax={Repr.Of(rmax)}, dmax={Repr.Of(dmax)}";
 
-    private protected override BatchNormCall Configure(BatchNormCall call) => call with { Renorm = Bounds() };
-
-    private (double rmax, double dmax) Bounds()
+    private protected override (double RMax, double DMax)? Bounds()
     {
         if (!training || Schedule is null || num_batches_tracked is null) return (rmax, dmax);
         long step = (long)(double)num_batches_tracked;

@@ -9,28 +9,28 @@ namespace TorchStab.Normalization;
 /// </summary>
 internal static class BatchRenormFunctional
 {
-    /// <summary>As <see cref="BatchNormFunctional.Normalize(Tensor, Tensor?, Tensor?, Tensor?, double, bool)"/>, renormalized.</summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) Normalize(
-        Tensor input, Tensor? mask, Tensor runningMean, Tensor runningVar, Tensor? weight, Tensor? bias, double eps, double rmax, double dmax)
+    /// <summary>As <see cref="BatchNormFunctional.Normalize"/>, renormalized.</summary>
+    public static BatchNormResult Normalize(in ChannelNormArguments a)
     {
         using var scope = NewDisposeScope();
-        var (r, d) = Correction(input, mask, runningMean, runningVar, eps, rmax, dmax);
+        var (r, d) = Correction(a);
         // (x̂·r + d)·weight + bias is batch normalization with weight·r and weight·d + bias.
-        var (scale, shift) = weight is null ? (r, d) : (weight.to(r.dtype) * r, weight.to(r.dtype) * d);
-        if (bias is not null) shift = shift + bias.to(r.dtype);
-        var (output, mean, variance) = BatchNormFunctional.Normalize(input, mask, scale, shift, eps, relu: false);
-        return (output.MoveToOuterDisposeScope(), mean.MoveToOuterDisposeScope(), variance.MoveToOuterDisposeScope());
+        var (scale, shift) = a.Weight is null ? (r, d) : (a.Weight.to(r.dtype) * r, a.Weight.to(r.dtype) * d);
+        if (a.Bias is not null) shift = shift + a.Bias.to(r.dtype);
+        var plain = a with { Weight = scale, Bias = shift, Renorm = null };
+        var (output, mean, variance) = BatchNormFunctional.Normalize(plain, BatchNormFunctional.FormOf(plain));
+        return new(output.MoveToOuterDisposeScope(), mean.MoveToOuterDisposeScope(), variance.MoveToOuterDisposeScope());
     }
 
-    private static (Tensor R, Tensor D) Correction(
-        Tensor input, Tensor? mask, Tensor runningMean, Tensor runningVar, double eps, double rmax, double dmax)
+    private static (Tensor R, Tensor D) Correction(in ChannelNormArguments a)
     {
         using var _ = no_grad();
-        var moments = BatchNormFunctional.Statistics(input, mask, eps);
+        var (rmax, dmax) = a.Renorm!.Value;
+        var moments = BatchNormFunctional.Statistics(a.Input, a.Mask, a.Eps);
         var (mean, sigma) = (moments.Mean.flatten(), moments.Deviation.flatten());
-        var runningSigma = (runningVar.to(mean.dtype) + eps).sqrt().flatten();
+        var runningSigma = (a.Running.Variance!.to(mean.dtype) + a.Eps).sqrt().flatten();
         var r = (sigma / runningSigma).clamp(1 / rmax, rmax);
-        var d = ((mean - runningMean.to(mean.dtype).flatten()) / runningSigma).clamp(-dmax, dmax);
+        var d = ((mean - a.Running.Mean!.to(mean.dtype).flatten()) / runningSigma).clamp(-dmax, dmax);
         return (r, d);
     }
 }

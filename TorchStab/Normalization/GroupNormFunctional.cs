@@ -14,19 +14,17 @@ internal static class GroupNormFunctional
     {
         Require(input, num_groups, weight, bias);
         ParameterTypes.Require(input, weight, bias, "GroupNormKernelImpl");
-        if (KernelSelection.TakesGroups(input, weight, bias, num_groups) && ApplyByKernel(input, num_groups, weight, bias, eps) is { } output) return output;
+        if (KernelSelection.FormOfGroups(input, weight, bias, num_groups) == NormForm.Kernel)
+        {
+            using var state = GroupNormNode.Group.Begin(input, num_groups, weight, bias, eps);
+            if (GroupNormNode.Run(state) is { } output) return output;
+        }
         using var scope = NewDisposeScope();
         return Normalize(input, num_groups, weight, bias, eps).MoveToOuterDisposeScope();
     }
 
-    private static Tensor? ApplyByKernel(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
-    {
-        using var state = GroupNormNode.Group.Begin(input, num_groups, weight, bias, eps);
-        return GroupNormNode.Run(state);
-    }
-
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
-    internal static Tensor Normalize(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    private static Tensor Normalize(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
     {
         long[] shape = input.shape;
         // Splitting a dimension is a view under any strides: groups of a channels_last tensor need no copy.

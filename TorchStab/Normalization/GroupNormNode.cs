@@ -17,7 +17,7 @@ internal sealed class GroupNormNode : NormOp
     /// <inheritdoc/>
     public override string Name { get; }
 
-    /// <summary>Begins a call on arguments that have passed <see cref="KernelSelection.TakesGroups"/>.</summary>
+    /// <summary>Begins a call on arguments that have passed <see cref="KernelSelection.FormOfGroups"/>.</summary>
     public NodeState Begin(Tensor input, long groups, Tensor? weight, Tensor? bias, double eps)
     {
         var state = AutogradPlug.Begin(this, input, weight, bias);

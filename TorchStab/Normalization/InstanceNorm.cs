@@ -35,16 +35,15 @@ public abstract class InstanceNorm : NormBase
         ArgumentNullException.ThrowIfNull(input);
         CheckRank(input);
         CheckChannels(input);
-        if (input.dim() == BatchedRank) return Run(input);
+        bool ownStatistics = training || !track_running_stats;
+        var running = new RunningStatistics(running_mean, running_var, Batches: null, momentum ?? 0);
+        if (input.dim() == BatchedRank) return InstanceNormFunctional.Apply(new(input, running, WeightOrNull, bias, eps, ownStatistics));
         using var batch = input.unsqueeze(0);
-        using var output = Run(batch);
+        using var output = InstanceNormFunctional.Apply(new(batch, running, WeightOrNull, bias, eps, ownStatistics));
         return output.squeeze(0);
     }
 
     private protected override void CheckRank(Tensor input) => ShapeCheck.Rank(input, BatchedRank - 1, BatchedRank);
-
-    private Tensor Run(Tensor batch) =>
-        new InstanceNormCall(batch, running_mean, running_var, WeightOrNull, bias, eps).Run(training || !track_running_stats, momentum ?? 0);
 
     // Without weights any number of channels can be normalized: PyTorch only warns there.
     private void CheckChannels(Tensor input)

@@ -6,16 +6,19 @@ namespace TorchStab.Normalization;
 internal static class InstanceNormCheck
 {
     /// <summary>Conditions on the arguments of instance_norm; an input without elements is let pass, as PyTorch does.</summary>
-    public static void Arguments(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, bool use_input_stats, double eps)
+    public static void Arguments(in ChannelNormArguments a)
     {
-        if (use_input_stats) MoreThanOnePosition(input);
-        if (!use_input_stats && (running_mean is null || running_var is null))
+        if (a.Training) MoreThanOnePosition(a.Input);
+        else Statistics(a.Running.Mean, a.Running.Variance);
+        BatchNormCheck.Input(a.Input, a.Eps);
+        if (a.Input.numel() > 0) BatchNormCheck.Tensors(a, copies: a.Input.size(0));
+    }
+
+    private static void Statistics(Tensor? running_mean, Tensor? running_var)
+    {
+        if (running_mean is null || running_var is null)
             throw new ArgumentException("Expected running_mean and running_var to be defined when use_input_stats is false",
                 running_mean is null ? nameof(running_mean) : nameof(running_var));
-        BatchNormCheck.Input(input, eps);
-        if (input.numel() == 0) return;
-        BatchNormCheck.Statistics(running_mean, running_var, weight, bias, input.size(1), use_input_stats, copies: input.size(0));
-        ParameterTypes.RequireMatch(input, weight, bias, running_mean, running_var);
     }
 
     private static void MoreThanOnePosition(Tensor input)

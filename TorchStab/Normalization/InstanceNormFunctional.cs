@@ -4,47 +4,63 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Instance normalization (Ulyanov et al. 2016): y = (x − mean)/√(var + eps)·weight + bias with mean and biased
-/// variance of each channel of each sample, over its positions. On any device and dtype as tensor operations, differentiable any number of times; nothing
-/// here writes to an argument.
+/// Instance normalization (Ulyanov et al. 2016): y = (x − mean)/√(var + eps)·weight + bias with mean and biased variance of each channel of each sample, over
+/// its positions. On any device and dtype as tensor operations, differentiable any number of times; by kernel where one takes the case.
 /// </summary>
-/// <remarks>
-/// Every module and functional computes through <see cref="Normalize"/>, or with given statistics through <see cref="Evaluate"/>, with
-/// arguments already checked and input not empty; both go to a kernel where one takes the case.
-/// </remarks>
 internal static class InstanceNormFunctional
 {
     /// <summary>
-    /// Normalizes with the statistics of each (n, c). Returns the contiguous output and, of shape (N, C) in the accumulation type and
-    /// without gradient, the means and the biased variances; a kernel leaves these out unless they are asked for.
+    /// Checks the arguments, normalizes in one form, and takes the mean over the batch of each sample's statistics into the running ones once everything
+    /// else has succeeded.
     /// </summary>
-    public static (Tensor Output, Tensor? Mean, Tensor? Variance) Normalize(Tensor input, Tensor? weight, Tensor? bias, double eps, bool statistics) =>
-        KernelSelection.TakesGroups(input, weight, bias, input.size(1)) && NormalizeByKernel(input, weight, bias, eps, statistics) is { Output: { } output } result
-            ? (output, result.Mean, result.Variance) : NormalizeInTensorOps(input, weight, bias, eps);
-
-    private static (Tensor? Output, Tensor? Mean, Tensor? Variance) NormalizeByKernel(Tensor input, Tensor? weight, Tensor? bias, double eps, bool statistics)
+    /// <returns>Input's shape and dtype, contiguous.</returns>
+    public static Tensor Apply(in ChannelNormArguments a)
     {
-        using var state = GroupNormNode.Instance.Begin(input, input.size(1), weight, bias, eps);
-        if (GroupNormNode.Run(state) is not { } output) return default;
-        if (!statistics) return (output, null, null);
-        long[] shape = [state.Outer, state.Middle];
-        return (output, ChannelStatistics.ToTensor(state.Means, shape, input), ChannelStatistics.ToTensor(state.Variances, shape, input));
+        ArgumentNullException.ThrowIfNull(a.Input, "input");
+        InstanceNormCheck.Arguments(a);
+        if (a.Input.numel() == 0) return BatchNormFunctional.Empty(a);
+        if (!a.Training) return Evaluate(a);
+        if (a.Running.Exist && !a.Running.TakeKernel) a.Running.RequireWritable(a.Input);
+        return KernelSelection.FormOfGroups(a.Input, a.Weight, a.Bias, a.Input.size(1)) == NormForm.Kernel && NormalizeByKernel(a) is { } output ? output : Normalize(a);
     }
 
-    /// <summary>The equation in tensor operations.</summary>
-    public static (Tensor Output, Tensor Mean, Tensor Variance) NormalizeInTensorOps(Tensor input, Tensor? weight, Tensor? bias, double eps)
+    private static Tensor Evaluate(in ChannelNormArguments a)
+    {
+        using var output = BatchNormFunctional.Evaluate(a);
+        return output.contiguous();
+    }
+
+    // Null where the values are too large or too small for a kernel.
+    private static Tensor? NormalizeByKernel(in ChannelNormArguments a)
+    {
+        using var state = GroupNormNode.Instance.Begin(a.Input, a.Input.size(1), a.Weight, a.Bias, a.Eps);
+        if (GroupNormNode.Run(state) is not { } output) return null;
+        if (!a.Running.Exist) return output;
+        using var scope = NewDisposeScope();
+        long[] shape = [state.Outer, state.Middle];
+        Update(a, ChannelStatistics.ToTensor(state.Means, shape, a.Input), ChannelStatistics.ToTensor(state.Variances, shape, a.Input));
+        return output;
+    }
+
+    // The equation in tensor operations.
+    private static Tensor Normalize(in ChannelNormArguments a)
     {
         using var scope = NewDisposeScope();
-        var moments = Moments.Over(input.to(Moments.Accumulator(input)), ChannelDims.OfPositions((int)input.dim()), eps);
-        var output = BatchNormFunctional.Affine(moments.Centred, moments.InverseDeviation, weight, bias).to(input.dtype).contiguous();
-        return (output.MoveToOuterDisposeScope(), PerInstance(moments.Mean).MoveToOuterDisposeScope(), PerInstance(moments.Variance).MoveToOuterDisposeScope());
+        var moments = Moments.Over(a.Input.to(Moments.Accumulator(a.Input)), ChannelDims.OfPositions((int)a.Input.dim()), a.Eps);
+        var output = BatchNormFunctional.Affine(moments.Centred, moments.InverseDeviation, a.Weight, a.Bias).to(a.Input.dtype).contiguous();
+        if (a.Running.Exist) Update(a, PerInstance(moments.Mean), PerInstance(moments.Variance));
+        return output.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Normalizes with given statistics of shape (C), through which no gradient passes; the output is contiguous.</summary>
-    public static Tensor Evaluate(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, double eps)
+    // With statistics of shape (N, C), in the caller's scope.
+    private static void Update(in ChannelNormArguments a, Tensor mean, Tensor variance) =>
+        a.Running.Update(Average(mean), Average(variance), ShapeCheck.Positions(a.Input));
+
+    // By a power of two first, which rounds nothing: a sum of large values may overflow where their mean does not.
+    private static Tensor Average(Tensor perSample)
     {
-        using var output = BatchNormFunctional.Evaluate(input, mean, variance, weight, bias, eps);
-        return output.contiguous();
+        double share = Math.ScaleB(1, -(int)Math.Ceiling(Math.Log2(perSample.size(0))));
+        return (perSample * share).mean([0]) / share;
     }
 
     private static Tensor PerInstance(Tensor statistic) => statistic.detach().flatten(2).squeeze(2);

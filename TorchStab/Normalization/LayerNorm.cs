@@ -47,7 +47,11 @@ public sealed class LayerNorm : AffineModule
     /// <param name="mask">Broadcasts to the input. Booleans, or weights ≥ 0; false or 0 is absent. A row with nothing present has mean and variance 0.</param>
     /// <returns>The same shape and dtype, contiguous.</returns>
     /// <exception cref="ArgumentException">As for <see cref="forward(Tensor)"/>, or the mask does not broadcast to the input.</exception>
-    public Tensor forward(Tensor input, Tensor mask) => LayerNormFunctional.Apply(input, mask, normalized_shape, WeightOrNull, bias, eps);
+    public Tensor forward(Tensor input, Tensor mask)
+    {
+        ArgumentNullException.ThrowIfNull(mask);
+        return LayerNormFunctional.Apply(input, normalized_shape, WeightOrNull, bias, eps, mask);
+    }
 
     /// <inheritdoc/>
     public override string extra_repr() => $"{Repr.Tuple(normalized_shape)}, eps={Repr.Of(eps)}, elementwise_affine={Repr.Of(elementwise_affine)}";

@@ -9,29 +9,22 @@ namespace TorchStab.Normalization;
 /// </summary>
 internal static class LayerNormFunctional
 {
-    /// <summary>Checks the arguments and normalizes; the result is contiguous.</summary>
-    public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
+    /// <summary>
+    /// Checks the arguments and normalizes, with the statistics of what <paramref name="mask"/> counts (null counts all); the result is contiguous.
+    /// </summary>
+    public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask = null)
     {
         NormalizedShape.Require(input, normalized_shape, weight, bias);
         ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
-        if (KernelSelection.TakesRows(input, weight, bias, NormalizedShape.Count(normalized_shape))
-            && RowNormNode.Layer.Apply(input, normalized_shape, weight, bias, eps) is { } output) return output;
-        using var scope = NewDisposeScope();
-        return Normalize(input, normalized_shape, weight, bias, eps).MoveToOuterDisposeScope();
-    }
-
-    /// <summary>The same with the statistics of what <paramref name="mask"/> counts; every position is normalized with them.</summary>
-    public static Tensor Apply(Tensor input, Tensor mask, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
-    {
-        NormalizedShape.Require(input, normalized_shape, weight, bias);
-        ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
-        MaskCheck.Require(mask, input);
+        if (mask is not null) MaskCheck.Require(mask, input);
+        else if (KernelSelection.FormOfRows(input, weight, bias, NormalizedShape.Count(normalized_shape)) == NormForm.Kernel
+            && RowNormNode.Layer.Run(input, normalized_shape, weight, bias, eps) is { } output) return output;
         using var scope = NewDisposeScope();
         return Normalize(input, normalized_shape, weight, bias, eps, mask).MoveToOuterDisposeScope();
     }
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
-    internal static Tensor Normalize(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask = null)
+    private static Tensor Normalize(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask)
     {
         var x = input.to(Moments.Accumulator(input));
         long[] dims = NormalizedShape.Dims(normalized_shape);

@@ -15,8 +15,8 @@ internal static class RMSNormFunctional
         NormalizedShape.Require(input, normalized_shape, weight, bias: null);
         ShapeCheck.FloatingPoint(input, "rms_norm");
         double added = eps ?? Epsilon(input.dtype);
-        if (KernelSelection.TakesRows(input, weight, bias: null, NormalizedShape.Count(normalized_shape))
-            && RowNormNode.RMS.Apply(input, normalized_shape, weight, null, added) is { } output) return output;
+        if (KernelSelection.FormOfRows(input, weight, bias: null, NormalizedShape.Count(normalized_shape)) == NormForm.Kernel
+            && RowNormNode.RMS.Run(input, normalized_shape, weight, null, added) is { } output) return output;
         using var scope = NewDisposeScope();
         return Normalize(input, normalized_shape, weight, added).MoveToOuterDisposeScope();
     }
@@ -31,7 +31,7 @@ internal static class RMSNormFunctional
     });
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>
-    internal static Tensor Normalize(Tensor input, long[] normalized_shape, Tensor? weight, double eps)
+    private static Tensor Normalize(Tensor input, long[] normalized_shape, Tensor? weight, double eps)
     {
         var x = input.to(Moments.Accumulator(input));
         var moments = Moments.AboutZero(x, NormalizedShape.Dims(normalized_shape), eps);

@@ -20,9 +20,9 @@ internal sealed class RowNormNode : NormOp
 
     /// <summary>
     /// The output, recorded where gradients are wanted; null where the values are too large or too small for a kernel. The arguments have passed
-    /// <see cref="KernelSelection.TakesRows"/>.
+    /// <see cref="KernelSelection.FormOfRows"/>.
     /// </summary>
-    public Tensor? Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
+    public Tensor? Run(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
     {
         using var state = AutogradPlug.Begin(this, input, weight, bias);
         (state.Inner, state.Epsilon, state.NormalizedShape) = ((int)NormalizedShape.Count(normalized_shape), eps, normalized_shape);
