@@ -5,10 +5,10 @@ namespace TorchStab.Tests.Kernels;
 
 public unsafe class AdamKernelTests : OptimizerKernelTests
 {
-    internal override void Equal<V, T, S>(int n, Random random, double tolerance)
+    internal override void Equal<V, T, E>(int n, Random random, double tolerance)
     {
-        using KernelData<T, S> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
-        using KernelData<T, Plain<T>> m = new(KernelData.Normal(random, n)), v = new(KernelData.Positive(random, n)), max = new(KernelData.Positive(random, n));
+        using KernelData<T, E> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
+        using KernelData<T, T> m = new(KernelData.Normal(random, n)), v = new(KernelData.Positive(random, n)), max = new(KernelData.Positive(random, n));
         bool amsgrad = random.Next(2) == 0;
         var streams = new StepStreams { Parameter = p.Pointer, Gradient = g.Pointer, State0 = m.Pointer, State1 = v.Pointer, State2 = amsgrad ? max.Pointer : null };
         var a = new AdamArguments
@@ -21,9 +21,10 @@ public unsafe class AdamKernelTests : OptimizerKernelTests
             Correction = 3,
             Decay = random.Next(2) == 0 ? 1 : 0.98,
         };
+        var job = new StepJob { Streams = &streams, Arguments = &a };
         double[] ep = [.. p.Values], em = [.. m.Values], ev = [.. v.Values], emax = amsgrad ? [.. max.Values] : [];
         AdamKernel.Reference.Update(a, ep, g.Values, em, ev, emax);
-        AdamKernel.Update<V, T, S>(&streams, &a, 0, n);
+        AdamKernel.Run<V, T, E>(&job, 0, n);
         KernelData.Close(ep, p.Read(), tolerance, "p");
         KernelData.Close(em, m.Read(), Math.Min(tolerance, Tolerance.Float32), "exp_avg");
         KernelData.Close(ev, v.Read(), Math.Min(tolerance, Tolerance.Float32), "exp_avg_sq");

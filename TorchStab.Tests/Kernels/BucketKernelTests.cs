@@ -9,36 +9,36 @@ public unsafe class BucketKernelTests : EveryWidthTests
     {
         foreach (int n in KernelData.Lengths)
         {
-            Equal<VF, float, Plain<float>>(n);
-            Equal<VD, double, Plain<double>>(n);
-            Equal<VF, float, HalfWidth<float>>(n);
+            Equal<VF, float, float>(n);
+            Equal<VD, double, double>(n);
+            Equal<VF, float, BFloat16>(n);
         }
     }
 
     // Every place of the one that is not finite, and finite numbers whose sum overflows.
-    private static void Equal<V, T, S>(int n) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    private static void Equal<V, T, E>(int n) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
         var random = new Random(n);
         double[] values = KernelData.Normal(random, n, typeof(T) == typeof(double) ? 1e307 : 3e37);
-        Same<V, T, S>(values, null);
+        Same<V, T, E>(values, null);
         foreach (double bad in new[] { double.NaN, double.PositiveInfinity, double.NegativeInfinity })
-            for (int i = random.Next(3); i < n; i += 1 + (n / 20)) Same<V, T, S>(values, (i, bad));
+            for (int i = random.Next(3); i < n; i += 1 + (n / 20)) Same<V, T, E>(values, (i, bad));
     }
 
-    private static void Same<V, T, S>(double[] values, (int Index, double Value)? bad)
-        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    private static void Same<V, T, E>(double[] values, (int Index, double Value)? bad)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
         double[] given = [.. values];
         if (bad is { } b) given[b.Index] = b.Value;
-        using var x = new KernelData<T, S>(given);
-        using var bucket = new KernelData<T, Plain<T>>(new double[given.Length]);
-        using var back = new KernelData<T, S>(new double[given.Length]);
+        using var x = new KernelData<T, E>(given);
+        using var bucket = new KernelData<T, T>(new double[given.Length]);
+        using var back = new KernelData<T, E>(new double[given.Length]);
         double[] expected = new double[given.Length];
         bool finite = BucketKernel.Reference.Gather(x.Values, expected);
-        Assert.Equal(finite, BucketKernel.Gather<V, T, S>(x.Pointer, bucket.Pointer, given.Length));
+        Assert.Equal(finite, BucketKernel.Gather<V, T, E>(x.Pointer, bucket.Pointer, given.Length));
         Assert.Equal(expected, bucket.Read());
-        Assert.Equal(finite, BucketKernel.IsFinite<V, T, S>(x.Pointer, given.Length));
-        BucketKernel.Scatter<V, T, S>(bucket.Pointer, back.Pointer, given.Length);
+        Assert.Equal(finite, BucketKernel.IsFinite<V, T, E>(x.Pointer, given.Length));
+        BucketKernel.Scatter<V, T, E>(bucket.Pointer, back.Pointer, given.Length);
         Assert.Equal(expected, back.Read());
         bucket.AssertGuards();
         back.AssertGuards();

@@ -8,8 +8,8 @@ namespace TorchStab.Tests.Kernels;
 /// Native elements for a kernel test, deliberately off any vector's alignment, with guards on both sides that a kernel must not touch.
 /// <see cref="Values"/> are the doubles that the elements stand for (already rounded to the element's precision).
 /// </summary>
-internal sealed unsafe class KernelData<T, S> : IDisposable
-    where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+internal sealed unsafe class KernelData<T, E> : IDisposable
+    where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
 {
     private const int Guard = 3;
     private const byte Pattern = 0xA5;
@@ -19,10 +19,10 @@ internal sealed unsafe class KernelData<T, S> : IDisposable
     public KernelData(double[] values)
     {
         Length = values.Length;
-        _bytes = (Length + (2 * Guard)) * S.Size;
+        _bytes = (Length + (2 * Guard)) * sizeof(E);
         _block = (byte*)NativeMemory.AlignedAlloc((nuint)_bytes, 64);
         new Span<byte>(_block, _bytes).Fill(Pattern);
-        for (int i = 0; i < Length; i++) S.Store(V1<T>.Create(T.CreateTruncating(values[i])), Pointer, i);
+        for (int i = 0; i < Length; i++) Lane.Store<V1<T>, T, E>(V1<T>.Create(T.CreateTruncating(values[i])), (E*)Pointer + i);
         Values = Read();
     }
 
@@ -30,19 +30,19 @@ internal sealed unsafe class KernelData<T, S> : IDisposable
 
     public double[] Values { get; }
 
-    public void* Pointer => _block + (Guard * S.Size);
+    public void* Pointer => _block + (Guard * sizeof(E));
 
     public double[] Read()
     {
         var values = new double[Length];
-        for (int i = 0; i < Length; i++) values[i] = double.CreateTruncating(V1<T>.Sum(S.Load<V1<T>>(Pointer, i)));
+        for (int i = 0; i < Length; i++) values[i] = double.CreateTruncating(V1<T>.Sum(Lane.Load<V1<T>, T, E>(Pointer, i)));
         return values;
     }
 
     public void AssertGuards()
     {
         var all = new Span<byte>(_block, _bytes);
-        int guard = Guard * S.Size;
+        int guard = Guard * sizeof(E);
         Assert.False(all[..guard].ContainsAnyExcept(Pattern), "written before the first element");
         Assert.False(all[^guard..].ContainsAnyExcept(Pattern), "written after the last element");
     }

@@ -5,10 +5,10 @@ namespace TorchStab.Tests.Kernels;
 
 public unsafe class RMSpropKernelTests : OptimizerKernelTests
 {
-    internal override void Equal<V, T, S>(int n, Random random, double tolerance)
+    internal override void Equal<V, T, E>(int n, Random random, double tolerance)
     {
-        using KernelData<T, S> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
-        using KernelData<T, Plain<T>> squares = new([.. KernelData.Positive(random, n).Select(x => x + 1)]), means = new(KernelData.Normal(random, n, 0.1)), buffer = new(KernelData.Normal(random, n));
+        using KernelData<T, E> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
+        using KernelData<T, T> squares = new([.. KernelData.Positive(random, n).Select(x => x + 1)]), means = new(KernelData.Normal(random, n, 0.1)), buffer = new(KernelData.Normal(random, n));
         bool centered = random.Next(2) == 0, momentum = random.Next(2) == 0;
         var streams = new StepStreams
         {
@@ -26,9 +26,10 @@ public unsafe class RMSpropKernelTests : OptimizerKernelTests
             Eps = 1e-8,
             Momentum = 0.5,
         };
+        var job = new StepJob { Streams = &streams, Arguments = &a };
         double[] ep = [.. p.Values], es = [.. squares.Values], em = centered ? [.. means.Values] : [], eb = momentum ? [.. buffer.Values] : [];
         RMSpropKernel.Reference.Update(a, ep, g.Values, es, em, eb);
-        RMSpropKernel.Update<V, T, S>(&streams, &a, 0, n);
+        RMSpropKernel.Run<V, T, E>(&job, 0, n);
         KernelData.Close(ep, p.Read(), tolerance, "p");
         KernelData.Close(es, squares.Read(), Math.Min(tolerance, Tolerance.Float32), "square_avg");
         KernelData.Close(centered ? em : means.Values, means.Read(), Math.Min(tolerance, Tolerance.Float32), "grad_avg");

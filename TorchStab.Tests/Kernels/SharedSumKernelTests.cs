@@ -53,7 +53,7 @@ public unsafe class SharedSumKernelTests
     private static void Same<V, T>(double[][] values, int rank, Func<double, double> round)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var terms = values.Select(v => new KernelData<T, Plain<T>>(v)).ToList();
+        var terms = values.Select(v => new KernelData<T, T>(v)).ToList();
         int n = values[0].Length;
         bool finite = terms[rank].Values.All(double.IsFinite);
         var expected = SharedSumKernel.Reference.Add([.. terms.Select(t => t.Values)], round);

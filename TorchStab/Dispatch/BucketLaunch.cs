@@ -1,4 +1,3 @@
-using System.Numerics;
 using TorchStab.Kernels;
 using static TorchSharp.torch;
 
@@ -9,19 +8,6 @@ namespace TorchStab.Dispatch;
 /// </summary>
 internal static unsafe class BucketLaunch
 {
-    private static readonly Family Single = Widest<float, Plain<float>>();
-    private static readonly Family Double = Widest<double, Plain<double>>();
-    private static readonly Family Half = Widest<float, HalfWidth<float>>();
-
-    private readonly struct Family
-    {
-        public required delegate*<void*, void*, long, bool> Gather { get; init; }
-
-        public required delegate*<void*, long, bool> IsFinite { get; init; }
-
-        public required delegate*<void*, void*, long, void> Scatter { get; init; }
-    }
-
     /// <summary>Copies a gradient to the bucket's elements [start, start + count); whether it is finite. Null, and nothing done, where there is no kernel.</summary>
     public static bool? TryGather(in TensorView gradient, in TensorView bucket, long start, long count) =>
         KernelSelection.TakesBucket(gradient, bucket, count) ? Of(gradient.Dtype).Gather(gradient.Data, TensorMemory.Part(bucket, start), count) : null;
@@ -53,25 +39,5 @@ internal static unsafe class BucketLaunch
         return finite;
     }
 
-    private static ref readonly Family Of(ScalarType dtype)
-    {
-        if (dtype == ScalarType.Float32) return ref Single;
-        if (dtype == ScalarType.Float64) return ref Double;
-        return ref Half;
-    }
-
-    private static Family Widest<T, S>() where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T> => KernelSelection.Width switch
-    {
-        VectorWidth.V512 => Of<V512<T>, T, S>(),
-        VectorWidth.V256 => Of<V256<T>, T, S>(),
-        VectorWidth.V128 => Of<V128<T>, T, S>(),
-        _ => Of<V1<T>, T, S>(),
-    };
-
-    private static Family Of<V, T, S>() where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T> => new()
-    {
-        Gather = &BucketKernel.Gather<V, T, S>,
-        IsFinite = &BucketKernel.IsFinite<V, T, S>,
-        Scatter = &BucketKernel.Scatter<V, T, S>,
-    };
+    private static ref readonly BucketKernel.Family Of(ScalarType dtype) => ref Instances<BucketKernel.Family>.Of(TensorMemory.ElementOf(dtype), (int)KernelSelection.Width);
 }

@@ -13,7 +13,7 @@ internal static unsafe class ConstantLaunch
     {
         long bytes = KernelSelection.BytesToClear(tensor);
         if (bytes < 0) return false;
-        ConstantKernel.Clear(TensorMemory.Pointer<byte>(tensor), (nuint)bytes);
+        Instances<ConstantKernel.Family>.Of(Element.Float32, (int)KernelSelection.Width).Clear(TensorMemory.Pointer<byte>(tensor), (nuint)bytes); // zeros are the same bytes in every dtype
         TensorMemory.MarkWritten(tensor);
         return true;
     }

@@ -39,13 +39,7 @@ internal enum VectorWidth
 /// scalar | v128 | v256 | v512.
 /// </summary>
 /// <remarks>
-/// A kernel is generic in its vector type; choose its instance once, by <see cref="Width"/>, into a static readonly function pointer:
-/// <code>
-/// static readonly delegate*&lt;float*, long, double&gt; Sum = KernelSelection.Width switch
-/// {
-///     VectorWidth.V512 => &amp;SumKernel.Run&lt;V512&lt;float&gt;, float&gt;, … , _ => &amp;SumKernel.Run&lt;V1&lt;float&gt;, float&gt;,
-/// };
-/// </code>
+/// A kernel is generic in its vector type; <see cref="Kernels.Instances{F}"/> has its instances. Ask for one at every call, by <see cref="Width"/>.
 /// </remarks>
 internal static class KernelSelection
 {
@@ -73,6 +67,9 @@ internal static class KernelSelection
     /// <summary>Whether kernels are switched on and can run. Every op asks: a setting that can't be honoured is refused here.</summary>
     /// <exception cref="InvalidOperationException">A setting holds what it does not know.</exception>
     public static bool Enabled => Mode == KernelMode.Auto ? LibTorch.IsAvailable : Setting.Refuse();
+
+    /// <summary>Whether kernels are made for the dtype.</summary>
+    public static bool Has(ScalarType dtype) => dtype is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16;
 
     /// <summary>Whether a kernel can read the tensor as it lies: on the CPU, in plain memory, contiguous, float32, float64 or bfloat16.</summary>
     public static bool Takes(Tensor tensor) => Enabled && LiesWell(tensor.Handle, out _);
@@ -152,9 +149,13 @@ internal static class KernelSelection
     /// <summary>On the CPU, in plain memory and of a dtype that has kernels, whatever its strides.</summary>
     public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle, out _);
 
-    /// <summary>Whether an optimizer's kernel can update the parameter: all of one size and laid out alike, the gradient of the parameter's dtype.</summary>
+    /// <summary>
+    /// Whether an optimizer's kernel can update the parameter: all of one size and laid out alike, the gradient of the
+    /// parameter's dtype, the state too, or float32 for bfloat16.
+    /// </summary>
     public static bool TakesStep(in StepMemory m) => Enabled && m.Parameter.Dense && m.Gradient.Dense && m.Gradient.Dtype == m.Parameter.Dtype
-        && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m);
+        && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m)
+        && (m.State0.IsMissing ? m.Parameter : m.State0).Dtype == (m.Parameter.Dtype == ScalarType.BFloat16 ? ScalarType.Float32 : m.Parameter.Dtype);
 
     /// <summary>Whether a kernel copies the gradient to that many elements of a bucket and back; half types go as float32.</summary>
     public static bool TakesBucket(in TensorView gradient, in TensorView bucket, long count) => Enabled && gradient.Dense && bucket.Dense && gradient.Count == count
@@ -166,7 +167,7 @@ internal static class KernelSelection
     private static unsafe bool OnCpu(nint tensor, out ScalarType dtype)
     {
         dtype = (ScalarType)LibTorch.Dtype(tensor);
-        return LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU && dtype is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16 && IsPlain(tensor);
+        return LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU && Has(dtype) && IsPlain(tensor);
     }
 
     private static unsafe bool IsEmpty(nint tensor)

@@ -1,4 +1,3 @@
-using System.Numerics;
 using TorchStab.Kernels;
 using static TorchSharp.torch;
 
@@ -25,13 +24,11 @@ internal sealed unsafe class SharedSum
     /// <summary>Runs and shares begin with one: two cores that write to the same would wait for each other.</summary>
     private const long CacheLine = 64;
 
-    private static readonly Family Single = Widest<float>(), Double = Widest<double>();
-
     private readonly NativeList<Run> _runs = new();
     private readonly nint[] _parts;
     private readonly int _rank;
     private readonly Action _meet;
-    private Family _kernels;
+    private SharedSumKernel.Family _kernels;
     private int _first;
     private long _from, _half;
 
@@ -60,18 +57,11 @@ internal sealed unsafe class SharedSum
         }
     }
 
-    private readonly struct Family
-    {
-        public required delegate*<void*, void*, long, bool> Send { get; init; }
-
-        public required delegate*<void**, int, int, void*, long, bool> Add { get; init; }
-    }
-
     /// <summary>Adds a tensor to those that are summed next, all float32 or all float64; it lies densely on the CPU and stays reachable.</summary>
     public void Append(in TensorView tensor)
     {
         long size = tensor.Dtype == ScalarType.Float64 ? sizeof(double) : sizeof(float), start = _runs.Count == 0 ? 0 : RoundedUp(_runs.Items[_runs.Count - 1].End);
-        _kernels = tensor.Dtype == ScalarType.Float64 ? Double : Single;
+        _kernels = Instances<SharedSumKernel.Family>.Of(TensorMemory.ElementOf(tensor.Dtype), (int)KernelSelection.Width);
         _runs.Add(new() { Handle = tensor.Handle, Data = (byte*)tensor.Data, Start = start, End = start + (tensor.Count * size), ElementSize = size, Finite = true });
     }
 
@@ -150,15 +140,4 @@ internal sealed unsafe class SharedSum
     private byte* Place(int rank, long at) => (byte*)_parts[rank] + _half + (at - _from);
 
     private static long RoundedUp(long bytes) => (bytes + CacheLine - 1) & -CacheLine;
-
-    private static Family Widest<T>() where T : unmanaged, IBinaryFloatingPointIeee754<T> => KernelSelection.Width switch
-    {
-        VectorWidth.V512 => Of<V512<T>, T>(),
-        VectorWidth.V256 => Of<V256<T>, T>(),
-        VectorWidth.V128 => Of<V128<T>, T>(),
-        _ => Of<V1<T>, T>(),
-    };
-
-    private static Family Of<V, T>() where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> =>
-        new() { Send = &SharedSumKernel.Send<V, T>, Add = &SharedSumKernel.Add<V, T> };
 }

@@ -12,7 +12,7 @@ internal readonly struct StepMemory(in TensorView parameter, in TensorView gradi
 /// One pass over many parameters that updates each by the kernel K, whose arguments <typeparamref name="TArguments"/> are. <see cref="Start"/> hands out
 /// the calling thread's own, emptied.
 /// </summary>
-internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where TArguments : unmanaged
+internal sealed unsafe class StepPass<K, TArguments> where K : struct, IKernel where TArguments : unmanaged
 {
     /// <summary>Chunks that the prefetch runs ahead: two small tensors are about the latency of memory.</summary>
     private const int Ahead = 2;
@@ -25,7 +25,7 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
 
     private struct Target
     {
-        public delegate*<StepStreams*, void*, long, long, void> Kernel;
+        public delegate*<void*, int, int, void> Kernel;
         public nint Parameter;
         public StepStreams Streams;
         public TArguments Arguments;
@@ -50,8 +50,7 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
     public bool TryAdd(in TArguments arguments, in StepMemory memory)
     {
         if (!KernelSelection.TakesStep(memory)) return false;
-        var kernel = StepKernels<K>.For(memory.Parameter.Dtype, (memory.State0.IsMissing ? memory.Parameter : memory.State0).Dtype);
-        if (kernel == null) return false;
+        var kernel = KernelTable<K>.Get(TensorMemory.ElementOf(memory.Parameter.Dtype), (int)KernelSelection.Width);
         _chunks.Add(_targets.Count, memory.Parameter.Count);
         _targets.Add(new() { Kernel = kernel, Parameter = memory.Parameter.Handle, Streams = TensorMemory.Streams(memory), Arguments = arguments });
         return true;
@@ -74,7 +73,8 @@ internal sealed unsafe class StepPass<K, TArguments> where K : IStepKernel where
             if (k - Ahead >= start) Prefetch(job, job->Chunks[k - Ahead]);
             var chunk = job->Chunks[k];
             var target = job->Targets + chunk.Tensor;
-            target->Kernel(&target->Streams, &target->Arguments, chunk.First, chunk.Count);
+            var run = new StepJob { Streams = &target->Streams, Arguments = &target->Arguments, First = chunk.First };
+            target->Kernel(&run, 0, chunk.Count);
         }
     }
 

@@ -27,7 +27,10 @@ internal static unsafe class TensorMemory
     public static T* PointerOrNull<T>(Tensor? tensor) where T : unmanaged => tensor is null ? null : Pointer<T>(tensor);
 
     /// <summary>The kernels' word for the dtype of a tensor that <see cref="KernelSelection"/> has let through.</summary>
-    public static Element ElementOf(nint tensor) => (ScalarType)LibTorch.Dtype(tensor) switch
+    public static Element ElementOf(nint tensor) => ElementOf((ScalarType)LibTorch.Dtype(tensor));
+
+    /// <inheritdoc cref="ElementOf(nint)"/>
+    public static Element ElementOf(ScalarType dtype) => dtype switch
     {
         ScalarType.Float32 => Element.Float32,
         ScalarType.Float64 => Element.Float64,

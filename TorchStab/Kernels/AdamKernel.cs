@@ -26,30 +26,33 @@ internal struct AdamArguments
 /// g ← transform(g, p)     m ← β₁·m + (1 − β₁)·g     v ← β₂·v + (1 − β₂)·g²     p ← decay·p − stepSize · m / (√v · correction + eps)
 /// </code>
 /// </summary>
-internal readonly unsafe partial struct AdamKernel : IStepKernel
+internal readonly unsafe partial struct AdamKernel : IKernel
 {
     [MethodImpl(Jit.Loop)]
-    public static void Update<V, T, S>(StepStreams* streams, void* arguments, long first, long count)
-        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    public static void Run<V, T, E>(void* job, int first, int last)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        long rest = count % V.Count;
-        Span<V, T, S>(streams, (AdamArguments*)arguments, first, count - rest);
-        Span<V1<T>, T, S>(streams, (AdamArguments*)arguments, first + count - rest, rest);
+        var step = (StepJob*)job;
+        int rest = (last - first) % V.Count;
+        Span<V, T, E>(step, first, last - rest);
+        Span<V1<T>, T, E>(step, last - rest, last);
     }
 
     [MethodImpl(Jit.Loop)]
-    private static void Span<V, T, S>(StepStreams* s, AdamArguments* a, long first, long count)
-        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    private static void Span<V, T, E>(StepJob* job, int first, int last)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        void* p = s->Parameter, from = s->Gradient;
+        var a = (AdamArguments*)job->Arguments;
+        var s = job->Streams;
+        E* p = (E*)s->Parameter, gradients = (E*)s->Gradient;
         T* m = (T*)s->State0, v = (T*)s->State1, max = (T*)s->State2;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V keep1 = Create<V, T>(a->Beta1), add1 = Create<V, T>(1 - a->Beta1), keep2 = Create<V, T>(a->Beta2), add2 = Create<V, T>(1 - a->Beta2);
         V correction = Create<V, T>(a->Correction), eps = Create<V, T>(a->Eps), decay = Create<V, T>(a->Decay), step = Create<V, T>(-a->StepSize);
-        for (long i = first; i < first + count; i += V.Count)
+        for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
-            V x = S.Load<V>(p, i);
-            V g = gradient.Of(S.Load<V>(from, i), x);
+            V x = Lane.Load<V, T, E>(p + i);
+            V g = gradient.Of(Lane.Load<V, T, E>(gradients + i), x);
             V mean = V.MultiplyAdd(g, add1, V.Load(m + i) * keep1);
             V square = V.MultiplyAdd(g * g, add2, V.Load(v + i) * keep2);
             mean.Store(m + i);
@@ -60,7 +63,7 @@ internal readonly unsafe partial struct AdamKernel : IStepKernel
                 square.Store(max + i);
             }
             V denominator = V.MultiplyAdd(V.Sqrt(square), correction, eps);
-            S.Store(V.MultiplyAdd(step, mean / denominator, x * decay), p, i);
+            Lane.Store<V, T, E>(V.MultiplyAdd(step, mean / denominator, x * decay), p + i);
         }
     }
 

@@ -1,6 +1,6 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 
 namespace TorchStab.Kernels;
 
@@ -11,13 +11,21 @@ namespace TorchStab.Kernels;
 /// </summary>
 internal static unsafe partial class ConstantKernel
 {
-    [MethodImpl(Jit.Loop)]
-    public static void Clear(byte* target, nuint bytes)
+    public readonly struct Family : IFamily<Family>
     {
+        public delegate*<void*, nuint, void> Clear { get; private init; }
+
+        static Family IFamily<Family>.Of<V, T, E>() => new() { Clear = &ConstantKernel.Clear<V, T> };
+    }
+
+    [MethodImpl(Jit.Loop)]
+    public static void Clear<V, T>(void* memory, nuint bytes) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        byte* target = (byte*)memory;
         nuint i = 0;
-        if (Vector512.IsHardwareAccelerated)
+        if (sizeof(V) == 64)
         {
-            for (; i + 64 <= bytes; i += 64) Vector512<byte>.Zero.Store(target + i);
+            for (; i + 64 <= bytes; i += 64) V.Zero.Store((T*)(target + i));
         }
         NativeMemory.Clear(target + i, bytes - i);
     }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
@@ -12,108 +13,133 @@ internal static unsafe partial class GlobalNormKernel
 {
     private const int Unroll = 8;
 
+    /// <summary>A method gets the elements, the first of a chunk, and how many.</summary>
+    public readonly struct Family : IFamily<Family>
+    {
+        public static bool InDouble => true;
+
+        public delegate*<void*, long, long, double> SumOfSquares { get; private init; }
+
+        public delegate*<void*, long, long, double> SumOfMagnitudes { get; private init; }
+
+        public delegate*<void*, long, long, double> MaxMagnitude { get; private init; }
+
+        public delegate*<void*, long, long, double> NonZero { get; private init; }
+
+        public delegate*<void*, long, long, double> Sum { get; private init; }
+
+        static Family IFamily<Family>.Of<V, T, E>() => new()
+        {
+            SumOfSquares = &GlobalNormKernel.SumOfSquares<V, T, E>,
+            SumOfMagnitudes = &GlobalNormKernel.SumOfMagnitudes<V, T, E>,
+            MaxMagnitude = &GlobalNormKernel.MaxMagnitude<V, T, E>,
+            NonZero = &GlobalNormKernel.NonZero<V, T, E>,
+            Sum = &GlobalNormKernel.Sum<V, T, E>,
+        };
+    }
+
     [MethodImpl(Jit.Loop)]
-    public static double SumOfSquares<V, S>(void* x, long first, long count)
-        where V : unmanaged, IVector<V, double> where S : IStorage<double>
+    public static double SumOfSquares<V, T, E>(void* x, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
         V a0 = V.Zero, a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
         long i = first, end = first + count;
         for (; i <= end - (Unroll * V.Count); i += Unroll * V.Count)
         {
-            V x0 = S.Load<V>(x, i), x1 = S.Load<V>(x, i + V.Count), x2 = S.Load<V>(x, i + (2 * V.Count)), x3 = S.Load<V>(x, i + (3 * V.Count));
+            V x0 = Lane.Load<V, T, E>(x, i), x1 = Lane.Load<V, T, E>(x, i + V.Count), x2 = Lane.Load<V, T, E>(x, i + (2 * V.Count)), x3 = Lane.Load<V, T, E>(x, i + (3 * V.Count));
             a0 = V.MultiplyAdd(x0, x0, a0);
             a1 = V.MultiplyAdd(x1, x1, a1);
             a2 = V.MultiplyAdd(x2, x2, a2);
             a3 = V.MultiplyAdd(x3, x3, a3);
-            x0 = S.Load<V>(x, i + (4 * V.Count));
-            x1 = S.Load<V>(x, i + (5 * V.Count));
-            x2 = S.Load<V>(x, i + (6 * V.Count));
-            x3 = S.Load<V>(x, i + (7 * V.Count));
+            x0 = Lane.Load<V, T, E>(x, i + (4 * V.Count));
+            x1 = Lane.Load<V, T, E>(x, i + (5 * V.Count));
+            x2 = Lane.Load<V, T, E>(x, i + (6 * V.Count));
+            x3 = Lane.Load<V, T, E>(x, i + (7 * V.Count));
             a4 = V.MultiplyAdd(x0, x0, a4);
             a5 = V.MultiplyAdd(x1, x1, a5);
             a6 = V.MultiplyAdd(x2, x2, a6);
             a7 = V.MultiplyAdd(x3, x3, a7);
         }
-        double sum = V.Sum((a0 + a1) + (a2 + a3) + ((a4 + a5) + (a6 + a7)));
+        double sum = V.SumWide((a0 + a1) + (a2 + a3) + ((a4 + a5) + (a6 + a7)));
         for (; i < end; i++)
         {
-            var e = S.Load<V1<double>>(x, i);
-            sum += V1<double>.Sum(e * e);
+            var e = Lane.Load<V1<T>, T, E>(x, i);
+            sum += V1<T>.SumWide(e * e);
         }
         return sum;
     }
 
     [MethodImpl(Jit.Loop)]
-    public static double SumOfMagnitudes<V, S>(void* x, long first, long count)
-        where V : unmanaged, IVector<V, double> where S : IStorage<double>
+    public static double SumOfMagnitudes<V, T, E>(void* x, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
         V a0 = V.Zero, a1 = a0, a2 = a0, a3 = a0;
         long i = first, end = first + count;
         for (; i <= end - (4 * V.Count); i += 4 * V.Count)
         {
-            a0 += V.Abs(S.Load<V>(x, i));
-            a1 += V.Abs(S.Load<V>(x, i + V.Count));
-            a2 += V.Abs(S.Load<V>(x, i + (2 * V.Count)));
-            a3 += V.Abs(S.Load<V>(x, i + (3 * V.Count)));
+            a0 += V.Abs(Lane.Load<V, T, E>(x, i));
+            a1 += V.Abs(Lane.Load<V, T, E>(x, i + V.Count));
+            a2 += V.Abs(Lane.Load<V, T, E>(x, i + (2 * V.Count)));
+            a3 += V.Abs(Lane.Load<V, T, E>(x, i + (3 * V.Count)));
         }
-        double sum = V.Sum((a0 + a1) + (a2 + a3));
-        for (; i < end; i++) sum += V1<double>.Sum(V1<double>.Abs(S.Load<V1<double>>(x, i)));
+        double sum = V.SumWide((a0 + a1) + (a2 + a3));
+        for (; i < end; i++) sum += V1<T>.SumWide(V1<T>.Abs(Lane.Load<V1<T>, T, E>(x, i)));
         return sum;
     }
 
     /// <summary>NaN if any element is NaN; 0 of nothing.</summary>
     [MethodImpl(Jit.Loop)]
-    public static double MaxMagnitude<V, S>(void* x, long first, long count)
-        where V : unmanaged, IVector<V, double> where S : IStorage<double>
+    public static double MaxMagnitude<V, T, E>(void* x, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
         V m0 = V.Zero, m1 = m0;
         long i = first, end = first + count;
         for (; i <= end - (2 * V.Count); i += 2 * V.Count)
         {
-            m0 = V.Max(V.Abs(S.Load<V>(x, i)), m0);
-            m1 = V.Max(V.Abs(S.Load<V>(x, i + V.Count)), m1);
+            m0 = V.Max(V.Abs(Lane.Load<V, T, E>(x, i)), m0);
+            m1 = V.Max(V.Abs(Lane.Load<V, T, E>(x, i + V.Count)), m1);
         }
-        double* lanes = stackalloc double[V.Count];
+        T* lanes = stackalloc T[V.Count];
         V.Max(m0, m1).Store(lanes);
-        var max = V1<double>.Zero;
-        for (int lane = 0; lane < V.Count; lane++) max = V1<double>.Max(V1<double>.Load(lanes + lane), max);
-        for (; i < end; i++) max = V1<double>.Max(V1<double>.Abs(S.Load<V1<double>>(x, i)), max);
-        return V1<double>.Sum(max);
+        var max = V1<T>.Zero;
+        for (int lane = 0; lane < V.Count; lane++) max = V1<T>.Max(V1<T>.Load(lanes + lane), max);
+        for (; i < end; i++) max = V1<T>.Max(V1<T>.Abs(Lane.Load<V1<T>, T, E>(x, i)), max);
+        return V1<T>.SumWide(max);
     }
 
     /// <summary>How many elements are not zero; NaN is not.</summary>
     [MethodImpl(Jit.Loop)]
-    public static double NonZero<V, S>(void* x, long first, long count)
-        where V : unmanaged, IVector<V, double> where S : IStorage<double>
+    public static double NonZero<V, T, E>(void* x, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        V least = V.Create(double.Epsilon), one = V.Create(1), z0 = V.Zero, z1 = z0; // only zero is below the least double
+        V least = V.Create(T.Epsilon), one = V.Create(T.One), z0 = V.Zero, z1 = z0; // only zero is below the least double
         long i = first, end = first + count;
         for (; i <= end - (2 * V.Count); i += 2 * V.Count)
         {
-            z0 += V.Select(V.GreaterThan(least, V.Abs(S.Load<V>(x, i))), one, V.Zero);
-            z1 += V.Select(V.GreaterThan(least, V.Abs(S.Load<V>(x, i + V.Count))), one, V.Zero);
+            z0 += V.Select(V.GreaterThan(least, V.Abs(Lane.Load<V, T, E>(x, i))), one, V.Zero);
+            z1 += V.Select(V.GreaterThan(least, V.Abs(Lane.Load<V, T, E>(x, i + V.Count))), one, V.Zero);
         }
-        double zeros = V.Sum(z0 + z1);
-        for (; i < end; i++) zeros += V1<double>.Sum(S.Load<V1<double>>(x, i)) == 0 ? 1 : 0;
+        double zeros = V.SumWide(z0 + z1);
+        for (; i < end; i++) zeros += V1<T>.SumWide(Lane.Load<V1<T>, T, E>(x, i)) == 0 ? 1 : 0;
         return count - zeros;
     }
 
     /// <summary>Σ x: no norm, but with Σ x² the mean and the variance.</summary>
     [MethodImpl(Jit.Loop)]
-    public static double Sum<V, S>(void* x, long first, long count)
-        where V : unmanaged, IVector<V, double> where S : IStorage<double>
+    public static double Sum<V, T, E>(void* x, long first, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
         V a0 = V.Zero, a1 = a0, a2 = a0, a3 = a0;
         long i = first, end = first + count;
         for (; i <= end - (4 * V.Count); i += 4 * V.Count)
         {
-            a0 += S.Load<V>(x, i);
-            a1 += S.Load<V>(x, i + V.Count);
-            a2 += S.Load<V>(x, i + (2 * V.Count));
-            a3 += S.Load<V>(x, i + (3 * V.Count));
+            a0 += Lane.Load<V, T, E>(x, i);
+            a1 += Lane.Load<V, T, E>(x, i + V.Count);
+            a2 += Lane.Load<V, T, E>(x, i + (2 * V.Count));
+            a3 += Lane.Load<V, T, E>(x, i + (3 * V.Count));
         }
-        double sum = V.Sum((a0 + a1) + (a2 + a3));
-        for (; i < end; i++) sum += V1<double>.Sum(S.Load<V1<double>>(x, i));
+        double sum = V.SumWide((a0 + a1) + (a2 + a3));
+        for (; i < end; i++) sum += V1<T>.SumWide(Lane.Load<V1<T>, T, E>(x, i));
         return sum;
     }
 }

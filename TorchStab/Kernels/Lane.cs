@@ -19,15 +19,23 @@ internal readonly struct No : IFlag
     public static bool IsSet => false;
 }
 
-/// <summary>What norm kernels do with an <see cref="IVector{TSelf, T}"/> beyond its arithmetic; E is the element type in memory.</summary>
+/// <summary>What kernels do with an <see cref="IVector{TSelf, T}"/> beyond its arithmetic; E is the element type in memory.</summary>
 internal static unsafe class Lane
 {
-    /// <summary>Loads elements of E: bfloat16 is widened to float, everything else is the vector's own type.</summary>
+    /// <summary>Loads elements of E: bfloat16 is widened, and float32 where T is double; everything else is the vector's own type.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Load<V, T, E>(E* source)
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
-        where E : unmanaged => typeof(E) == typeof(BFloat16) ? V.Load((BFloat16*)source) : V.Load((T*)source);
+        where E : unmanaged =>
+        typeof(E) == typeof(BFloat16) ? V.Load((BFloat16*)source) : typeof(E) == typeof(float) && typeof(T) == typeof(double) ? V.Widen((float*)source) : V.Load((T*)source);
+
+    /// <summary>The same from element <paramref name="index"/> on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Load<V, T, E>(void* source, long index)
+        where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
+        where E : unmanaged => Load<V, T, E>((E*)source + index);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store<V, T, E>(V value, E* target)

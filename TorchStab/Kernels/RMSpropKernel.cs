@@ -16,30 +16,33 @@ internal struct RMSpropArguments
 /// g ← transform(g, p)     s ← α·s + (1 − α)·g²     a ← α·a + (1 − α)·g     d ← g / (√(s − a²) + eps)     b ← μ·b + d     p ← p − lr·b
 /// </code>
 /// </summary>
-internal readonly unsafe partial struct RMSpropKernel : IStepKernel
+internal readonly unsafe partial struct RMSpropKernel : IKernel
 {
     [MethodImpl(Jit.Loop)]
-    public static void Update<V, T, S>(StepStreams* streams, void* arguments, long first, long count)
-        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    public static void Run<V, T, E>(void* job, int first, int last)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        long rest = count % V.Count;
-        Span<V, T, S>(streams, (RMSpropArguments*)arguments, first, count - rest);
-        Span<V1<T>, T, S>(streams, (RMSpropArguments*)arguments, first + count - rest, rest);
+        var step = (StepJob*)job;
+        int rest = (last - first) % V.Count;
+        Span<V, T, E>(step, first, last - rest);
+        Span<V1<T>, T, E>(step, last - rest, last);
     }
 
     [MethodImpl(Jit.Loop)]
-    private static void Span<V, T, S>(StepStreams* s, RMSpropArguments* a, long first, long count)
-        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    private static void Span<V, T, E>(StepJob* job, int first, int last)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        void* p = s->Parameter, from = s->Gradient;
+        var a = (RMSpropArguments*)job->Arguments;
+        var s = job->Streams;
+        E* p = (E*)s->Parameter, gradients = (E*)s->Gradient;
         T* squares = (T*)s->State0, buffer = (T*)s->State1, means = (T*)s->State2;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V keep = V.Create(T.CreateTruncating(a->Alpha)), add = V.Create(T.CreateTruncating(1 - a->Alpha)), eps = V.Create(T.CreateTruncating(a->Eps));
         V momentum = V.Create(T.CreateTruncating(a->Momentum)), step = V.Create(T.CreateTruncating(-a->LearningRate));
-        for (long i = first; i < first + count; i += V.Count)
+        for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
-            V x = S.Load<V>(p, i);
-            V g = gradient.Of(S.Load<V>(from, i), x);
+            V x = Lane.Load<V, T, E>(p + i);
+            V g = gradient.Of(Lane.Load<V, T, E>(gradients + i), x);
             V square = V.MultiplyAdd(g * g, add, V.Load(squares + i) * keep);
             square.Store(squares + i);
             if (means != null)
@@ -54,7 +57,7 @@ internal readonly unsafe partial struct RMSpropKernel : IStepKernel
                 direction = V.MultiplyAdd(momentum, V.Load(buffer + i), direction);
                 direction.Store(buffer + i);
             }
-            S.Store(V.MultiplyAdd(step, direction, x), p, i);
+            Lane.Store<V, T, E>(V.MultiplyAdd(step, direction, x), p + i);
         }
     }
 }

@@ -25,57 +25,61 @@ internal struct SGDArguments
 /// g ← transform(g, p)     b ← momentum·b + intake·g     p ← p − lr·(b, or g + lookAhead·b)
 /// </code>
 /// </summary>
-internal readonly unsafe partial struct SGDKernel : IStepKernel
+internal readonly unsafe partial struct SGDKernel : IKernel
 {
     [MethodImpl(Jit.Loop)]
-    public static void Update<V, T, S>(StepStreams* streams, void* arguments, long first, long count)
-        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    public static void Run<V, T, E>(void* job, int first, int last)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        var a = (SGDArguments*)arguments;
-        long rest = count % V.Count;
-        if (streams->State0 == null)
+        var step = (StepJob*)job;
+        int rest = (last - first) % V.Count;
+        if (step->Streams->State0 == null)
         {
-            Plain<V, T, S>(streams, a, first, count - rest);
-            Plain<V1<T>, T, S>(streams, a, first + count - rest, rest);
+            Plain<V, T, E>(step, first, last - rest);
+            Plain<V1<T>, T, E>(step, last - rest, last);
         }
         else
         {
-            Momentum<V, T, S>(streams, a, first, count - rest);
-            Momentum<V1<T>, T, S>(streams, a, first + count - rest, rest);
+            Momentum<V, T, E>(step, first, last - rest);
+            Momentum<V1<T>, T, E>(step, last - rest, last);
         }
     }
 
     [MethodImpl(Jit.Loop)]
-    private static void Plain<V, T, S>(StepStreams* s, SGDArguments* a, long first, long count)
-        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    private static void Plain<V, T, E>(StepJob* job, int first, int last)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        void* p = s->Parameter, from = s->Gradient;
+        var a = (SGDArguments*)job->Arguments;
+        var s = job->Streams;
+        E* p = (E*)s->Parameter, gradients = (E*)s->Gradient;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V step = V.Create(T.CreateTruncating(-a->LearningRate));
-        for (long i = first; i < first + count; i += V.Count)
+        for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
-            V x = S.Load<V>(p, i);
-            S.Store(V.MultiplyAdd(step, gradient.Of(S.Load<V>(from, i), x), x), p, i);
+            V x = Lane.Load<V, T, E>(p + i);
+            Lane.Store<V, T, E>(V.MultiplyAdd(step, gradient.Of(Lane.Load<V, T, E>(gradients + i), x), x), p + i);
         }
     }
 
     [MethodImpl(Jit.Loop)]
-    private static void Momentum<V, T, S>(StepStreams* s, SGDArguments* a, long first, long count)
-        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where S : IStorage<T>
+    private static void Momentum<V, T, E>(StepJob* job, int first, int last)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        void* p = s->Parameter, from = s->Gradient;
+        var a = (SGDArguments*)job->Arguments;
+        var s = job->Streams;
+        E* p = (E*)s->Parameter, gradients = (E*)s->Gradient;
         T* buffer = (T*)s->State0;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V step = V.Create(T.CreateTruncating(-a->LearningRate)), intake = V.Create(T.CreateTruncating(a->Intake));
         V momentum = V.Create(T.CreateTruncating(a->Momentum)), ahead = V.Create(T.CreateTruncating(a->LookAhead));
         bool nesterov = a->LookAhead != 0;
-        for (long i = first; i < first + count; i += V.Count)
+        for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
-            V x = S.Load<V>(p, i);
-            V g = gradient.Of(S.Load<V>(from, i), x);
+            V x = Lane.Load<V, T, E>(p + i);
+            V g = gradient.Of(Lane.Load<V, T, E>(gradients + i), x);
             V b = V.MultiplyAdd(momentum, V.Load(buffer + i), intake * g);
             b.Store(buffer + i);
-            S.Store(V.MultiplyAdd(step, nesterov ? V.MultiplyAdd(ahead, b, g) : b, x), p, i);
+            Lane.Store<V, T, E>(V.MultiplyAdd(step, nesterov ? V.MultiplyAdd(ahead, b, g) : b, x), p + i);
         }
     }
 }

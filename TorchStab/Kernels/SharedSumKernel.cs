@@ -14,6 +14,16 @@ namespace TorchStab.Kernels;
 /// </remarks>
 internal static unsafe partial class SharedSumKernel
 {
+    /// <summary>Of float32 and float64, which are stored as they are computed.</summary>
+    public readonly struct Family : IFamily<Family>
+    {
+        public delegate*<void*, void*, long, bool> Send { get; private init; }
+
+        public delegate*<void**, int, int, void*, long, bool> Add { get; private init; }
+
+        static Family IFamily<Family>.Of<V, T, E>() => new() { Send = &SharedSumKernel.Send<V, T>, Add = &SharedSumKernel.Add<V, T> };
+    }
+
     /// <summary>Copies the elements to shared memory; whether all are finite.</summary>
     [MethodImpl(Jit.Loop)]
     public static bool Send<V, T>(void* elements, void* shared, long count) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -50,7 +60,7 @@ internal static unsafe partial class SharedSumKernel
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         T* mine = (T*)terms[rank], to = (T*)shared;
-        bool finite = BucketKernel.IsFinite<V, T, Plain<T>>(mine, count);
+        bool finite = BucketKernel.IsFinite<V, T, T>(mine, count);
         long i = 0;
         for (; i <= count - (4 * V.Count); i += 4 * V.Count)
         {

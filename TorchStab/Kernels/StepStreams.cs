@@ -23,6 +23,18 @@ internal unsafe struct StepStreams
     }
 }
 
+/// <summary>A run of one parameter's elements, as the kernels of steps take it.</summary>
+internal unsafe struct StepJob
+{
+    public StepStreams* Streams;
+
+    /// <summary>The kernel's own struct of numbers.</summary>
+    public void* Arguments;
+
+    /// <summary>Where the run starts: a kernel's items are counted from here.</summary>
+    public long First;
+}
+
 /// <summary>What happens to a gradient before the optimizer sees it: clip by norm or by value, sign, L2 decay.</summary>
 internal struct GradientTransform
 {
