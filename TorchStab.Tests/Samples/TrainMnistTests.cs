@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Reflection;
 using TorchStab.Tests.Support;
 
 namespace TorchStab.Tests.Samples;
@@ -42,10 +43,23 @@ public sealed class TrainMnistTests : IDisposable
     }
 
     [Fact]
-    public void A_network_that_diverges_is_reported()
+    public void A_network_that_diverges_ends_in_an_exit_code_a_line_a_table_and_a_chart_that_say_so()
     {
-        string output = DotNet.Succeed(_folder, Program, "--quick", "--lr", "1e30", "--norm", "none", "--activation", "relu");
-        Assert.Contains("ReLU with TorchStab stopped: ", output);
+        var (exitCode, output) = DotNet.Run(_folder, Program, "--quick", "--lr", "1e30", "--norm", "none", "--activation", "relu");
+        Assert.Equal(1, exitCode);
+        Assert.Contains("error: diverged: ReLU without (the loss of epoch 1 is not finite), ReLU with TorchStab (the loss of epoch 1 is not finite)", output);
+        Assert.Matches(@"ReLU without +\| 1, diverged", output);
+        Assert.Matches(@"ReLU with TorchStab +\| 1, diverged", output);
+        Assert.True(File.Exists(Path.Combine(_folder, "out", "train-mnist.png")));
+    }
+
+    [Fact]
+    public void Defaults_are_shown_as_they_are_typed_and_the_version_is_the_librarys()
+    {
+        string help = DotNet.Succeed(_folder, Program, "--help");
+        foreach (string typed in new[] { "sigmoid", "batch", "auto", "global", "adam", "cpu" }) Assert.Contains($"[default: {typed}]", help);
+        string version = typeof(stab).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+        Assert.Equal(version, DotNet.Succeed(_folder, Program, "--version").Trim());
     }
 
     [Fact]

@@ -10,11 +10,12 @@ internal static class Auditor
     public const string ChildOption = "--probe";
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
-    public static Finding Try(Defect defect, bool quick) => (defect.Aborts, quick) switch
+    /// <summary>Null: interrupted.</summary>
+    public static Finding? Try(Defect defect, bool quick, CancellationToken stop) => (defect.Aborts, quick) switch
     {
         (false, _) => Here(defect),
         (true, true) => new(defect, Presence.NotProbed, "aborts the process; without --quick it is tried in one of its own"),
-        (true, false) => InAnotherProcess(defect),
+        (true, false) => InAnotherProcess(defect, stop),
     };
 
     /// <summary>What the child does: the probe, and its finding as the last line.</summary>
@@ -40,16 +41,17 @@ internal static class Auditor
         }
     }
 
-    private static Finding InAnotherProcess(Defect defect)
+    private static Finding? InAnotherProcess(Defect defect, CancellationToken stop)
     {
-        var (exitCode, lastLine) = Child(Catalogue.All.Index().First(d => d.Item == defect).Index);
+        var (exitCode, lastLine) = Child(Catalogue.All.Index().First(d => d.Item == defect).Index, stop);
+        if (stop.IsCancellationRequested) return null;
         if (exitCode is null) return new(defect, Presence.NotProbed, $"no answer in {Patience.TotalSeconds:0} s");
         if (exitCode != 0) return new(defect, Presence.Present, $"the process ended with {exitCode}");
         string[] parts = lastLine.Split(": ", 2);
         return Enum.TryParse(parts[0], out Presence presence) ? new(defect, presence, parts[^1]) : new(defect, Presence.NotProbed, "the probe said nothing");
     }
 
-    private static (int? ExitCode, string LastLine) Child(int index)
+    private static (int? ExitCode, string LastLine) Child(int index, CancellationToken stop)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, RedirectStandardError = true };
         // Started as "dotnet Audit.dll" or as a program of its own.
@@ -58,8 +60,9 @@ internal static class Auditor
         start.ArgumentList.Add($"{index}");
         start.Environment["DOTNET_DbgEnableMiniDump"] = "0";
         using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync();
-        _ = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
+        _ = process.StandardError.ReadToEndAsync(CancellationToken.None);
+        using var end = stop.Register(() => process.Kill(entireProcessTree: true));
         if (!process.WaitForExit(Patience))
         {
             process.Kill(entireProcessTree: true);

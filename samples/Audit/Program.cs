@@ -15,7 +15,7 @@ static void Run(bool quick, CancellationToken stop)
     var findings = new List<Finding>();
     foreach (var (area, defects) in Catalogue.Areas)
     {
-        Finding[] some = [.. defects.TakeWhile(_ => !stop.IsCancellationRequested).Select(defect => Auditor.Try(defect, quick))];
+        Finding[] some = [.. defects.TakeWhile(_ => !stop.IsCancellationRequested).Select(defect => Auditor.Try(defect, quick, stop)).OfType<Finding>()];
         if (some.Length > 0) Report.Texts(area, ["defect", "TorchSharp", "TorchStab gives"], some.Select(Row));
         findings.AddRange(some);
     }

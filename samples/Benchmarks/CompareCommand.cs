@@ -17,18 +17,35 @@ internal static class CompareCommand
             table.AddColumn(new TableColumn(column).NoWrap());
         if (!Report.IsLive) AnsiConsole.Profile.Width = 240; // a file has no width; 80 columns would cut the table
         Report.Line(Machine.Describe(tuned));
-        foreach (var comparison in comparisons)
+        try
         {
-            foreach (var pair in comparison.Cases(quick))
+            ProgressView.Show([.. comparisons.Select(c => c.Name)], ["case", "ratio"], view =>
             {
-                using var _ = pair;
-                if (token.IsCancellationRequested) break;
-                pair.Verify?.Invoke();
-                var peak = pair.Peak?.Invoke();
-                table.AddRow([.. Row(comparison.Name, pair, Interleaved.Run(pair, quick ? Effort.Quick : Effort.Full)), Peak(peak)]);
-            }
+                foreach (var comparison in comparisons) Measure(comparison, quick, table, view, token);
+            }, "operation");
+        }
+        catch (OperationCanceledException) when (token.IsCancellationRequested)
+        {
+            // The table has what was measured until then.
         }
         AnsiConsole.Write(table);
+    }
+
+    private static void Measure(IComparison comparison, bool quick, Table table, ProgressView view, CancellationToken token)
+    {
+        string[] last = ["", ""];
+        foreach (var pair in comparison.Cases(quick))
+        {
+            using var _ = pair;
+            token.ThrowIfCancellationRequested();
+            pair.Verify?.Invoke();
+            var peak = pair.Peak?.Invoke();
+            var measured = Interleaved.Run(pair, quick ? Effort.Quick : Effort.Full, token);
+            table.AddRow([.. Row(comparison.Name, pair, measured), Peak(peak)]);
+            last = [pair.Case, Text($"{measured.Ratio:0.00}")];
+            view.Update(new ProgressRow(comparison.Name, 0, last), milestone: false);
+        }
+        view.Update(new ProgressRow(comparison.Name, 1, last), milestone: true);
     }
 
     private static List<IComparison> Find(string? only)

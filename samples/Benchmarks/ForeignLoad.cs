@@ -18,9 +18,9 @@ internal static class ForeignLoad
     }
 
     /// <summary>Waits for a quarter of a second in which others use less than 0.15 cores; gives up after <paramref name="seconds"/>.</summary>
-    public static void WaitForQuiet(double seconds)
+    public static void WaitForQuiet(double seconds, CancellationToken stop)
     {
-        for (long end = Environment.TickCount64 + (long)(1000 * seconds); Environment.TickCount64 < end;)
+        for (long end = Environment.TickCount64 + (long)(1000 * seconds); Environment.TickCount64 < end && !stop.IsCancellationRequested;)
         {
             var mark = Start();
             Thread.Sleep(250);

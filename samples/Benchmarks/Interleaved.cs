@@ -34,17 +34,18 @@ internal static class Interleaved
     private const double WarmUpMilliseconds = 120, SampleMicroseconds = 300, CopyShare = 0.2;
     private const int MaxRetries = 2, LeastSamples = 7, LongestFactor = 8;
 
-    public static Measurement Run(Pair pair, Effort effort)
+    /// <exception cref="OperationCanceledException">Ctrl-C.</exception>
+    public static Measurement Run(Pair pair, Effort effort, CancellationToken stop)
     {
         using var scope = NewDisposeScope();
         long half = Math.Max(64, pair.Bytes / 2);
         Tensor source = zeros(half, ScalarType.Byte), target = zeros(half, ScalarType.Byte);
-        Turns sides = new([pair.Libtorch, pair.Ours], effort.Milliseconds), copy = new([() => target.copy_(source)], effort.Milliseconds * CopyShare);
+        Turns sides = new([pair.Libtorch, pair.Ours], effort.Milliseconds, stop), copy = new([() => target.copy_(source)], effort.Milliseconds * CopyShare, stop);
         var rounds = new List<double[]>();
         double foreign = 0;
         for (int retries = 0; rounds.Count < effort.Repeats;)
         {
-            ForeignLoad.WaitForQuiet(effort.QuietSeconds);
+            ForeignLoad.WaitForQuiet(effort.QuietSeconds, stop);
             var mark = ForeignLoad.Start();
             double[] medians = [.. sides.Round(), .. copy.Round()];
             double load = ForeignLoad.Since(mark);
@@ -57,9 +58,9 @@ internal static class Interleaved
     }
 
     /// <summary>What takes turns for as many milliseconds.</summary>
-    private sealed class Turns(Action[] sides, double milliseconds)
+    private sealed class Turns(Action[] sides, double milliseconds, CancellationToken stop)
     {
-        private readonly int[] _calls = [.. sides.Select(side => WarmUp(side, milliseconds))];
+        private readonly int[] _calls = [.. sides.Select(side => WarmUp(side, milliseconds, stop))];
 
         /// <summary>Each side's median in microseconds.</summary>
         public double[] Round()
@@ -70,6 +71,7 @@ internal static class Interleaved
             {
                 for (int k = 0; k < sides.Length; k++)
                 {
+                    stop.ThrowIfCancellationRequested();
                     int side = (k + turn) % sides.Length;
                     samples[side].Add(Microseconds(sides[side], _calls[side]));
                 }
@@ -78,11 +80,15 @@ internal static class Interleaved
         }
 
         // Returns how many calls make one sample.
-        private static int WarmUp(Action side, double milliseconds)
+        private static int WarmUp(Action side, double milliseconds, CancellationToken stop)
         {
             var watch = Stopwatch.StartNew();
             int calls = 0;
-            for (; calls < 3 || (watch.Elapsed.TotalMilliseconds < Math.Min(milliseconds, WarmUpMilliseconds) && calls < 3000); calls++) side();
+            for (; calls < 3 || (watch.Elapsed.TotalMilliseconds < Math.Min(milliseconds, WarmUpMilliseconds) && calls < 3000); calls++)
+            {
+                stop.ThrowIfCancellationRequested();
+                side();
+            }
             return (int)Math.Clamp(SampleMicroseconds / Microseconds(side, 3), 1, 20_000);
         }
     }

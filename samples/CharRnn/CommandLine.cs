@@ -12,13 +12,13 @@ internal sealed class CommandLine
     private readonly Option<int> _steps = SampleOptions.Whole("--steps", 300, 1, $"Training steps of each model; {QuickSteps} with --quick");
     private readonly Option<int> _batch = SampleOptions.Whole("--batch", 32, 1, $"Places in the novel that are read at once; {QuickBatch} with --quick");
     private readonly Option<int> _length = SampleOptions.Whole("--length", 64, 1, $"Characters that a gradient goes back; {QuickLength} with --quick");
-    private readonly Option<OptimizerChoice> _optimizer = SampleOptions.OneOf("--optimizer", OptimizerChoice.Both, "Which runs to make");
+    private readonly Option<Choice<OptimizerChoice>> _optimizer = SampleOptions.OneOf("--optimizer", OptimizerChoice.Both, "Which runs to make");
     private readonly Option<double> _sgdLr = SampleOptions.Positive("--sgd-lr", 8, "Learning rate of SGD (momentum 0.9): by default one at which the plain LSTM explodes");
     private readonly Option<double> _adamLr = SampleOptions.Positive("--adam-lr", 0.2, "Learning rate of Adam: by default a high one");
     private readonly Option<double> _clip = SampleOptions.Positive("--clip", 0.25, "Bound on the gradient's norm in the runs with clipping");
     private readonly Option<int> _sample = SampleOptions.Whole("--sample", 400, 0, $"Characters that each model writes at the end; {QuickSample} with --quick");
     private readonly Option<int> _seed = SampleOptions.Seed();
-    private readonly Option<DeviceKind> _device = Devices.Option();
+    private readonly Option<Choice<DeviceKind>> _device = Devices.Option();
     private readonly Option<FileInfo> _text = new("--text") { Description = "Another text in UTF-8, gzipped or not, instead of Moby-Dick", HelpName = "FILE" };
     private readonly Option<DirectoryInfo> _out = SampleOptions.Out();
     private readonly Option<bool> _quick = SampleOptions.Quick($"A few seconds: {QuickSteps} steps of {QuickWidth} units");
@@ -40,14 +40,14 @@ internal sealed class CommandLine
     public OutputFolder Output(ParseResult parsed) => new(parsed.GetValue(_out)!);
 
     public TrainingSettings Training(ParseResult parsed) => new(
-        Quick(parsed, _width, QuickWidth), parsed.GetValue(_layers), Quick(parsed, _steps, QuickSteps), Quick(parsed, _batch, QuickBatch), Quick(parsed, _length, QuickLength),
-        parsed.GetValue(_seed), Quick(parsed, _sample, QuickSample), parsed.GetValue(_device));
+        parsed.OrQuick(_width, _quick, QuickWidth), parsed.GetValue(_layers), parsed.OrQuick(_steps, _quick, QuickSteps), parsed.OrQuick(_batch, _quick, QuickBatch), parsed.OrQuick(_length, _quick, QuickLength),
+        parsed.GetValue(_seed), parsed.OrQuick(_sample, _quick, QuickSample), parsed.GetValue(_device).Value);
 
     /// <summary>The models to compare, in order.</summary>
     public IReadOnlyList<ModelSettings> Models(ParseResult parsed)
     {
         double clip = parsed.GetValue(_clip), sgd = parsed.GetValue(_sgdLr), adam = parsed.GetValue(_adamLr);
-        var choice = parsed.GetValue(_optimizer);
+        var choice = parsed.GetValue(_optimizer).Value;
         var models = new List<ModelSettings>();
         if (choice != OptimizerChoice.Adam)
             foreach (var cell in Enum.GetValues<Cell>()) models.AddRange([new(cell, OptimizerKind.SGD, sgd, null), new(cell, OptimizerKind.SGD, sgd, clip)]);
@@ -55,7 +55,4 @@ internal sealed class CommandLine
             foreach (var cell in Enum.GetValues<Cell>()) models.Add(new(cell, OptimizerKind.Adam, adam, clip));
         return models;
     }
-
-    private int Quick(ParseResult parsed, Option<int> option, int quick) =>
-        parsed.GetValue(_quick) && parsed.GetResult(option) is not { Implicit: false } ? quick : parsed.GetValue(option);
 }

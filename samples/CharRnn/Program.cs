@@ -14,7 +14,7 @@ void Run(ParseResult parsed, CancellationToken stop)
     using var novel = Novel.Read(commandLine.Text(parsed), Devices.Open(settings.Device));
     novel.RequireRoom(settings.Batch, settings.Length);
 
-    Report.Line($"{novel.TrainingCharacters} characters of {novel.Alphabet.Length} kinds, {settings.Layers} layer(s) of {settings.Width} units, {settings.Steps} steps of "
+    Report.Line($"{novel.TrainingCharacters} characters of {novel.Alphabet.Length} kinds, {Report.Count(settings.Layers, "layer")} of {Report.Count(settings.Width, "unit")}, {Report.Count(settings.Steps, "step")} of "
         + $"{settings.Batch} × {settings.Length} characters, seed {settings.Seed}");
     var watch = Stopwatch.StartNew();
     var histories = new List<History>();
@@ -26,5 +26,5 @@ void Run(ParseResult parsed, CancellationToken stop)
     var results = new Results(histories, novel.Alphabet.Length);
     results.Print();
     results.Save(output);
-    Report.Line($"{(stop.IsCancellationRequested ? "interrupted after" : "took")} {watch.Elapsed.TotalSeconds:0.0} s");
+    Report.Took(watch.Elapsed, stop);
 }

@@ -14,8 +14,8 @@ internal sealed class Results(IReadOnlyList<History> histories, int characters)
     public void Print()
     {
         if (_trained.Count == 0) return;
-        Report.Table("Bits a character (less is better) and gradient norms",
-            ["model", "steps", "validation", "last steps", "worst step", "worse than guessing", "median norm", "largest norm", "clipped", "seconds"], _trained.Select(Row));
+        Report.Table("Bits a character: less is better", ["model", "steps", "validation", "last steps", "worst step", "worse than guessing"], _trained.Select(Bits));
+        Report.Table("Gradient norms", ["model", "median", "largest", "steps clipped", "seconds"], _trained.Select(Norms));
         foreach (var history in _trained.Where(h => h.Sample.Length > 0))
             Report.Line($"{Environment.NewLine}{history.Model.Name} writes:{Environment.NewLine}{history.Sample}");
         Report.Line("");
@@ -29,19 +29,24 @@ internal sealed class Results(IReadOnlyList<History> histories, int characters)
             _trained.SelectMany(h => h.Steps.Select(s => new object?[] { h.Model.Name, s.Number, s.Bits, s.GradNorm, s.Clipped ? 1 : 0 })))));
     }
 
-    private string[] Row(History history)
+    private string[] Bits(History history)
     {
         // A model that has seen nothing and knows it needs this many bits.
         double guessing = Math.Log2(characters);
         var later = history.Steps.Skip(Smoothing).DefaultIfEmpty(history.Steps[^1]);
-        var norms = history.Steps.Select(s => s.GradNorm).Order().ToArray();
-        string clipped = history.Model.MaxNorm is null ? "-" : Format(history.Steps.Average(s => s.Clipped ? 1 : 0), "0 %");
         return
         [
-            history.Model.Name, history.ExplodedAt is { } step ? $"exploded at {step}" : $"{history.Steps.Count}",
-            Format(history.ValidationBits, "0.00"), Format(history.Steps.TakeLast(Smoothing).Average(s => s.Bits), "0.00"), Format(history.Steps.Max(s => s.Bits), "0.00"), Format(later.Average(s => s.Bits <= guessing ? 0 : 1), "0 %"),
-            Format(norms[norms.Length / 2], "0.0e+0"), Format(norms[^1], "0.0e+0"), clipped, Format(history.Seconds, "0"),
+            history.Model.Name, history.ExplodedAt is { } step ? $"exploded at {step}" : $"{history.Steps.Count}", Format(history.ValidationBits, "0.00"),
+            Format(history.Steps.TakeLast(Smoothing).Average(s => s.Bits), "0.00"), Format(history.Steps.Max(s => s.Bits), "0.00"),
+            Format(later.Average(s => s.Bits <= guessing ? 0 : 1), "0 %"),
         ];
+    }
+
+    private static string[] Norms(History history)
+    {
+        var norms = history.Steps.Select(s => s.GradNorm).Order().ToArray();
+        string clipped = history.Model.MaxNorm is null ? "-" : Format(history.Steps.Average(s => s.Clipped ? 1 : 0), "0 %");
+        return [history.Model.Name, Format(norms[norms.Length / 2], "0.0e+0"), Format(norms[^1], "0.0e+0"), clipped, Format(history.Seconds, "0")];
     }
 
     private void DrawChart(string path)

@@ -64,7 +64,7 @@ internal sealed class Trainer(Novel novel, TrainingSettings settings, ProgressVi
 
     private void Finish(History history, CharModel model)
     {
-        if (history.Steps.Count == 0 || history.ExplodedAt is not null) return;
+        if (history.Steps.Count == 0 || history.ExplodedAt is not null || stop.IsCancellationRequested) return;
         model.eval();
         using var _ = no_grad();
         history.ValidationBits = Validate(model);
@@ -76,13 +76,13 @@ internal sealed class Trainer(Novel novel, TrainingSettings settings, ProgressVi
         using var scope = NewDisposeScope();
         State? state = null;
         var losses = new List<double>();
-        foreach (var (input, target, _) in novel.Validation(settings.Batch, settings.Length))
+        foreach (var (input, target, _) in novel.Validation(settings.Batch, settings.Length).TakeWhile(_ => !stop.IsCancellationRequested))
         {
             var (logits, next) = model.call(input, state);
             losses.Add(nn.functional.cross_entropy(logits.view(-1, logits.shape[2]), target.reshape(-1)).ToDouble());
             state = next;
         }
-        return losses.Average() / Math.Log(2);
+        return stop.IsCancellationRequested ? double.NaN : losses.Average() / Math.Log(2);
     }
 
     private static void Release(State? state)

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using TorchSharp;
 using TorchStab;
 using TorchStab.Samples;
-using TrainMnist;
 using static TorchSharp.torch;
 using Adam = TorchStab.Modules.Adam;
 
@@ -11,16 +10,18 @@ namespace DataParallel;
 /// <summary>One run over the batches of a sampler; the same code for one process and for a rank of several.</summary>
 internal sealed class Training(Mnist data, Settings settings, DistributedSampler sampler, int batch)
 {
-    private const int SaveEvery = 5;
+    private const int SaveEvery = 5, Width = 100;
     private readonly List<double> _milliseconds = [];
 
     /// <summary>Median of a step, without the first.</summary>
     public double Milliseconds => _milliseconds.Count < 2 ? double.NaN : _milliseconds.Skip(1).Order().ElementAt((_milliseconds.Count - 1) / 2);
 
-    public static DeepNetwork NewNetwork(Settings settings)
+    /// <summary>TrainMnist's network: ten sigmoid layers with batch normalization.</summary>
+    public static Perceptron NewNetwork(Settings settings)
     {
         manual_seed(settings.Seed);
-        var network = new DeepNetwork(new("", Activation.Sigmoid, Depth: 10, Width: 100, Norm.Batch, Init.Xavier, ClipMode.Global, ClipThreshold: 1));
+        var network = new Perceptron(new PerceptronShape(Depth: 10, Width), () => nn.Sigmoid(), () => stab.nn.BatchNorm1d(Width));
+        stab.nn.init.initialize_(network);
         // In float64 what differs between two runs is what is wrong, not rounding that Adam has blown up.
         network.to(ScalarType.Float64);
         return network;
@@ -30,7 +31,12 @@ internal sealed class Training(Mnist data, Settings settings, DistributedSampler
         stab.optim.Adam(network.named_parameters(), settings.LearningRate, global_clipnorm: 1);
 
     /// <summary>Trains from a step on; returns the last loss of this part of the batch.</summary>
-    public double Run(nn.Module<Tensor, Tensor> model, Adam optimizer, int from, Action<int>? save = null)
+    /// <param name="model">What to train.</param>
+    /// <param name="optimizer">Its optimizer.</param>
+    /// <param name="from">How many steps are done already.</param>
+    /// <param name="show">Gets the number of steps done and the loss after each; null: nobody looks.</param>
+    /// <param name="save">Called every few steps with the number of steps done; null: nothing is saved.</param>
+    public double Run(nn.Module<Tensor, Tensor> model, Adam optimizer, int from, Action<int, double>? show, Action<int>? save = null)
     {
         double loss = double.NaN;
         foreach (var (step, indices) in Batches().Index().Take(settings.Steps).Skip(from))
@@ -38,6 +44,7 @@ internal sealed class Training(Mnist data, Settings settings, DistributedSampler
             var watch = Stopwatch.StartNew();
             loss = Step(model, optimizer, indices);
             _milliseconds.Add(watch.Elapsed.TotalMilliseconds);
+            show?.Invoke(step + 1, loss);
             if ((step + 1) % SaveEvery == 0) save?.Invoke(step + 1);
         }
         return loss;

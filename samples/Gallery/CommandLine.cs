@@ -11,8 +11,8 @@ internal sealed class CommandLine
     private static readonly string Names = string.Join(", ", Catalogue.All.Select(e => e.Name));
     private readonly Option<IExperiment[]> _only = new("--only")
     {
-        Description = $"Runs these experiments and keeps what the others left in the folder: {Names}",
-        HelpName = "NAME",
+        Description = $"Runs these experiments, with commas between them, and keeps what the others left in the folder: {Names}",
+        HelpName = "NAME,NAME",
         AllowMultipleArgumentsPerToken = true,
         CustomParser = Find,
     };
@@ -42,12 +42,13 @@ internal sealed class CommandLine
 
     private static IExperiment[]? Find(ArgumentResult result)
     {
-        foreach (var token in result.Tokens.Where(t => !Catalogue.All.Any(e => Is(e, t.Value))))
+        string[] typed = [.. result.Tokens.SelectMany(t => t.Value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))];
+        if (typed.FirstOrDefault(name => !Catalogue.All.Any(e => Is(e, name))) is { } unknown)
         {
-            result.AddError($"--only is one of {Names}, not '{token.Value}'.");
+            result.AddError($"--only is one of {Names}, not '{unknown}'.");
             return null;
         }
-        return [.. Catalogue.All.Where(e => result.Tokens.Any(t => Is(e, t.Value)))];
+        return [.. Catalogue.All.Where(e => typed.Any(name => Is(e, name)))];
     }
 
     private static bool Is(IExperiment experiment, string typed) => string.Equals(experiment.Name, typed, StringComparison.OrdinalIgnoreCase);

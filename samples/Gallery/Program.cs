@@ -14,7 +14,7 @@ void Run(ParseResult parsed, CancellationToken stop)
     var settings = commandLine.Settings(parsed);
     var folder = new ResultFolder(settings.Out);
     using var lab = new Lab(settings, stop);
-    Report.Line($"{settings.Experiments.Count} of {Catalogue.All.Count} experiments, seeds {string.Join(", ", lab.Seeds)}, {lab.Train.Count} training and {lab.Test.Count} test images");
+    Report.Line($"{settings.Experiments.Count} of {Catalogue.All.Count} experiments, {(lab.Seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", lab.Seeds)}, {lab.Train.Count} training and {lab.Test.Count} test images");
     var watch = Stopwatch.StartNew();
     var results = new List<ExperimentResult>();
     try
@@ -30,7 +30,7 @@ void Run(ParseResult parsed, CancellationToken stop)
     }
     if (results.Count > 0) Report.Table("Verdicts", ["claim", "verdict"], results.Select(r => (IReadOnlyList<string>)[$"{r.Number}. {r.Title}", r.Verdict]));
     Report.Line("page   " + folder.SavePage());
-    Report.Line($"{(stop.IsCancellationRequested ? "interrupted after" : "took")} {watch.Elapsed.TotalSeconds:0.0} s");
+    Report.Took(watch.Elapsed, stop);
 }
 
 static ExperimentResult Try(IExperiment experiment, Lab lab, ResultFolder folder, ProgressView view)

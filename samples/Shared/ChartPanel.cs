@@ -35,6 +35,9 @@ public sealed class ChartPanel
         line.MarkerSize = markers ? 6 : 0;
     }
 
+    /// <summary>Names a series that has nothing to draw, with why.</summary>
+    public void Missing(string label) => _plot.Legend.ManualItems.Add(new LegendItem { LabelText = label, LineColor = Next(null), LineWidth = 2 });
+
     /// <summary>Shades what lies between two values, in the colour of a line: the spread over seeds, say.</summary>
     public void Band(IEnumerable<(double X, double Low, double High)> points, int colour)
     {

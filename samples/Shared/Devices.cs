@@ -15,7 +15,7 @@ public enum DeviceKind
 /// <summary>The device a sample computes on.</summary>
 public static class Devices
 {
-    public static Option<DeviceKind> Option() => SampleOptions.OneOf("--device", DeviceKind.Cpu, "Where to compute");
+    public static Option<Choice<DeviceKind>> Option() => SampleOptions.OneOf("--device", DeviceKind.Cpu, "Where to compute");
 
     /// <exception cref="SampleException">This machine or this build has no such device.</exception>
     public static Device Open(DeviceKind kind)

@@ -24,7 +24,8 @@ public sealed class OutputFolder
     {
         string path = Path.Combine(_folder.FullName, name);
         Guard(() => save(path));
-        return Path.GetRelativePath(Environment.CurrentDirectory, path);
+        string relative = Path.GetRelativePath(Environment.CurrentDirectory, path);
+        return relative.StartsWith("..", StringComparison.Ordinal) ? path : relative;
     }
 
     private void Guard(Action write)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Spectre.Console;
 
 namespace TorchStab.Samples;
@@ -5,8 +6,20 @@ namespace TorchStab.Samples;
 /// <summary>Tables and lines on the console.</summary>
 public static class Report
 {
+    private const int PlainWidth = 120;
+
     /// <summary>Whether tables may move and have colours: a terminal, not a file or a pipe.</summary>
     public static bool IsLive => !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities is { Ansi: true, Interactive: true };
+
+    /// <summary>"1 layer", "2 layers".</summary>
+    /// <param name="number">How many.</param>
+    /// <param name="thing">The word for one.</param>
+    /// <param name="things">The word for several; null: with an s.</param>
+    public static string Count(long number, string thing, string? things = null) => $"{number} {(number == 1 ? thing : things ?? thing + "s")}";
+
+    /// <summary>The last line of a run: how long it took, and whether Ctrl-C ended it.</summary>
+    public static void Took(TimeSpan time, CancellationToken stop) =>
+        Line($"{(stop.IsCancellationRequested ? "interrupted after" : "took")} {time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s");
 
     public static void Line(string text) => Console.WriteLine(text);
 
@@ -40,8 +53,8 @@ public static class Report
 
     private static void Write(Table table)
     {
-        // A file has no width; 80 columns would cut the table.
-        if (!IsLive) AnsiConsole.Profile.Width = 200;
+        // A file has no width; 80 columns would cut tables that most screens show whole.
+        if (!IsLive) AnsiConsole.Profile.Width = PlainWidth;
         AnsiConsole.Write(table);
     }
 }

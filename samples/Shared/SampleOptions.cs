@@ -36,19 +36,26 @@ public static class SampleOptions
             ? value : Refuse<double>(result, name, "a finite number above 0"),
     };
 
-    /// <summary>One name of an enum, in lower case and whatever the case it is typed in.</summary>
-    public static Option<T> OneOf<T>(string name, T otherwise, string description) where T : struct, Enum
+    /// <summary>One name of an enum; the help shows names and default in lower case, as they are typed.</summary>
+    public static Option<Choice<T>> OneOf<T>(string name, T otherwise, string description) where T : struct, Enum
     {
         string names = string.Join('|', Enum.GetNames<T>()).ToLowerInvariant();
-        return new Option<T>(name)
+        return new Option<Choice<T>>(name)
         {
             Description = description,
             HelpName = names,
-            DefaultValueFactory = _ => otherwise,
+            DefaultValueFactory = _ => new(otherwise),
             CustomParser = result => Enum.GetNames<T>().Contains(Text(result), StringComparer.OrdinalIgnoreCase)
-                ? Enum.Parse<T>(Text(result), ignoreCase: true) : Refuse<T>(result, name, "one of " + names.Replace("|", ", ")),
+                ? new(Enum.Parse<T>(Text(result), ignoreCase: true)) : Refuse<Choice<T>>(result, name, "one of " + names.Replace("|", ", ")),
         };
     }
+
+    /// <summary>What was typed counts, then the value that --quick stands for, then the default.</summary>
+    public static int OrQuick(this ParseResult parsed, Option<int> option, Option<bool> quick, int quickValue) =>
+        parsed.GetValue(quick) && !parsed.IsGiven(option) ? quickValue : parsed.GetValue(option);
+
+    /// <summary>Whether the option was typed.</summary>
+    public static bool IsGiven(this ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
 
     private static string Text(ArgumentResult result) => result.Tokens.Single().Value;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using TorchStab.Samples;
 using static TorchSharp.torch;
 
 namespace SwapModules;
@@ -6,8 +7,8 @@ namespace SwapModules;
 /// <summary>What a phase came to: the median time of a step or a batch, and the loss or accuracy at its end.</summary>
 internal sealed record Phase(string Name, double Milliseconds, string Result);
 
-/// <summary>Trains and evaluates the model, and takes the time of each step.</summary>
-internal sealed class Phases(nn.Module<Tensor, Tensor> model, Patterns data, int steps, CancellationToken stop)
+/// <summary>Trains and evaluates the model, shows how far it is, and takes the time of each step.</summary>
+internal sealed class Phases(nn.Module<Tensor, Tensor> model, Patterns data, ProgressView view, CancellationToken stop)
 {
     private readonly List<Phase> _done = [];
     private int _step;
@@ -15,7 +16,7 @@ internal sealed class Phases(nn.Module<Tensor, Tensor> model, Patterns data, int
     public IReadOnlyList<Phase> Done => _done;
 
     /// <summary>Trains for some steps; <paramref name="step"/> applies the gradients.</summary>
-    public void Train(string name, Action zeroGrad, Action step)
+    public void Train(string name, int steps, Action zeroGrad, Action step)
     {
         model.train();
         float loss = float.NaN;
@@ -56,6 +57,7 @@ internal sealed class Phases(nn.Module<Tensor, Tensor> model, Patterns data, int
             watch.Restart();
             body();
             milliseconds.Add(watch.Elapsed.TotalMilliseconds);
+            view.Update(new ProgressRow(name, (i + 1.0) / times, [$"{i + 1}/{times}", result()]), milestone: i + 1 == times);
         }
         if (milliseconds.Count == 0) return;
         milliseconds.Sort();

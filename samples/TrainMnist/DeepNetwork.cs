@@ -6,10 +6,18 @@ using Linear = TorchSharp.Modules.Linear;
 
 namespace TrainMnist;
 
-/// <summary>The network that settings describe.</summary>
-internal sealed class DeepNetwork(NetworkSettings settings) : Perceptron(
-    new PerceptronShape(settings.Depth, settings.Width), () => NewActivation(settings.Activation), () => NewNorm(settings), linear => Initialize(linear, settings.Init))
+/// <summary>The network that settings describe: hidden layers of a linear layer, a norm and an activation, and a linear layer to the ten digits.</summary>
+internal sealed class DeepNetwork : Perceptron
 {
+    public DeepNetwork(NetworkSettings settings)
+        : base(new PerceptronShape(settings.Depth, settings.Width), () => NewActivation(settings.Activation), () => NewNorm(settings))
+    {
+        if (settings.Init == Init.Auto) stab.nn.init.initialize_(this);
+        // LSUV needs data: the trainer has it.
+        else if (settings.Init is not (Init.Default or Init.LSUV))
+            foreach (var linear in Linears) Fill(linear, settings.Init);
+    }
+
     private static Module<Tensor, Tensor>? NewNorm(NetworkSettings settings) => settings.Norm switch
     {
         Norm.Batch => stab.nn.BatchNorm1d(settings.Width),
@@ -27,10 +35,9 @@ internal sealed class DeepNetwork(NetworkSettings settings) : Perceptron(
         _ => Sigmoid(),
     };
 
-    private static void Initialize(Linear linear, Init scheme)
+    /// <summary>One scheme for every layer, for comparisons; in a program of your own <c>initialize_</c> chooses.</summary>
+    private static void Fill(Linear linear, Init scheme)
     {
-        // LSUV needs data: the trainer has it.
-        if (scheme is Init.Default or Init.LSUV) return;
         stab.nn.init.zeros_(linear.bias!);
         _ = scheme switch
         {

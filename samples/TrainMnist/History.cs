@@ -13,6 +13,6 @@ internal sealed class History(NetworkSettings network)
 
     public List<Epoch> Epochs { get; } = [];
 
-    /// <summary>Why the optimizer refused to go on; null if it did not.</summary>
+    /// <summary>Why training ended before its time: a loss that is not finite, or steps that the optimizer refused; null if it did not.</summary>
     public string? Diverged { get; set; }
 }

@@ -18,16 +18,14 @@ internal static class InitSweep
            select new NetworkSettings($"{activation} {depth} {Word(init)}", activation, depth, width, Norm.None, init, ClipMode.None, 1),
     ];
 
-    public static void Print(IReadOnlyList<History> histories)
+    public static void PrintAndSave(IReadOnlyList<History> histories, OutputFolder folder)
     {
         string[] columns = ["initialization", .. from a in Activations from d in Depths select $"{a} {d}"];
         Report.Table("Accuracy on the test images after the last epoch, by depth", columns, Schemes.Select(scheme => Row(scheme, histories)));
-    }
-
-    public static void Save(IReadOnlyList<History> histories, OutputFolder folder) =>
         Report.Line("data   " + folder.Save("init-sweep.csv", path => Csv.Write(path, ["activation", "depth", "init", "epoch", "loss", "accuracy"],
             histories.SelectMany(h => h.Epochs.Select(e =>
                 new object?[] { h.Network.Activation, h.Network.Depth, Word(h.Network.Init), e.Number, e.Loss, e.Accuracy })))));
+    }
 
     private static string[] Row(Init scheme, IReadOnlyList<History> histories) =>
         [Word(scheme), .. from a in Activations from d in Depths select Accuracy(histories, scheme, a, d)];

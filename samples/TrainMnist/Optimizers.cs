@@ -2,7 +2,6 @@ using TorchStab;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 using Optimizer = TorchSharp.torch.optim.Optimizer;
-using Parameter = TorchSharp.Modules.Parameter;
 
 namespace TrainMnist;
 
@@ -11,19 +10,21 @@ internal static class Optimizers
 {
     private const double Momentum = 0.9;
 
-    public static Optimizer Create(NetworkSettings network, TrainingSettings training, IEnumerable<Parameter> parameters) =>
-        network.Stabilized ? Stabilized(network, training, parameters) : Plain(training, parameters);
+    public static Optimizer Create(NetworkSettings settings, TrainingSettings training, DeepNetwork network) =>
+        settings.Stabilized ? Stabilized(settings, training, network) : Plain(training, network);
 
     /// <summary>Whether the last step clipped; null where nothing clips.</summary>
     public static bool? Clipped(NetworkSettings network, Optimizer optimizer) =>
         network.Clip == ClipMode.None ? null : (optimizer as ClippingAwareOptimizer)?.LastStep.Clipped;
 
-    private static Optimizer Stabilized(NetworkSettings network, TrainingSettings training, IEnumerable<Parameter> parameters)
+    // With names a report can say which parameter had the first NaN.
+    private static Optimizer Stabilized(NetworkSettings settings, TrainingSettings training, DeepNetwork network)
     {
+        var parameters = network.named_parameters();
         double lr = training.LearningRate;
-        double? value = network.Clip == ClipMode.Value ? network.ClipThreshold : null;
-        double? norm = network.Clip == ClipMode.Norm ? network.ClipThreshold : null;
-        double? global = network.Clip == ClipMode.Global ? network.ClipThreshold : null;
+        double? value = settings.Clip == ClipMode.Value ? settings.ClipThreshold : null;
+        double? norm = settings.Clip == ClipMode.Norm ? settings.ClipThreshold : null;
+        double? global = settings.Clip == ClipMode.Global ? settings.ClipThreshold : null;
         return training.Optimizer switch
         {
             OptimizerKind.AdamW => stab.optim.AdamW(parameters, lr, clipnorm: norm, clipvalue: value, global_clipnorm: global),
@@ -33,8 +34,9 @@ internal static class Optimizers
         };
     }
 
-    private static Optimizer Plain(TrainingSettings training, IEnumerable<Parameter> parameters)
+    private static Optimizer Plain(TrainingSettings training, DeepNetwork network)
     {
+        var parameters = network.parameters();
         double lr = training.LearningRate;
         return training.Optimizer switch
         {

@@ -9,28 +9,29 @@ internal sealed class Results(IReadOnlyList<History> histories)
 {
     private readonly IReadOnlyList<History> _trained = [.. histories.Where(h => h.Epochs.Count > 0)];
 
-    public void Print()
+    public void PrintAndSave(OutputFolder folder)
     {
-        foreach (var history in histories.Where(h => h.Diverged is not null)) Report.Line($"{history.Network.Name} stopped: {history.Diverged}");
+        Print();
+        if (histories.Count > 0) Report.Line("chart  " + folder.Save("train-mnist.png", DrawChart));
+        if (_trained.Count > 0) Report.Line("data   " + folder.Save("train-mnist.csv", WriteCsv));
+    }
+
+    private void Print()
+    {
+        Report.Table("Accuracy on the test images", ["network", "epochs", "last", "best", "loss"], histories.Select(Accuracies));
         if (_trained.Count == 0) return;
-        Report.Table("Accuracy on the test images", ["network", "epochs", "last", "best", "loss"], _trained.Select(Accuracies));
         string[] columns = ["layer", .. _trained.Select(h => h.Network.Name)];
         int layers = _trained[0].Epochs[0].Gradients.Layers.Length;
         Report.Table("Gradient norm by layer, first epoch", columns, Enumerable.Range(0, layers).Select(LayerRow));
     }
 
-    public void Save(OutputFolder folder)
+    private static string[] Accuracies(History history)
     {
-        if (_trained.Count == 0) return;
-        Report.Line("chart  " + folder.Save("train-mnist.png", DrawChart));
-        Report.Line("data   " + folder.Save("train-mnist.csv", WriteCsv));
+        string epochs = $"{history.Epochs.Count}{(history.Diverged is null ? "" : ", diverged")}";
+        if (history.Epochs.Count == 0) return [history.Network.Name, epochs, "-", "-", "-"];
+        var last = history.Epochs[^1];
+        return [history.Network.Name, epochs, Percent(last.Accuracy), Percent(history.Epochs.Max(e => e.Accuracy)), last.Loss.ToString("0.0000", CultureInfo.InvariantCulture)];
     }
-
-    private static string[] Accuracies(History history) =>
-    [
-        history.Network.Name, $"{history.Epochs.Count}",
-        Percent(history.Epochs[^1].Accuracy), Percent(history.Epochs.Max(e => e.Accuracy)), history.Epochs[^1].Loss.ToString("0.0000", CultureInfo.InvariantCulture),
-    ];
 
     private string[] LayerRow(int layer)
     {
@@ -51,7 +52,13 @@ internal sealed class Results(IReadOnlyList<History> histories)
 
     private void Draw(ChartPanel panel, Func<History, IEnumerable<(double, double)>> points, bool legend = false)
     {
-        foreach (var history in _trained) panel.Line(history.Network.Name, points(history), markers: true);
+        foreach (var history in histories)
+        {
+            string label = history.Network.Name + (history.Diverged is null ? "" : " (diverged)");
+            var finite = points(history).Where(p => double.IsFinite(p.Item2)).ToArray();
+            if (finite.Length > 0) panel.Line(label, finite, markers: true);
+            else panel.Missing(label);
+        }
         if (legend) panel.Legend(Alignment.LowerRight);
     }
 

@@ -6,7 +6,8 @@ internal enum Activation { Sigmoid, Tanh, ReLU, LeakyReLU, SELU }
 
 internal enum Norm { None, Batch, Layer, RMS }
 
-internal enum Init { Default, Zeros, Normal001, Xavier, He, LSUV }
+/// <summary>How weights start. Auto: initialize_ chooses layer by layer; Default: as TorchSharp makes them.</summary>
+internal enum Init { Auto, Default, Zeros, Normal001, Xavier, He, LSUV }
 
 internal enum ClipMode { None, Value, Norm, Global }
 

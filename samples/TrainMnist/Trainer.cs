@@ -29,13 +29,14 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         using var network = new DeepNetwork(networkSettings);
         network.to(_device);
         if (networkSettings.Init == Init.LSUV) FitToData(network);
-        using var optimizer = Optimizers.Create(networkSettings, settings, network.parameters());
+        using var optimizer = Optimizers.Create(networkSettings, settings, network);
         using var order = new Generator((ulong)settings.Seed, CPU);
         try
         {
-            for (int epoch = 1; epoch <= settings.Epochs && !stop.IsCancellationRequested; epoch++)
+            for (int epoch = 1; epoch <= settings.Epochs && history.Diverged is null && !stop.IsCancellationRequested; epoch++)
                 RunEpoch(epoch, network, optimizer, order, history);
         }
+        // TorchStab's optimizers skip a step whose gradients are not finite; too many in a row are an error, which says where they began.
         catch (InvalidOperationException e) when (optimizer is ClippingAwareOptimizer { LastStep.Skipped: true })
         {
             history.Diverged = e.Message;
@@ -65,6 +66,7 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         if (tally.Steps == 0) return;
         history.Epochs.Add(tally.Close(Accuracy(network)));
         Show(history, history.Epochs[^1], 1, epochEnds: true);
+        if (!double.IsFinite(history.Epochs[^1].Loss)) history.Diverged = $"the loss of epoch {number} is not finite";
     }
 
     private void Step(DeepNetwork network, Optimizer optimizer, Tensor indices, EpochTally tally, bool probe)
