@@ -32,8 +32,13 @@ public sealed class PackedLibrary : IDisposable
     public static string OriginalLibrary => Path.Combine(PackageCache, "torchsharp", "0.107.0", "runtimes", "linux-x64", "native", "libLibTorchSharp.so");
 
     /// <summary>Makes a console project that references the package and, unless told otherwise, libtorch for the CPU.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="program">Its one source file.</param>
+    /// <param name="backend">Whether it references libtorch.</param>
+    /// <param name="fsharp">Whether it is in F#.</param>
+    /// <param name="pybridge">Whether it references TorchSharp.PyBridge.</param>
     /// <returns>Its folder.</returns>
-    public string NewProject(string name, string program, bool backend = true, bool fsharp = false)
+    public string NewProject(string name, string program, bool backend = true, bool fsharp = false, bool pybridge = false)
     {
         string folder = Directory.CreateDirectory(Path.Combine(_folder, name)).FullName;
         File.WriteAllText(Path.Combine(folder, name + (fsharp ? ".fsproj" : ".csproj")), $"""
@@ -52,6 +57,7 @@ public sealed class PackedLibrary : IDisposable
                 <Compile Include="Program.fs" Condition="'$(MSBuildProjectExtension)' == '.fsproj'" />
                 <PackageReference Include="TorchStab" Version="*" />
                 <PackageReference Include="TorchSharp-cpu" Version="0.107.0" Condition="{backend.ToString().ToLowerInvariant()}" />
+                <PackageReference Include="TorchSharp.PyBridge" Version="1.4.4" Condition="{pybridge.ToString().ToLowerInvariant()}" />
                 <PackageReference Include="SharpZipLib" Version="1.4.2" />
                 <PackageReference Include="SkiaSharp" Version="3.119.4" />
               </ItemGroup>
