@@ -7,6 +7,8 @@ namespace TorchStab.Tests;
 [Collection(SharesPackedLibrary.Name)]
 public partial class MarkdownTests(PackedLibrary package)
 {
+    private const string End = "== end of the snippet ==";
+
     // What a snippet may take as given.
     private const string Given = """
         internal sealed class BasicBlock() : TorchSharp.Modules.Sequential(("linear", nn.Linear(4, 4)));
@@ -44,23 +46,36 @@ public partial class MarkdownTests(PackedLibrary package)
         Assert.All(named, name => Assert.Contains(name, known));
     }
 
-    /// <summary>All in one program, each in a function of its own; the README's program has a test of its own.</summary>
+    /// <summary>
+    /// All in one program, each in a function of its own; the README's program has a test of its own. A block of text below a snippet is what it prints, but for
+    /// the digits, which depend on the processor, and what … stands for.
+    /// </summary>
     [Fact]
-    public void Its_snippets_compile_and_run()
+    public void Its_snippets_compile_run_and_print_what_stands_below_them()
     {
-        string[] snippets = [.. Paths.Where(file => file != "README.md")
-            .SelectMany(file => Snippet().Matches(File.ReadAllText(Repository.File(file))).Select(m => m.Groups[1].Value))];
-        Assert.NotEmpty(snippets);
-        var usings = snippets.SelectMany(s => Using().Matches(s).Select(m => m.Value.TrimEnd()))
+        var found = Paths.Where(file => file != "README.md").SelectMany(file => Snippet().Matches(File.ReadAllText(Repository.File(file)))
+            .Select(m => (File: file, Code: m.Groups[1].Value, Output: m.Groups[2].Value))).ToList();
+        Assert.NotEmpty(found);
+        var usings = found.SelectMany(s => Using().Matches(s.Code).Select(m => m.Value.TrimEnd()))
             .Concat(["using TorchSharp;", "using TorchStab;", "using static TorchSharp.torch;", "using static Given;"]).Distinct();
-        string functions = string.Concat(snippets.Select((s, i) => $"static void Snippet{i}()\n{{\n{Using().Replace(s, "")}}}\n"));
-        string calls = string.Concat(snippets.Select((_, i) => $"Snippet{i}();\n"));
-        string folder = package.NewProject("snippets", $"{string.Join('\n', usings)}\n{calls}Console.WriteLine(\"all ran\");\n{functions}{Given}");
-        Assert.Contains("all ran", DotNet.Succeed(folder, "run"));
+        string functions = string.Concat(found.Select((s, i) => $"static void Snippet{i}()\n{{\n{Using().Replace(s.Code, "")}}}\n"));
+        string calls = string.Concat(found.Select((_, i) => $"Snippet{i}();\nConsole.WriteLine(\"{End}\");\n"));
+        string folder = package.NewProject("snippets", $"{string.Join('\n', usings)}\n{calls}{functions}{Given}", pybridge: true);
+        string[] printed = DotNet.Succeed(folder, "run").Split(End);
+        Assert.Equal(found.Count, printed.Length - 1);
+        foreach (var (snippet, output) in found.Zip(printed))
+            Assert.All(Shown(snippet.Output), line => Assert.True(Shown(output).Any(l => l == line || (line.EndsWith('…') && l.StartsWith(line.TrimEnd('…', ' '), StringComparison.Ordinal))),
+                $"{snippet.File} shows\n{line}\nbut it printed\n{output}"));
     }
 
-    [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]
+    /// <summary>Lines without blanks around them and without digits.</summary>
+    private static string[] Shown(string text) => [.. text.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(line => Number().Replace(line, "#"))];
+
+    [GeneratedRegex("```csharp\n(.*?)```\n(?:```text\n(.*?)```)?", RegexOptions.Singleline)]
     private static partial Regex Snippet();
+
+    [GeneratedRegex(@"\d+([.,]\d+)*(e[+-]?\d+)?")]
+    private static partial Regex Number();
 
     [GeneratedRegex(@"^using [\w. ]+;\n", RegexOptions.Multiline)]
     private static partial Regex Using();
