@@ -52,13 +52,13 @@ internal static class Mpirun
         (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, "mpirun")));
 }
 
-/// <summary>A test that needs Open MPI; without it the runner reports it as not run.</summary>
+/// <summary>A test that needs Open MPI; without it the runner reports it as not run. In a CI on Linux, where .ci/run installs it, the test fails instead.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 internal sealed class MpiFactAttribute : FactAttribute
 {
     public override string? Skip
     {
-        get => Mpirun.IsMissing ? "not run: Open MPI is not installed (apt-get install openmpi-bin)" : null;
+        get => Mpirun.IsMissing && !(OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("CI") == "true") ? "not run: Open MPI is not installed (apt-get install openmpi-bin)" : null;
     }
 }
 
