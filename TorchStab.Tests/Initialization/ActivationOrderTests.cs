@@ -42,7 +42,7 @@ public class ActivationOrderTests
         var report = stab.nn.init.initialize_(model);
         Assert.Equal(functions.Split(' '), report.Entries.Where(e => e.StdAsked is not null && !e.Scheme.Contains("attention", StringComparison.Ordinal)).Select(e => Function(e.Scheme)));
         bool guessed = functions.Split(' ').Any(f => f != "-");
-        Assert.Equal(guessed, report.Notes.Any(n => n.Contains("is guessed from the order of registration: InitializationOptions.Example shows it in a run, Rules tell it", StringComparison.Ordinal)));
+        Assert.Equal(guessed, report.Notes.Any(n => n.Contains("is guessed from the order of registration: InitializationOptions.Example shows it in a run, or state it by Rules", StringComparison.Ordinal)));
         Assert.Equal(!guessed, report.Notes.Any(n => n.StartsWith("no activation is known in this model", StringComparison.Ordinal)));
     }
 
@@ -55,8 +55,8 @@ public class ActivationOrderTests
         {
             var report = stab.nn.init.initialize_(model, new() { Example = example });
             var entries = report.Entries.Where(e => e.StdAsked is not null).ToList();
-            Assert.Contains(report.Notes, n => n.EndsWith(example is null ? "InitializationOptions.Example shows it in a run, Rules tell it"
-                : "what a model runs by forward() fires no hook: run it by call(), or tell it by Rules", StringComparison.Ordinal));
+            Assert.Contains(report.Notes, n => n.EndsWith(example is null ? "InitializationOptions.Example shows it in a run, or state it by Rules"
+                : "forward() runs no hooks: run the layers by call(), or state it by Rules", StringComparison.Ordinal));
             Assert.Equal(20, entries.Count(e => e.Scheme.StartsWith("He normal (before ReLU, ", StringComparison.Ordinal)));
             Assert.Equal("fc.weight", Assert.Single(entries, e => e.Scheme.StartsWith("Xavier", StringComparison.Ordinal)).Parameter);
         }

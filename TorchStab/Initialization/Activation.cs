@@ -4,17 +4,17 @@ using static TorchSharp.torch;
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// The function after a layer: its family, leaky ReLU's slope, the name a report shows, and how it is known (“, …”; empty where a Sequential shows it).
+/// The function after a layer: its family, leaky ReLU's slope, its name in reports, and how it was found (“, …”; empty if a Sequential shows it).
 /// </summary>
 internal sealed record Activation(Nonlinearity Nonlinearity, double Slope, string Name, string How = "")
 {
     /// <summary>Guessed from the order in which a module registers its children.</summary>
     public const string ByOrder = ", by order of registration";
 
-    /// <summary>Seen while the model ran.</summary>
+    /// <summary>Found in a run of the model.</summary>
     public const string InTheRun = ", seen in the run";
 
-    /// <summary>The function a module applies; null where it is none.</summary>
+    /// <summary>The function that a module applies; null if it is not an activation function.</summary>
     public static Activation? Of(nn.Module module) => module switch
     {
         LeakyReLU leaky => new(Nonlinearity.LeakyReLU, leaky.negative_slope, nameof(LeakyReLU)),

@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// Which function follows which layer, read from the order of modules. In a Sequential that is the order of execution. In a module with a forward
-/// of its own it is the order of registration: what people usually write, and so a guess, which the entry says.
+/// Finds the function after each layer from the order of modules. In a Sequential this is the order of execution. In a module with its own forward it is
+/// the order of registration, which usually is the order of execution; the result is a guess, and its entry says so.
 /// </summary>
 internal static class ActivationOrder
 {
-    /// <summary>What follows each layer, of those where something is known or guessed.</summary>
+    /// <summary>The function after each layer for which one is known or guessed.</summary>
     public static Dictionary<nn.Module, Activation> After(IReadOnlyList<ModuleNode> nodes)
     {
         var after = new Dictionary<nn.Module, Activation>(ReferenceEqualityComparer.Instance);
@@ -19,8 +19,8 @@ internal static class ActivationOrder
     }
 
     /// <summary>
-    /// One after the other: normalization, dropout, pooling and whatever else has no weights of its own is looked through; another layer or the
-    /// end means that nothing follows.
+    /// Finds the functions in a chain of modules. Norms, dropout, pooling and other modules without weights are skipped; if another layer or the end comes
+    /// next, no function follows.
     /// </summary>
     private static void Follow(IEnumerable<nn.Module> modules, string how, Dictionary<nn.Module, Activation> after)
     {
@@ -39,7 +39,7 @@ internal static class ActivationOrder
         }
     }
 
-    /// <summary>The layer itself; of a module around layers without a function (ConvBN) the one registered last.</summary>
+    /// <summary>The layer itself or, for a module of layers without a function (ConvBN), its last registered layer.</summary>
     private static nn.Module? LastLayer(nn.Module module)
     {
         if (!module.children().Any()) return module;
@@ -51,25 +51,25 @@ internal static class ActivationOrder
     {
         var members = block.children().SelectMany(Chain).ToList();
         var layers = members.FindAll(LayerKind.IsLinearOrConvolution);
-        var own = block.children().Where(m => Activation.Of(m) is not null).ToList();
-        if (layers.Count == 0 || own.Count == 0) return;
-        bool apart = members.IndexOf(own[0]) > members.FindLastIndex(HasLayer) || members.IndexOf(own[^1]) < members.FindIndex(HasLayer);
+        var functions = block.children().Where(m => Activation.Of(m) is not null).ToList();
+        if (layers.Count == 0 || functions.Count == 0) return;
+        bool apart = members.IndexOf(functions[0]) > members.FindLastIndex(HasLayer) || members.IndexOf(functions[^1]) < members.FindIndex(HasLayer);
         if (!apart) Follow(members, Activation.ByOrder, after);
-        else if (own.Count == layers.Count) // layers first, then their functions, or the other way round: each has its own
-            foreach (var (layer, function) in layers.Zip(own)) after.TryAdd(layer, Activation.Of(function)! with { How = Activation.ByOrder });
-        var kinds = own.ConvertAll(m => Activation.Of(m)!).FindAll(a => a.Nonlinearity != Nonlinearity.Sigmoid).Distinct().ToList();
+        else if (functions.Count == layers.Count) // all layers, then all functions, or the reverse: one function for each layer
+            foreach (var (layer, function) in layers.Zip(functions)) after.TryAdd(layer, Activation.Of(function)! with { How = Activation.ByOrder });
+        var kinds = functions.ConvertAll(m => Activation.Of(m)!).FindAll(a => a.Nonlinearity != Nonlinearity.Sigmoid).Distinct().ToList();
         if (kinds.Count != 1) return;
-        foreach (var layer in layers.Where(l => Shares(l, layers, members, own.Count))) after.TryAdd(layer, kinds[0] with { How = Activation.ByOrder });
+        foreach (var layer in layers.Where(l => Shares(l, layers, members, functions.Count))) after.TryAdd(layer, kinds[0] with { How = Activation.ByOrder });
     }
 
     /// <summary>
-    /// Whether a layer uses a function that its block registers once for all: what a channel norm follows does; else all but the block's last
-    /// layer, which makes the output. Blocks with a norm of rows are transformers, where only the two layers of an MLP are known.
+    /// Whether a layer uses the function that its block registers once for all layers. A layer before a channel norm does; of the others, all but the
+    /// block's last layer, which makes the output. A block with a norm of rows is a transformer, in which only the two layers of an MLP are known.
     /// </summary>
     private static bool Shares(nn.Module layer, List<nn.Module> layers, List<nn.Module> members, int functions)
     {
-        int place = members.IndexOf(layer);
-        bool normalized = place + 1 < members.Count && LayerKind.IsChannelNorm(members[place + 1]);
+        int next = members.IndexOf(layer) + 1;
+        bool normalized = next < members.Count && LayerKind.IsChannelNorm(members[next]);
         if (normalized || members.Count(LayerKind.IsChannelNorm) >= layers.Count) return true;
         bool rows = members.Exists(m => LayerKind.IsAttention(m) || (LayerKind.IsNorm(m) && !LayerKind.IsChannelNorm(m)));
         return layer != layers[^1] && (!rows || layers.Count == functions + 1);

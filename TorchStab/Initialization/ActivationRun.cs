@@ -4,25 +4,25 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// Runs a model once and sees which function takes each layer's output. Hooks put noise in the place of the outputs of layers and norms, so that each is
-/// known again by its values, whatever the weights are, where it arrives: at a function's module, or at the next layer after a function that was
-/// called without one. What a module runs by <c>forward</c> fires no hook and stays unseen.
+/// Runs a model once to find the function that is applied to each layer's output. Hooks replace the outputs of layers and norms by noise. The noise
+/// identifies an output, whatever the weights are, when it becomes the input of an activation module, or of the next layer after a function that was
+/// called without a module. Layers that a module runs by <c>forward</c> have no hooks, and are not found.
 /// </summary>
 internal sealed class ActivationRun : IDisposable
 {
-    /// <summary>An output that nothing has taken yet, and the layers that it comes from.</summary>
+    /// <summary>An output that has not become another module's input yet, and the layers that made it.</summary>
     private sealed record Output(IReadOnlyList<nn.Module> Layers, Tensor Values, Fingerprint Print, long[] Shape);
 
     private readonly Dictionary<nn.Module, Activation?> _after = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<nn.Module, IReadOnlyList<nn.Module>> _through = new(ReferenceEqualityComparer.Instance);
-    private readonly List<Output> _open = [];
+    private readonly List<Output> _pending = [];
     private readonly List<Fingerprint> _known = [];
     private readonly List<Action> _unhook = [];
     private readonly Generator _noise = new(20150206);
 
     private ActivationRun() { }
 
-    /// <summary>What follows each layer whose output was seen to arrive somewhere; null where no function lies between.</summary>
+    /// <summary>The function after each layer whose output became another module's input; null if no function was applied in between.</summary>
     public static Dictionary<nn.Module, Activation?> After(List<ModuleNode> nodes, Action run)
     {
         using var watch = new ActivationRun();
@@ -39,7 +39,7 @@ internal sealed class ActivationRun : IDisposable
     public void Dispose()
     {
         _unhook.ForEach(remove => remove());
-        _open.ForEach(o => o.Values.Dispose());
+        _pending.ForEach(o => o.Values.Dispose());
         _noise.Dispose();
     }
 
@@ -85,7 +85,7 @@ internal sealed class ActivationRun : IDisposable
 
         using var values = randn(output.shape, ScalarType.Float32, CPU, generator: _noise);
         var noise = empty_like(output).copy_(values);
-        _open.Add(new(from, noise.clone().DetachFromDisposeScope(), Fingerprint.Of(noise), noise.shape));
+        _pending.Add(new(from, noise.clone().DetachFromDisposeScope(), Fingerprint.Of(noise), noise.shape));
         return noise;
     }).remove);
 
@@ -95,31 +95,34 @@ internal sealed class ActivationRun : IDisposable
             if (_after.GetValueOrDefault(layer) is null) _after[layer] = function;
     }
 
-    /// <summary>Looks where a module's input comes from: the layers of which it is the output, untouched or by way of what no function shows itself in.</summary>
+    /// <summary>
+    /// Finds the origin of a module's input. Returns the layers whose output it is, directly or through operations without an activation function; if a
+    /// function was applied, records it and returns no layers.
+    /// </summary>
     private IReadOnlyList<nn.Module> Take(Tensor input)
     {
         if (!input.is_floating_point()) return [];
         var print = Fingerprint.Of(input);
-        double tolerance = Math.Clamp(finfo(input.dtype).eps * 64, 1e-9, 5e-3); // half types round coarsely, but the same numbers in the same way
-        if (_open.FindLast(o => o.Print.IsNear(print, tolerance)) is { } same) return Close([same]);
+        double tolerance = Math.Clamp(finfo(input.dtype).eps * 64, 1e-9, 5e-3); // half types round coarsely, but equal numbers equally
+        if (_pending.FindLast(o => o.Print.IsNear(print, tolerance)) is { } same) return Close([same]);
         if (_known.Exists(k => k.IsNear(print, tolerance))) return [];
         _known.Add(print);
-        foreach (var output in Enumerable.Reverse(_open))
+        foreach (var output in Enumerable.Reverse(_pending))
             if (FunctionSearch.Of(output.Values, output.Print, print, tolerance) is { } function) return Used([output], function);
-        foreach (var output in Enumerable.Reverse(_open))
-            foreach (var other in _open.Where(o => o != output && o.Print.Count == print.Count && o.Shape.AsSpan().SequenceEqual(output.Shape)))
+        foreach (var output in Enumerable.Reverse(_pending))
+            foreach (var other in _pending.Where(o => o != output && o.Print.Count == print.Count && o.Shape.AsSpan().SequenceEqual(output.Shape)))
                 if (FunctionSearch.OfGate(output.Values, other.Values, print, tolerance) is { } gate) return Gated(output, gate, other);
         var parts = Parts(input.shape);
         return FunctionSearch.ByRange(print) is { } shown ? Used(parts, shown) : Close(parts);
     }
 
-    /// <summary>What may have gone into an input of this shape: a sum of equals, else a concatenation or pooling, else all that is left.</summary>
+    /// <summary>The outputs that an input of this shape may consist of: those of its shape (a sum), else those of its rank and batch, else all.</summary>
     private List<Output> Parts(long[] shape)
     {
-        var equal = _open.FindAll(o => o.Shape.AsSpan().SequenceEqual(shape));
-        if (equal.Count > 0) return equal;
-        var alike = _open.FindAll(o => o.Shape.Length == shape.Length && o.Shape[0] == shape[0]);
-        return alike.Count > 0 ? alike : [.. _open];
+        var sameShape = _pending.FindAll(o => o.Shape.AsSpan().SequenceEqual(shape));
+        if (sameShape.Count > 0) return sameShape;
+        var sameBatch = _pending.FindAll(o => o.Shape.Length == shape.Length && o.Shape[0] == shape[0]);
+        return sameBatch.Count > 0 ? sameBatch : [.. _pending];
     }
 
     private IReadOnlyList<nn.Module> Gated(Output gate, Activation function, Output gated)
@@ -138,7 +141,7 @@ internal sealed class ActivationRun : IDisposable
     {
         foreach (var output in outputs)
         {
-            _open.Remove(output);
+            _pending.Remove(output);
             _known.Add(output.Print);
             output.Values.Dispose();
         }

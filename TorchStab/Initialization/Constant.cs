@@ -4,9 +4,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
+/// <summary>Fills a tensor with one number.</summary>
 internal static class Constant
 {
-    // Kept, because a small tensor is filled faster than a scalar is made.
+    // Cached, because making a scalar takes longer than filling a small tensor.
     private static readonly Scalar Zero = 0.0.ToScalar(), One = 1.0.ToScalar();
 
     public static Tensor Fill(Tensor tensor, double val)
@@ -20,7 +21,7 @@ internal static class Constant
 
     private static Tensor Fill(Tensor tensor, Scalar value)
     {
-        if (!tensor.requires_grad) return tensor.fill_(value); // no graph to keep out of
+        if (!tensor.requires_grad) return tensor.fill_(value); // autograd records nothing
         using var _ = no_grad();
         return tensor.fill_(value);
     }

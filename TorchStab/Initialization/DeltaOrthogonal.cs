@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>Xiao et al. 2018: an orthogonal matrix at the kernel's centre and zeros around it, so that the convolution keeps norms.</summary>
+/// <summary>Xiao et al. 2018: an orthogonal matrix at the kernel's centre and zeros elsewhere, so that the convolution keeps the norm of its input.</summary>
 internal static class DeltaOrthogonal
 {
     public static Tensor Fill(Tensor tensor, double gain, Generator? generator)
@@ -14,7 +14,7 @@ internal static class DeltaOrthogonal
         if (shape[1] > shape[0])
         {
             throw new ArgumentException($"`fan_in` must be less or equal than `fan_out`: got {shape[1]} input and {shape[0]} output channels, "
-                + "and no such convolution keeps norms; orthogonal_ takes any shape", nameof(tensor));
+                + "and no such convolution keeps norms; orthogonal_ accepts any shape", nameof(tensor));
         }
 
         Orthogonal.Require(tensor, gain);

@@ -2,6 +2,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
+/// <summary>1 at the kernel's centre from each input channel to the output channel of the same number, 0 elsewhere.</summary>
 internal static class Dirac
 {
     public static Tensor Fill(Tensor tensor, long groups)

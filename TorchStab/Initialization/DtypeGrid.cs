@@ -2,10 +2,13 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>The numbers that a floating-point dtype holds.</summary>
+/// <summary>The numbers that a floating-point dtype can represent.</summary>
 internal static class DtypeGrid
 {
-    /// <summary>The least and the greatest number of the dtype within [a, b]: rounding to nearest could step outside. Where the dtype has none there, the nearest.</summary>
+    /// <summary>
+    /// The smallest and the largest number of the dtype within [a, b]; rounding the bounds to nearest could leave the interval. If the dtype has no number
+    /// there, both are the nearest one.
+    /// </summary>
     public static (double least, double most) Within(ScalarType dtype, double a, double b)
     {
         var (least, most) = (Round(dtype, a, Math.Ceiling), Round(dtype, b, Math.Floor));

@@ -2,6 +2,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
+/// <summary>The identity matrix, of any shape.</summary>
 internal static class Eye
 {
     public static Tensor Fill(Tensor tensor)

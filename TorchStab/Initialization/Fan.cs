@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>How many inputs a unit has and how many units an input feeds, read from a weight's shape.</summary>
+/// <summary>The number of inputs of a unit (fan-in) and of units that an input feeds (fan-out), from a weight's shape.</summary>
 internal static class Fan
 {
-    /// <summary>PyTorch's reading: dimension 1 is the input, dimension 0 the output, the rest the receptive field.</summary>
+    /// <summary>The fans as PyTorch computes them: dimension 0 is the output, dimension 1 the input, the others are the receptive field.</summary>
     public static (long fan_in, long fan_out) Of(Tensor tensor)
     {
         var shape = Shape(tensor);
@@ -14,7 +14,7 @@ internal static class Fan
     }
 
     /// <summary>
-    /// The layer's own: a grouped convolution feeds an input to out/groups units only, and a transposed one stores
+    /// The real fans of a convolution: with groups, an input feeds out/groups units only, and a transposed convolution stores its weight as
     /// (in, out/groups, …).
     /// </summary>
     public static (long fan_in, long fan_out) Of(Tensor tensor, long groups, bool transposed)

@@ -1,14 +1,16 @@
 namespace TorchStab;
 
-/// <summary>Which of a weight's two fans scales its variance.</summary>
+/// <summary>The fan of a weight by which its variance is divided.</summary>
 public enum FanMode
 {
-    /// <summary>Inputs of a unit: the variance of activations is kept in the forward pass.</summary>
+    /// <summary>The number of inputs of a unit; keeps the variance of activations in the forward pass.</summary>
     FanIn,
 
-    /// <summary>Units an input feeds: the variance of gradients is kept in the backward pass.</summary>
+    /// <summary>The number of units that an input feeds; keeps the variance of gradients in the backward pass.</summary>
     FanOut,
 
-    /// <summary>The mean of both, a compromise; for <c>variance_scaling_</c> only, PyTorch's <c>kaiming_*</c> have no such mode.</summary>
+    /// <summary>
+    /// The mean of both fans; for <c>variance_scaling_</c> and <c>initialize_</c> only, because PyTorch's <c>kaiming_*</c> have no such mode.
+    /// </summary>
     FanAvg,
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// Four numbers that tell tensors of random values apart: equal where one is the other, whatever view, copy or permutation lies between.
+/// The number of elements and four statistics that identify a tensor of random values. Views, copies and permutations of a tensor have the same ones.
 /// </summary>
 internal readonly record struct Fingerprint(long Count, double Least, double Most, double Mean, double Square)
 {
@@ -16,8 +16,9 @@ internal readonly record struct Fingerprint(long Count, double Least, double Mos
         return new(tensor.NumberOfElements, numbers[0], numbers[1], numbers[2], numbers[3]);
     }
 
-    /// <summary>Whether the two are of the same values, up to a relative error.</summary>
-    public bool IsNear(in Fingerprint other, double tolerance) => Count == other.Count && Near(Least, other.Least, tolerance) && Near(Most, other.Most, tolerance)
+    /// <summary>Whether both are fingerprints of the same values, up to a relative error.</summary>
+    public bool IsNear(in Fingerprint other, double tolerance) => Count == other.Count
+        && Near(Least, other.Least, tolerance) && Near(Most, other.Most, tolerance)
         && Near(Mean, other.Mean, tolerance) && Near(Square, other.Square, tolerance);
 
     private static bool Near(double x, double y, double tolerance) => Math.Abs(x - y) <= tolerance * (1 + Math.Abs(x));

@@ -1,6 +1,6 @@
 namespace TorchStab.Initialization;
 
-/// <summary>By how much a layer's weights must grow so that the function after it keeps the variance.</summary>
+/// <summary>The factor on a layer's weights that compensates the change of variance by the function after it.</summary>
 internal static class Gain
 {
     public static double Of(Nonlinearity nonlinearity, double? param) => nonlinearity switch

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>What libtorch checks before it draws, checked here first and in its words, so that a refused tensor is never half written.</summary>
+/// <summary>Checks arguments, with libtorch's messages, before anything is written: libtorch itself checks some of them after the draw.</summary>
 internal static class InitArguments
 {
     public static void RequireUniform(Tensor tensor, double from, double to, string nameFrom, string nameTo)
@@ -35,7 +35,9 @@ internal static class InitArguments
             throw new ArgumentException($"value cannot be converted to type {CppName(tensor.dtype)} without overflow: got {Cpp(value)}", name);
     }
 
-    /// <summary>Refuses bounds between which no number lies, and a deviation below zero, where their quantiles do not tell: in a tail these are equal.</summary>
+    /// <summary>
+    /// Refuses bounds without a number between them, and a negative deviation. The quantiles do not show these errors: in a tail they are equal.
+    /// </summary>
     public static void RequireOrdered(double a, double b, double std)
     {
         if (std < 0) throw new ArgumentException($"normal expects std >= 0.0, but found std {Cpp(std)}", nameof(std));
@@ -44,7 +46,7 @@ internal static class InitArguments
         if (double.IsNegativeInfinity(b)) throw new ArgumentException("expected a greatest value b that is finite or inf, got b=-inf", nameof(b));
     }
 
-    /// <summary>A number as a C++ stream prints it, which is how libtorch's messages show it.</summary>
+    /// <summary>A number as a C++ stream prints it; libtorch's messages contain such numbers.</summary>
     public static string Cpp(double value) => double.IsNaN(value) ? "nan"
         : double.IsInfinity(value) ? value > 0 ? "inf" : "-inf"
         : value.ToString("g6", CultureInfo.InvariantCulture);

@@ -1,9 +1,9 @@
 namespace TorchStab;
 
-/// <summary>The distribution that <c>variance_scaling_</c> draws from; all three have mean 0 and the asked variance.</summary>
+/// <summary>The distribution that <c>variance_scaling_</c> and <c>initialize_</c> draw from; all three have mean 0 and the requested variance.</summary>
 public enum InitDistribution
 {
-    /// <summary>A normal distribution cut off at two of its standard deviations and widened (1/0.87962566) to make up for the loss.</summary>
+    /// <summary>A normal distribution truncated at two of its standard deviations, and widened by 1/0.87962566 to restore the variance.</summary>
     TruncatedNormal,
 
     /// <summary>A plain normal distribution.</summary>

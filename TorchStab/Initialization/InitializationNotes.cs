@@ -1,27 +1,27 @@
 namespace TorchStab.Initialization;
 
-/// <summary>What a report says beside its entries: guesses, what was not known, what could not be reached, and how to tell it otherwise.</summary>
-/// <param name="ran">Whether the model was run.</param>
+/// <summary>Collects the notes of a report: guesses, layers about which nothing is known, unregistered modules, and what the user can do about them.</summary>
+/// <param name="ran">Whether the model was run on an example.</param>
 internal sealed class InitializationNotes(bool ran)
 {
     private readonly string _wayOut = ran
-        ? "the run did not show it, for what a model runs by forward() fires no hook: run it by call(), or tell it by Rules"
-        : "InitializationOptions.Example shows it in a run, Rules tell it";
+        ? "the run did not show it, because forward() runs no hooks: run the layers by call(), or state it by Rules"
+        : "InitializationOptions.Example shows it in a run, or state it by Rules";
 
     private readonly List<string> _guessed = [], _unknown = [];
     private readonly Dictionary<string, string> _norms = [];
     private bool _known;
 
-    /// <summary>A linear layer or convolution, and what was taken to follow it; null where nothing is known.</summary>
-    public void Layer(string name, Activation? next)
+    /// <summary>Notes the function that was assumed after a linear layer or convolution; null if nothing is known.</summary>
+    public void AddLayer(string name, Activation? next)
     {
         if (next is null) _unknown.Add(name);
         else if (next.How == Activation.ByOrder) _guessed.Add(name);
         _known |= next is not null;
     }
 
-    /// <summary>A norm that its name and the shapes of its parameters tell.</summary>
-    public void Norm(ModuleNode norm) => _norms.TryAdd(norm.Module.GetType().Name, norm.Name.Length == 0 ? norm.Module.GetType().Name : norm.Name);
+    /// <summary>Notes a norm that was recognized by its name and the shapes of its parameters.</summary>
+    public void AddNorm(ModuleNode norm) => _norms.TryAdd(norm.Module.GetType().Name, norm.Name.Length == 0 ? norm.Module.GetType().Name : norm.Name);
 
     public List<string> Of(IReadOnlyList<ModuleNode> nodes, OutputTables tables)
     {

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace TorchStab;
 
 /// <summary>
-/// Says which function follows certain layers, for models whose order of execution cannot be read from a Sequential. Of several rules
-/// that match, the first counts; a rule goes before what a Sequential shows.
+/// States which function follows certain layers, for models whose order of execution no Sequential shows. If several rules match a layer, the first one
+/// applies; a rule overrides what a Sequential shows.
 /// </summary>
 public sealed class InitializationRule
 {
@@ -17,14 +17,14 @@ public sealed class InitializationRule
         (_matches, Nonlinearity, Slope) = (matches, nonlinearity, slope);
     }
 
-    /// <summary>The function that follows.</summary>
+    /// <summary>The function that follows the layers.</summary>
     public Nonlinearity Nonlinearity { get; }
 
-    /// <summary>Leaky ReLU's negative slope.</summary>
+    /// <summary>The negative slope, if the function is a leaky ReLU.</summary>
     public double Slope { get; }
 
-    /// <summary>Layers whose name in the model matches a pattern.</summary>
-    /// <param name="pattern">A name such as <c>features.0</c>; <c>*</c> stands for any characters, <c>?</c> for one.</param>
+    /// <summary>A rule for layers whose name in the model matches a pattern.</summary>
+    /// <param name="pattern">A name such as <c>features.0</c>; <c>*</c> matches any characters, <c>?</c> matches one.</param>
     /// <param name="nonlinearity">The function that follows them.</param>
     /// <param name="slope">Leaky ReLU's negative slope. Default: 0.01.</param>
     /// <returns>The rule.</returns>
@@ -36,7 +36,7 @@ public sealed class InitializationRule
         return new((name, _) => regex.IsMatch(name), nonlinearity, slope);
     }
 
-    /// <summary>Layers of a type, and every layer inside a module of that type: <c>ForType&lt;BasicBlock&gt;(Nonlinearity.ReLU)</c>.</summary>
+    /// <summary>A rule for layers of a type, and for every layer inside a module of that type: <c>ForType&lt;BasicBlock&gt;(Nonlinearity.ReLU)</c>.</summary>
     /// <typeparam name="TModule">The type of the layer or of a module around it.</typeparam>
     /// <param name="nonlinearity">The function that follows them.</param>
     /// <param name="slope">Leaky ReLU's negative slope. Default: 0.01.</param>
@@ -44,8 +44,8 @@ public sealed class InitializationRule
     public static InitializationRule ForType<TModule>(Nonlinearity nonlinearity, double slope = 0.01) where TModule : nn.Module =>
         new((_, path) => path.Any(m => m is TModule), nonlinearity, slope);
 
-    /// <summary>Layers that a predicate picks by name and module.</summary>
-    /// <param name="predicate">Takes the layer's name and the layer.</param>
+    /// <summary>A rule for layers for which a predicate returns true.</summary>
+    /// <param name="predicate">Receives the layer's name and the layer.</param>
     /// <param name="nonlinearity">The function that follows them.</param>
     /// <param name="slope">Leaky ReLU's negative slope. Default: 0.01.</param>
     /// <returns>The rule.</returns>

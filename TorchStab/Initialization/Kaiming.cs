@@ -11,7 +11,7 @@ internal static class Kaiming
     public static Tensor Normal(Tensor tensor, double a, FanMode mode, Nonlinearity nonlinearity, Generator? generator) =>
         Std(tensor, a, mode, nonlinearity) is { } std ? Initialization.Normal.Fill(tensor, 0, std, generator, nameof(a)) : tensor;
 
-    /// <summary>gain/√fan; null for a tensor without elements, which PyTorch leaves alone before it looks at anything else.</summary>
+    /// <summary>gain/√fan; null for an empty tensor, which PyTorch returns before it checks the other arguments.</summary>
     private static double? Std(Tensor tensor, double a, FanMode mode, Nonlinearity nonlinearity)
     {
         ArgumentNullException.ThrowIfNull(tensor);

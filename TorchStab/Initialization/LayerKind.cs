@@ -4,21 +4,21 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>What a module is to an initializer, told by its type or, where several libraries have one, by its parameters.</summary>
+/// <summary>The kind of a layer, by the type of the module or, for modules of other libraries, by its parameters.</summary>
 internal static class LayerKind
 {
-    /// <summary>Normalization of any library: by its type, and of types that nobody knows what <see cref="NormByName"/> takes for one.</summary>
+    /// <summary>Whether a module is a normalization: of this library, of torch.nn, or a user's that <see cref="NormByName"/> recognizes.</summary>
     public static bool IsNorm(nn.Module module) => IsKnownNorm(module) || NormByName.Is(module);
 
-    /// <summary>Normalization of this library or of torch.nn.</summary>
+    /// <summary>Whether a module is a normalization of this library or of torch.nn.</summary>
     public static bool IsKnownNorm(nn.Module module) =>
         module is AffineModule or TorchSharp.Modules.NormBase or TorchSharp.Modules.LayerNorm or TorchSharp.Modules.GroupNorm or LocalResponseNorm;
 
-    /// <summary>Normalization of channels, which convolutional networks put between a layer and its activation.</summary>
+    /// <summary>Whether a module normalizes channels; convolutional networks place such norms between a layer and its activation.</summary>
     public static bool IsChannelNorm(nn.Module module) =>
         module is TorchStab.Modules.NormBase or TorchStab.Modules.GroupNorm or TorchSharp.Modules.NormBase or TorchSharp.Modules.GroupNorm;
 
-    /// <summary>Input and recurrent matrices, whatever the cell around them.</summary>
+    /// <summary>Whether a module has input and recurrent matrices, as any recurrent cell does.</summary>
     public static bool IsRecurrent(nn.Module module)
     {
         var names = module.named_parameters(false).Select(p => p.name).ToList();
@@ -29,21 +29,21 @@ internal static class LayerKind
 
     public static bool IsRecurrentMatrix(string parameter) => parameter.StartsWith("weight_hh", StringComparison.Ordinal);
 
-    /// <summary>TorchSharp's attention and transformer modules, which show libtorch's parameters and no children.</summary>
+    /// <summary>Whether a module is one of TorchSharp's attention and transformer modules, which have libtorch's parameters and no children.</summary>
     public static bool IsAttention(nn.Module module) => module is MultiheadAttention or Transformer
         or TransformerEncoder or TransformerEncoderLayer or TransformerDecoder or TransformerDecoderLayer;
 
     public static bool IsLinearOrConvolution(nn.Module module) => module is Linear or Convolution;
 
-    /// <summary>Passes its input on, scaled, thinned or reshaped: a norm, and what of torch.nn has no weights.</summary>
+    /// <summary>Whether a module only scales, drops, pools or reshapes its input: a norm, or a module of torch.nn without weights.</summary>
     public static bool IsTransparent(nn.Module module) => IsNorm(module) ? !module.children().Any()
         : module.GetType().Namespace == "TorchSharp.Modules" && !IsChain(module) && !module.parameters().Any();
 
-    /// <summary>Runs its children one after the other, and shows by their order what follows what.</summary>
+    /// <summary>Whether a module runs its children one after the other, in their order.</summary>
     public static bool IsChain(nn.Module module) =>
         module is Sequential || (module.GetType().BaseType is { IsGenericType: true } b && b.Name.StartsWith("Sequential`", StringComparison.Ordinal));
 
-    /// <summary>The fans as the layer really connects.</summary>
+    /// <summary>The real fans of a layer, with its groups and transposition.</summary>
     public static (long fan_in, long fan_out) Fans(nn.Module module, Tensor weight) => module is Convolution convolution
         ? Fan.Of(weight, convolution.groups, convolution.transposed) : Fan.Of(weight);
 }

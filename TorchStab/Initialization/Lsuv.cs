@@ -10,9 +10,8 @@ using Remover = TorchSharp.torch.nn.HookableModule<
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// Layer-sequential unit-variance initialization. The layers are put right while one forward pass reaches them: a hook rescales its
-/// layer, runs it again on the same input until the variance fits, and hands the new output on, so that no layer is measured on
-/// inputs that still change.
+/// Layer-sequential unit-variance initialization, in a single forward pass. A hook on each layer rescales the weight and runs the layer again on the same
+/// input until the output's variance is 1, and returns the new output. So the inputs of the next layer do not change any more when it is measured.
 /// </summary>
 internal sealed class Lsuv
 {
@@ -21,7 +20,7 @@ internal sealed class Lsuv
     private readonly Dictionary<nn.Module, string> _pending = new(ReferenceEqualityComparer.Instance);
     private readonly List<LsuvEntry> _entries = [];
 
-    // Whose weight each is: rescaling it for a second layer would undo the first one's variance.
+    // The first layer that uses each weight: rescaling a weight for a second layer would change the first one's variance.
     private readonly Dictionary<ParameterIdentity, string> _owners = [];
 
     private Lsuv(double tolerance, int maxIterations) => (_tolerance, _maxIterations) = (tolerance, maxIterations);
@@ -45,7 +44,8 @@ internal sealed class Lsuv
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(run);
         if (!(tol > 0)) throw new ArgumentException($"tol must be positive, got {InitArguments.Cpp(tol)}", nameof(tol));
-        if (max_iterations < 1) throw new ArgumentException(FormattableString.Invariant($"max_iterations must be at least 1, got {max_iterations}"), nameof(max_iterations));
+        if (max_iterations < 1)
+            throw new ArgumentException(FormattableString.Invariant($"max_iterations must be at least 1, got {max_iterations}"), nameof(max_iterations));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         return new Lsuv(tol, max_iterations).Run(ModuleTree.Nodes(model), run, generator);
@@ -85,7 +85,7 @@ internal sealed class Lsuv
         }
     }
 
-    /// <summary>The hook: from the layer's first output to one of unit variance. A layer that is called again is left as it is.</summary>
+    /// <summary>The hook: rescales the layer until its output has unit variance, and returns that output. Ignores further calls of the layer.</summary>
     private Tensor Fit(Layer layer, Tensor input, Tensor output)
     {
         if (!_pending.Remove(layer, out string? name)) return output;
@@ -111,6 +111,7 @@ internal sealed class Lsuv
     private static double Variance(Tensor output)
     {
         using var scope = NewDisposeScope();
-        return output.to(ScalarType.Float64).flatten().var([0], unbiased: false).item<double>(); // var() without dimensions has no ear for unbiased
+        // TorchSharp's var() ignores `unbiased` unless dimensions are given.
+        return output.to(ScalarType.Float64).flatten().var([0], unbiased: false).item<double>();
     }
 }

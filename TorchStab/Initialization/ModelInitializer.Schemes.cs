@@ -3,12 +3,13 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>What each kind of layer gets. Entries leave the name and the measurement to the walk.</summary>
+/// <summary>The schemes for each kind of layer. <see cref="Visit"/> adds the parameter's name and the measured deviation to their entries.</summary>
 internal sealed partial class ModelInitializer
 {
-    private static readonly Activation Unknown = new(Nonlinearity.Linear, 0, "", "no activation known"), Nothing = new(Nonlinearity.Linear, 0, "", "no activation in the run");
+    private static readonly Activation Unknown = new(Nonlinearity.Linear, 0, "", "no activation known");
+    private static readonly Activation NoneInTheRun = new(Nonlinearity.Linear, 0, "", "no activation in the run");
 
-    /// <summary>He before the ReLU family, LeCun before SELU, Xavier before S-shaped functions and where nothing is known to follow.</summary>
+    /// <summary>He before the ReLU family, LeCun before SELU; Xavier before S-shaped functions, and if no function is known to follow.</summary>
     private InitializationEntry Weight(ModuleNode node, Tensor weight)
     {
         if (weight.NumberOfElements == 0) return Entry("left empty");
@@ -23,7 +24,8 @@ internal sealed partial class ModelInitializer
         bool residual = WritesResidual(node);
         if (residual) std *= _residualFactor;
         VarianceScaling.Draw(weight, std, _options.Distribution, _generator);
-        return Entry($"{scheme} {Word} ({(next.Name.Length == 0 ? next.How : $"before {next.Name}{next.How}")}{(residual ? ", residual output" : "")})", fan, std);
+        string reason = next.Name.Length == 0 ? next.How : $"before {next.Name}{next.How}";
+        return Entry($"{scheme} {DistributionName} ({reason}{(residual ? ", residual output" : "")})", fan, std);
     }
 
     private (string, double, double) He(long fanIn, long fanOut, Activation next)
@@ -32,18 +34,18 @@ internal sealed partial class ModelInitializer
         return ("He", fan, Gain.Of(next.Nonlinearity, next.Slope) / Math.Sqrt(fan));
     }
 
-    /// <summary>What follows a layer: as a rule tells it, as the run showed it, as the order of modules has it, in this order.</summary>
+    /// <summary>The function after a layer: by the first rule that matches, else by the run, else by the order of modules.</summary>
     private Activation Next(ModuleNode node)
     {
         var rule = _options.Rules.FirstOrDefault(r => r.Matches(node.Name, node.Path));
         var next = rule is not null ? new(rule.Nonlinearity, rule.Slope, $"{rule.Nonlinearity} by rule")
-            : _seen.TryGetValue(node.Module, out var seen) ? seen ?? Nothing
+            : _afterInRun.TryGetValue(node.Module, out var seen) ? seen ?? NoneInTheRun
             : _after.GetValueOrDefault(node.Module);
-        _notes.Layer(node.Name, next);
+        _notes.AddLayer(node.Name, next);
         return next ?? Unknown;
     }
 
-    private string Word => _options.Distribution switch
+    private string DistributionName => _options.Distribution switch
     {
         InitDistribution.Uniform => "uniform",
         InitDistribution.Normal => "normal",
@@ -55,7 +57,7 @@ internal sealed partial class ModelInitializer
         double neutral = 1;
         if (!LayerKind.IsKnownNorm(norm.Module))
         {
-            _notes.Norm(norm);
+            _notes.AddNorm(norm);
             neutral = NormByName.NeutralScale(norm.Module, weight);
         }
 
@@ -75,12 +77,12 @@ internal sealed partial class ModelInitializer
         return Entry("zeros");
     }
 
-    /// <summary>Keeps the row of a padding index, which TorchSharp does not tell: it is the one row of zeros.</summary>
+    /// <summary>Keeps the row of the padding index at zero. TorchSharp does not expose the index; it is the only row of zeros.</summary>
     private InitializationEntry EmbeddingWeight(Tensor weight)
     {
         using var scope = NewDisposeScope();
         var padding = KernelSelection.HasMemory(weight) ? weight.norm(dim: 1).eq(0).nonzero().flatten() : null;
-        double? output = _options.EmbeddingStdAsked is null ? _tables.Std(weight.size(1)) : null;
+        double? output = _options.RequestedEmbeddingStd is null ? _tables.Std(weight.size(1)) : null;
         double std = output ?? _options.EmbeddingStd;
         string scheme = output is null ? "normal" : _tables.Tied(weight) ? "normal (embedding and output layer)" : "normal (as wide as an output table)";
         Normal.Fill(weight, 0, std, _generator);
@@ -89,7 +91,7 @@ internal sealed partial class ModelInitializer
         return Entry($"{scheme}, padding row zero", null, std);
     }
 
-    /// <summary>Each gate's matrix by itself: Xavier from the input, orthogonal from the state; biases zero, an LSTM's forget gate at its own.</summary>
+    /// <summary>Initializes each gate by itself: Xavier for input weights, orthogonal for recurrent ones; biases 0, except an LSTM's forget gate.</summary>
     private InitializationEntry RecurrentParameter(nn.Module module, string name, Tensor parameter)
     {
         if (parameter.dim() < 2) return RecurrentBias(module, name, parameter);
@@ -103,7 +105,7 @@ internal sealed partial class ModelInitializer
             else VarianceScaling.Draw(gate, std, _options.Distribution, _generator);
         }
 
-        return recurrent ? Entry("orthogonal per gate", hidden, std) : Entry($"Xavier {Word} per gate", (parameter.size(1) + hidden) / 2.0, std);
+        return recurrent ? Entry("orthogonal per gate", hidden, std) : Entry($"Xavier {DistributionName} per gate", (parameter.size(1) + hidden) / 2.0, std);
     }
 
     private InitializationEntry RecurrentBias(nn.Module module, string name, Tensor bias)
@@ -118,7 +120,7 @@ internal sealed partial class ModelInitializer
         return Entry($"zeros, forget gate {InitArguments.Cpp(_options.ForgetBias)}");
     }
 
-    /// <summary>As PyTorch's transformer resets itself: Xavier for every matrix, but one for each of query, key and value.</summary>
+    /// <summary>As PyTorch's transformer: Xavier for every matrix, with query, key and value as three separate ones.</summary>
     private InitializationEntry AttentionParameter(string name, Tensor parameter)
     {
         if (parameter.dim() < 2)
@@ -127,7 +129,7 @@ internal sealed partial class ModelInitializer
         if (name.EndsWith("in_proj_weight", StringComparison.Ordinal)) fanOut /= 3;
         double std = Math.Sqrt(2.0 / (fanIn + fanOut));
         VarianceScaling.Draw(parameter, std, _options.Distribution, _generator);
-        return Entry($"Xavier {Word} (attention)", (fanIn + fanOut) / 2.0, std);
+        return Entry($"Xavier {DistributionName} (attention)", (fanIn + fanOut) / 2.0, std);
     }
 
     private static InitializationEntry Entry(string scheme, double? fan = null, double? std = null) => new("", scheme, fan, std, double.NaN);

@@ -4,14 +4,14 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>Walks a model and initializes each layer by its kind and by the function that follows it.</summary>
+/// <summary>Initializes each layer of a model by its kind and by the function that follows it.</summary>
 internal sealed partial class ModelInitializer
 {
     private readonly InitializationOptions _options;
     private readonly Generator? _generator;
     private readonly List<ModuleNode> _nodes;
     private readonly Dictionary<nn.Module, Activation> _after;
-    private readonly Dictionary<nn.Module, Activation?> _seen;
+    private readonly Dictionary<nn.Module, Activation?> _afterInRun;
     private readonly OutputTables _tables;
     private readonly HashSet<nn.Module> _lastNorms = new(ReferenceEqualityComparer.Instance);
     private readonly double _residualFactor;
@@ -30,7 +30,7 @@ internal sealed partial class ModelInitializer
             if (LastNorm(block) is { } norm) _lastNorms.Add(norm);
         long outputs = options.ResidualCount ?? _nodes.Count(WritesResidual);
         _residualFactor = 1 / Math.Sqrt(Math.Max(1, outputs));
-        _seen = run is null ? [] : ActivationRun.After(_nodes, run);
+        _afterInRun = run is null ? [] : ActivationRun.After(_nodes, run);
     }
 
     public static InitializationReport Run(nn.Module model, InitializationOptions? options, Generator? generator)
@@ -46,7 +46,7 @@ internal sealed partial class ModelInitializer
         return new(initializer._entries, initializer._untouched) { Notes = initializer._notes.Of(initializer._nodes, initializer._tables) };
     }
 
-    /// <summary>Runs the model as the options say; null where they don't.</summary>
+    /// <summary>The run that the options ask for; null without an Example and a Run.</summary>
     private static Action? RunOf(nn.Module model, InitializationOptions options)
     {
         if (options.Example is not { } example) return options.Run;
@@ -64,7 +64,8 @@ internal sealed partial class ModelInitializer
         if (!(options.EmbeddingStd >= 0))
             throw new ArgumentException($"normal expects std >= 0.0, but found std {InitArguments.Cpp(options.EmbeddingStd)} in EmbeddingStd", nameof(options));
         if (double.IsNaN(options.ForgetBias)) throw new ArgumentException("expected a number, got NaN in ForgetBias", nameof(options));
-        if (options.ResidualCount < 1) throw new ArgumentException(FormattableString.Invariant($"ResidualCount must be at least 1, got {options.ResidualCount}"), nameof(options));
+        if (options.ResidualCount < 1)
+            throw new ArgumentException(FormattableString.Invariant($"ResidualCount must be at least 1, got {options.ResidualCount}"), nameof(options));
     }
 
     private void Visit(ModuleNode node)
@@ -83,7 +84,7 @@ internal sealed partial class ModelInitializer
 
     private void Leave(ModuleNode node, string full, string reason) => _untouched.Add(new(full, node.Module.GetType().Name) { Reason = reason });
 
-    /// <summary>Initializes one parameter; null where nothing is known about its layer.</summary>
+    /// <summary>Initializes one parameter; null if the kind of its layer is unknown.</summary>
     private InitializationEntry? Fill(ModuleNode node, string name, Parameter parameter) => node.Module switch
     {
         var m when LayerKind.IsNorm(m) => name == "weight" ? NormWeight(node, parameter) : Zeros(parameter),

@@ -1,9 +1,9 @@
 namespace TorchStab;
 
-/// <summary>The function after a layer, or the layer itself where none follows: PyTorch's words for <c>calculate_gain</c>.</summary>
+/// <summary>The function after a layer, or the kind of the layer if none follows. The names are those of PyTorch's <c>calculate_gain</c>.</summary>
 public enum Nonlinearity
 {
-    /// <summary>None: gain 1.</summary>
+    /// <summary>No function: gain 1.</summary>
     Linear,
 
     /// <summary>A convolution: gain 1.</summary>
@@ -36,6 +36,6 @@ public enum Nonlinearity
     /// <summary>max(0, x) + slope · min(0, x): gain √(2/(1 + slope²)).</summary>
     LeakyReLU,
 
-    /// <summary>The scaled exponential unit: gain 3/4, found empirically. Self-normalizing networks want <see cref="Linear"/>, variance 1/n.</summary>
+    /// <summary>The scaled exponential linear unit: gain 3/4, found empirically. Self-normalizing networks need <see cref="Linear"/>, variance 1/n.</summary>
     SELU,
 }

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// Norms that users write. What tells them is a name that ends in “Norm” together with parameters such as a norm has: a scale and a shift at most,
-/// of one axis and one length. A matrix (weight normalization), or a layer inside (ConvNorm, PreNorm), is something else under that name.
+/// Recognizes norms that users write: the name of the type ends in “Norm”, and the only parameters are a scale and a shift of one axis and equal length.
+/// A module with a matrix (weight normalization) or with a layer inside (ConvNorm, PreNorm) is not a norm in spite of its name.
 /// </summary>
 internal static partial class NormByName
 {
@@ -15,29 +15,30 @@ internal static partial class NormByName
         if (module.GetType().Namespace == "TorchSharp.Modules" || !Name().IsMatch(module.GetType().Name)) return false;
         var own = module.named_parameters(false).ToList();
         if (own.Count == 0) return !module.children().Any();
-        return own.TrueForAll(p => p.name is "weight" or "bias" && HasOneAxis(p.parameter) && p.parameter.NumberOfElements == own[0].parameter.NumberOfElements);
+        long length = own[0].parameter.NumberOfElements;
+        return own.TrueForAll(p => p.name is "weight" or "bias" && HasOneAxis(p.parameter) && p.parameter.NumberOfElements == length);
     }
 
     /// <summary>
-    /// What the scale is where it changes nothing: 1, or 0 for a norm that computes with 1 + weight, as some language models do. Found by running the
-    /// norm with both; its parameters are as they were afterwards.
+    /// The weight with which the norm does not scale: 1, or 0 for a norm that scales by 1 + weight, as in some language models. Found by running the norm
+    /// with both; its parameters are restored afterwards.
     /// </summary>
     public static double NeutralScale(nn.Module module, Tensor weight)
     {
         if (module is not nn.Module<Tensor, Tensor> norm || module.children().Any() || !KernelSelection.HasMemory(weight)) return 1;
         using var scope = NewDisposeScope();
         bool training = module.training;
-        var kept = module.named_parameters(false).Select(p => (p.parameter, value: p.parameter.clone())).ToList();
+        var saved = module.named_parameters(false).Select(p => (p.parameter, value: p.parameter.clone())).ToList();
         try
         {
-            norm.eval(); // running statistics, if it has some, stay
-            foreach (var (parameter, _) in kept) parameter.fill_(0);
+            norm.eval(); // does not change running statistics
+            foreach (var (parameter, _) in saved) parameter.fill_(0);
             return Shapes(weight.NumberOfElements).Any(shape => AddsOne(norm, weight, shape)) ? 0 : 1;
         }
         finally
         {
             norm.train(training);
-            foreach (var (parameter, value) in kept) parameter.copy_(value);
+            foreach (var (parameter, value) in saved) parameter.copy_(value);
         }
     }
 
@@ -55,7 +56,7 @@ internal static partial class NormByName
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            return false; // a shape that this norm does not take
+            return false; // the norm does not accept this shape
         }
         finally
         {

@@ -2,9 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
+/// <summary>The normal distribution.</summary>
 internal static class Normal
 {
-    /// <summary>N(mean, std²), where a scheme computed the deviation from the argument called <paramref name="source"/>.</summary>
+    /// <summary>Draws from N(mean, std²). An error about the deviation names the argument <paramref name="source"/> from which a scheme computed it.</summary>
     public static Tensor Fill(Tensor tensor, double mean, double std, Generator? generator, string source = "std")
     {
         InitArguments.RequireNormal(tensor, std, source);

@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// The part of a normal distribution between two bounds that hold little of it, in float64. Beyond the mean Φ is so close to 0 or 1 that its
-/// differences are lost, so the upper tail Q(x) = 1 − Φ(x) is inverted instead: itself while a double holds it, and further out its ratio
-/// Q(low + t)/Q(low), as an exponential variate (Robert 1995 takes the first term and rejects).
+/// Draws, in float64, from the part of a normal distribution between two bounds that contain little of it. In a tail, Φ is so close to 0 or 1 that
+/// differences of Φ lose all precision. So this class inverts the upper tail Q(x) = 1 − Φ(x) where a double can represent Q, and further out the ratio
+/// Q(low + t)/Q(low), with an exponential variate (Robert 1995 uses its first term and rejection).
 /// </summary>
 internal static class NormalTail
 {
@@ -16,7 +16,7 @@ internal static class NormalTail
     {
         if (bounds.a < mean && bounds.b > mean)
         {
-            // A sliver around the mean, where Φ itself is resolved.
+            // A narrow interval around the mean, where Φ is accurate.
             Uniform.Draw(tensor, quantiles.low, quantiles.high, generator).erfinv_().mul_(std * Math.Sqrt(2.0)).add_(mean);
             return;
         }
@@ -24,25 +24,28 @@ internal static class NormalTail
         bool right = bounds.a >= mean;
         double low = (right ? bounds.a - mean : mean - bounds.b) / std, width = (bounds.b - bounds.a) / std;
         Uniform.Draw(tensor, 0, 1, generator);
-        if (double.IsInfinity(low)) tensor.zero_(); // all of it is at the bound
-        else if (width * (low + 1) < 1e-6) tensor.mul_(width); // the density is the same all over
+        if (double.IsInfinity(low)) tensor.zero_(); // the distribution is concentrated at the bound
+        else if (width * (low + 1) < 1e-6) tensor.mul_(width); // the density is constant over the interval
         else if (low > FarOut) Ratio(tensor, low, width);
         else Inverse(tensor, low, width);
         if (right) tensor.mul_(std).add_(bounds.a);
         else tensor.mul_(-std).add_(bounds.b);
     }
 
-    /// <summary>Turns uniform numbers u into distances t from a bound at <paramref name="low"/> ≥ 0: Q(low + t) = Q(low) − u·(Q(low) − Q(low + width)).</summary>
+    /// <summary>
+    /// Turns uniform numbers u into distances t from a bound at <paramref name="low"/> ≥ 0: Q(low + t) = Q(low) − u·(Q(low) − Q(low + width)).
+    /// </summary>
     private static void Inverse(Tensor u, double low, double width)
     {
-        // By erfc, which keeps its digits; ndtr of libtorch is 0 from 9 on.
+        // By erfc, which is accurate in the tail; libtorch's ndtr is 0 from 9 on.
         var tails = special.erfc(tensor(new[] { low, low + width }, device: CPU).div_(Math.Sqrt(2))).data<double>();
         u.copy_(-special.ndtri(u.mul_((tails[1] - tails[0]) / 2).add_(tails[0] / 2))).sub_(low);
     }
 
     /// <summary>
-    /// The same by −log(Q(low + t)/Q(low)) = low·t + t²/2 − log(m(low + t)/m(low)), where m is Mills' ratio Q/φ: it keeps its digits at any distance. The left
-    /// side is an exponential variate e, cut off at the width; e/low is right of the solution of a convex function, and Newton's steps come down.
+    /// Does the same by solving −log(Q(low + t)/Q(low)) = low·t + t²/2 − log(m(low + t)/m(low)) for t. Here m is Mills' ratio Q/φ, which is accurate at any
+    /// distance, and the left side is an exponential variate e, truncated at the width. The right side is convex in t and e/low is above its solution, so
+    /// Newton's method converges from there.
     /// </summary>
     private static void Ratio(Tensor u, double low, double width)
     {

@@ -19,7 +19,7 @@ internal static class Orthogonal
         return tensor.mul_(gain);
     }
 
-    /// <summary>Refuses what would fail after the tensor was written.</summary>
+    /// <summary>Refuses, before the tensor is written, arguments that would fail afterwards.</summary>
     public static void Require(Tensor tensor, double gain)
     {
         InitArguments.RequireNormal(tensor, 1, nameof(tensor));
@@ -37,6 +37,6 @@ internal static class Orthogonal
         return rows < columns ? q.t() : q;
     }
 
-    /// <summary>No factorization exists for half types; PyTorch refuses them, here their matrix is made in float32 and rounded.</summary>
+    /// <summary>libtorch has no QR factorization for half types. PyTorch refuses them; here the matrix is computed in float32 and rounded.</summary>
     private static ScalarType WorkingType(ScalarType dtype) => dtype is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : dtype;
 }

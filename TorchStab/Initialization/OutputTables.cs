@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// Embeddings that serve as the output layer too (Press and Wolf 2017). What is looked up may be of any size, as a norm follows; what makes the
-/// logits may not: with N(0, 1) and a normalized input of √d they have deviation √d, and the loss starts at several times ln(vocabulary). 1/(2√d) gives
-/// them deviation 1/2 (GPT-2's 0.02 at its width of 768 is 0.55/√d), and serves the lookup as well.
+/// Embeddings that are also the output layer (Press and Wolf 2017). As a lookup, their scale does not matter, because a norm follows; as an output layer it
+/// does. With N(0, 1) and a normalized input of norm √d, the logits have deviation √d, and the loss starts at several times ln(vocabulary). With deviation
+/// 1/(2√d) the logits have deviation 1/2 (GPT-2's 0.02 at its width of 768 is 0.55/√d), and the lookup works as well.
 /// </summary>
 internal sealed class OutputTables
 {
@@ -24,27 +24,32 @@ internal sealed class OutputTables
         {
             long width = weight.size(1);
             if (uses.TryGetValue(ParameterIdentity.Of(weight), out var output)) Add(node, width, $"is the weight of {output.Name} too");
-            else if (EndsInNorm(nodes, width) && !nodes.Any(n => n.Path.Count <= 2 && LayerKind.IsLinearOrConvolution(n.Module)) && !linears.Exists(l => l.weight.size(0) == weight.size(0)))
+            else if (EndsInNorm(nodes, width) && !HasOutputLayer(nodes) && !linears.Exists(l => l.weight.size(0) == weight.size(0)))
                 Add(node, width, "may make the output too, as the model ends in a norm of its width and has no output layer");
         }
 
         _tied.UnionWith(embeddings.Select(e => ParameterIdentity.Of(e.weight)).Where(uses.ContainsKey));
     }
 
-    /// <summary>What was found, in words.</summary>
+    /// <summary>A sentence for the report about each table that was found.</summary>
     public List<string> Notes { get; } = [];
 
-    /// <summary>The deviation for tables of this width: one that is an output, and those that are added to it, such as positions.</summary>
+    /// <summary>
+    /// The deviation of all embeddings of this width, if one of them is an output layer (others, such as positions, are added to it); else null.
+    /// </summary>
     public double? Std(long width) => _widths.Contains(width) ? 0.5 / Math.Sqrt(width) : null;
 
-    /// <summary>Whether it is the weight of an embedding and of a linear layer.</summary>
+    /// <summary>Whether a parameter is the weight of an embedding and of a linear layer.</summary>
     public bool Tied(Tensor parameter) => _tied.Count > 0 && _tied.Contains(ParameterIdentity.Of(parameter));
 
     private void Add(ModuleNode node, long width, string why)
     {
         _widths.Add(width);
-        Notes.Add($"{node.NameOf("weight")} {why}: embeddings of width {width} got deviation 1/(2√{width}), so that logits start small; EmbeddingStd asks for another");
+        Notes.Add($"{node.NameOf("weight")} {why}: embeddings of width {width} got deviation 1/(2√{width}), so that logits start small; "
+            + "EmbeddingStd sets another");
     }
+
+    private static bool HasOutputLayer(IReadOnlyList<ModuleNode> nodes) => nodes.Any(n => n.Path.Count <= 2 && LayerKind.IsLinearOrConvolution(n.Module));
 
     private static bool EndsInNorm(IReadOnlyList<ModuleNode> nodes, long width) =>
         nodes.LastOrDefault(n => n.Module.named_parameters(false).Any())?.Module is { } last && LayerKind.IsNorm(last) && !LayerKind.IsChannelNorm(last)

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>Martens 2010: normal weights, of which each column loses the same number to zero.</summary>
+/// <summary>Martens 2010: normal weights, of which the same number in each column is set to zero.</summary>
 internal static class Sparse
 {
     public static Tensor Fill(Tensor tensor, double sparsity, double std, Generator? generator)
@@ -15,7 +15,7 @@ internal static class Sparse
         if (!(sparsity is >= 0 and <= 1))
             throw new ArgumentException($"sparsity is the fraction of zeros, from 0 to 1: got {InitArguments.Cpp(sparsity)}", nameof(sparsity));
         Normal.Fill(tensor, 0, std, generator);
-        if (!KernelSelection.HasMemory(tensor)) return tensor; // libtorch would write to it
+        if (!KernelSelection.HasMemory(tensor)) return tensor; // on the meta device index_fill_ would write to memory that does not exist
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         long rows = tensor.size(0), columns = tensor.size(1), zeros = (long)Math.Ceiling(sparsity * rows);

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace TorchStab.Initialization;
 
-/// <summary>Columns of text, each as wide as its widest cell, the first two to the left and numbers to the right.</summary>
+/// <summary>A text table. Each column is as wide as its widest cell; the first two are left-aligned, the others right-aligned.</summary>
 internal sealed class TextTable(params string[] header)
 {
     private readonly List<string[]> _rows = [header];

@@ -3,16 +3,16 @@ using static TorchSharp.torch;
 namespace TorchStab.Initialization;
 
 /// <summary>
-/// A normal distribution cut off at two bounds, by inversion: one uniform number for each element. Where the bounds leave a part of the
-/// distribution that the dtype's uniform numbers resolve, these are PyTorch's steps, bit for bit; where they leave a tail or a sliver, the
-/// inversion is done in float64 by <see cref="NormalTail"/>.
+/// A normal distribution truncated at two bounds, by inversion: one uniform number for each element. If the dtype's uniform numbers resolve the part of the
+/// distribution between the bounds, the steps are PyTorch's, bit for bit. If the bounds contain only a tail or a narrow interval,
+/// <see cref="NormalTail"/> inverts in float64.
 /// </summary>
 internal static class TruncatedNormal
 {
     public static Tensor Fill(Tensor tensor, double mean, double std, double a, double b, Generator? generator)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (std == 0) throw new ArgumentException("float division by zero: trunc_normal_ divides by std; for a constant take constant_", nameof(std));
+        if (std == 0) throw new ArgumentException("float division by zero: trunc_normal_ divides by std; for a constant use constant_", nameof(std));
         if (!double.IsFinite(std)) throw new ArgumentException($"std must be finite, got {InitArguments.Cpp(std)}", nameof(std));
         if (!double.IsFinite(mean)) throw new ArgumentException($"mean must be finite, got {InitArguments.Cpp(mean)}", nameof(mean));
         if (tensor.is_complex()) throw new ArgumentException($"\"erfinv\" not implemented for '{tensor.dtype}': a real tensor is needed", nameof(tensor));
@@ -52,12 +52,12 @@ internal static class TruncatedNormal
         if (!ReferenceEquals(drawn, tensor)) tensor.copy_(drawn);
     }
 
-    // What is drawn in (half types in float32, rounded once); the narrowest interval of ±1 that its uniform numbers cut into a million parts;
-    // and, in deviations, how far a number next to ±1 is inverted to. Uniform numbers do round to ±1, and erf⁻¹(±1) is infinite: that last cell,
-    // one number of 2²⁴ (2⁵³), ends here, where PyTorch's ends at the bound, however far away that is.
+    // The dtype of the draw (float32 for half types, which are rounded once); the narrowest interval within ±1 that its uniform numbers divide into about
+    // a million parts; and the largest result in deviations, that of the number next to ±1. A uniform number may round to ±1, where erf⁻¹ is infinite:
+    // this number, one of 2²⁴ (2⁵³), gives the largest result here. In PyTorch it gives the bound, however far away the bound is.
     private static readonly (ScalarType, double, double) Single = (ScalarType.Float32, 1.0 / 32, 5.54), Double = (ScalarType.Float64, 1e-6, 8.38);
 
-    /// <summary>Where the inverse error function lands on the bounds: 2Φ(low) − 1 and 2Φ(high) − 1, rounded as PyTorch rounds them.</summary>
+    /// <summary>The numbers that the inverse error function maps to the bounds: 2Φ(low) − 1 and 2Φ(high) − 1, rounded as PyTorch rounds them.</summary>
     private static (double low, double high) Quantiles(double low, double high)
     {
         using var scope = NewDisposeScope();

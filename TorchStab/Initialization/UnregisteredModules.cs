@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>A module that is part of a model only for the code that runs it.</summary>
-/// <param name="Name">The place it is held in, such as “blocks[0]”.</param>
-/// <param name="Type">Of the module.</param>
+/// <summary>A module that a model holds without registering it.</summary>
+/// <param name="Name">The field or item that holds it, such as “blocks[0]”.</param>
+/// <param name="Type">The name of its type.</param>
 internal sealed record UnregisteredModule(string Name, string Type)
 {
     public const string WayOut = "hold it in a ModuleList, or call register_module";
@@ -18,9 +18,9 @@ internal sealed record UnregisteredModule(string Name, string Type)
 }
 
 /// <summary>
-/// Modules that a user's module holds in a field, an array, a list or a dictionary without having registered them: their parameters are not in
-/// <c>parameters()</c>, so nothing initializes, trains, moves or saves them. One that is frozen
-/// is left out: a teacher or the network of a perceptual loss is kept out of the model so that nothing trains it.
+/// Finds modules that a user's module holds in a field, an array, a list or a dictionary without registering them. Their parameters are not in
+/// <c>parameters()</c>, so nothing initializes, trains, moves or saves them. Frozen modules are left out: a teacher, or the network of a perceptual loss,
+/// is not registered so that it is not trained.
 /// </summary>
 internal static class UnregisteredModules
 {
@@ -46,16 +46,18 @@ internal static class UnregisteredModules
         return found;
     }
 
-    /// <summary>A module may know the one that it is part of.</summary>
+    /// <summary>Whether a module contains the root: a module may have a reference to the model that it is part of.</summary>
     private static bool IsAround(nn.Module module, nn.Module root) => ModuleTree.Nodes(module).Exists(n => ReferenceEquals(n.Module, root));
 
     private static IEnumerable<FieldInfo> Fields(nn.Module module)
     {
-        for (var type = module.GetType(); type is not null && type.Assembly != typeof(nn.Module).Assembly && type.Assembly != typeof(ModuleTree).Assembly; type = type.BaseType)
+        for (var type = module.GetType(); type is not null && IsUserType(type); type = type.BaseType)
             foreach (var field in type.GetFields(Declared)) yield return field;
     }
 
-    // Properties without a field of their own have one that the compiler names after them.
+    private static bool IsUserType(Type type) => type.Assembly != typeof(nn.Module).Assembly && type.Assembly != typeof(ModuleTree).Assembly;
+
+    // The compiler names the field of an automatic property after the property.
     private static string NameOf(FieldInfo field) => field.Name.StartsWith('<') ? field.Name[1..field.Name.IndexOf('>', StringComparison.Ordinal)] : field.Name;
 
     private static IEnumerable<(string name, nn.Module module)> Held(object? value, string name, int depth) => value switch
@@ -71,11 +73,11 @@ internal static class UnregisteredModules
     private static IEnumerable<(string name, nn.Module module)> Items(IEnumerable items, string name, int depth) =>
         items.Cast<object?>().SelectMany((item, i) => Held(item, $"{name}[{i}]", depth - 1));
 
-    // A ModuleList or ModuleDict registers its members when it is registered itself. A ModuleDict's own enumerator is not implemented.
+    // The members of a ModuleList or ModuleDict are registered when it is. TorchSharp does not implement a ModuleDict's enumerator.
     private static IEnumerable<nn.Module> Members(nn.Module module) => module.GetType().Assembly != typeof(nn.Module).Assembly ? []
         : module as IEnumerable<nn.Module> ?? module.GetType().GetProperty("Values")?.GetValue(module) as IEnumerable<nn.Module> ?? [];
 
-    // Of arbitrary sequences nobody knows what it does to read them.
+    // Enumerates known collections only: enumerating an arbitrary sequence may have side effects.
     private static bool IsCollection(Type collection)
     {
         if (!collection.IsArray && collection.Namespace?.StartsWith("System.Collections", StringComparison.Ordinal) != true) return false;

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
 
-/// <summary>Variance scale/fan, drawn from one of three distributions: what Keras and JAX call variance scaling, and LeCun as a case of it.</summary>
+/// <summary>Variance scaling as in Keras and JAX: draws with variance scale/fan from one of three distributions. LeCun is a special case.</summary>
 internal static class VarianceScaling
 {
-    /// <summary>The standard deviation that is left of a unit normal cut off at ±2.</summary>
+    /// <summary>The standard deviation of a standard normal distribution truncated at ±2.</summary>
     private const double TruncatedStd = 0.87962566103423978;
 
     public static Tensor Fill(Tensor tensor, double scale, FanMode mode, InitDistribution distribution, Generator? generator)
@@ -18,7 +18,7 @@ internal static class VarianceScaling
         return tensor.NumberOfElements == 0 ? tensor : Draw(tensor, Math.Sqrt(scale / fan), distribution, generator);
     }
 
-    /// <summary>Mean 0 and the given standard deviation.</summary>
+    /// <summary>Draws with mean 0 and the given standard deviation.</summary>
     internal static Tensor Draw(Tensor tensor, double std, InitDistribution distribution, Generator? generator)
     {
         double wide = std / TruncatedStd;

@@ -11,7 +11,7 @@ internal static class Xavier
     public static Tensor Normal(Tensor tensor, double gain, Generator? generator) =>
         Initialization.Normal.Fill(tensor, 0, Std(tensor, gain), generator, nameof(gain));
 
-    /// <summary>gain·√(2/(fan_in + fan_out)), in the order of operations that PyTorch rounds in.</summary>
+    /// <summary>gain·√(2/(fan_in + fan_out)), with PyTorch's order of operations and so its rounding.</summary>
     private static double Std(Tensor tensor, double gain)
     {
         ArgumentNullException.ThrowIfNull(tensor);

@@ -8,7 +8,7 @@ using Uniform = TorchStab.Initialization.Uniform;
 
 namespace TorchStab.Modules;
 
-/// <summary>What the layer-normalized recurrent cells share: input and recurrent weights, a bias, and their state.</summary>
+/// <summary>The base class of the layer-normalized recurrent cells: input and recurrent weights, a bias, loading and moving.</summary>
 /// <typeparam name="TState">The state that <c>forward</c> takes.</typeparam>
 /// <typeparam name="TResult">The state that <c>forward</c> returns.</typeparam>
 public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState, TResult>
@@ -18,7 +18,8 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
     private Parameter _weight_ih, _weight_hh;
     private Parameter? _bias;
 
-    private protected LayerNormCell(string name, long gates, long input_size, long hidden_size, bool bias, double eps, bool orthogonal, Device? device, ScalarType? dtype)
+    private protected LayerNormCell(
+        string name, long gates, long input_size, long hidden_size, bool bias, double eps, bool orthogonal, Device? device, ScalarType? dtype)
         : base(name)
     {
         RecurrentCheck.Sizes(input_size, hidden_size);
@@ -29,30 +30,30 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
         RegisterParameters();
     }
 
-    /// <summary>The number of features of the input.</summary>
+    /// <summary>The number of features of a step's input.</summary>
     public long input_size { get; }
 
     /// <summary>The number of features of the state.</summary>
     public long hidden_size { get; }
 
-    /// <summary>Added to the variances.</summary>
+    /// <summary>The number that the normalizations add to the variance.</summary>
     public double eps { get; }
 
-    /// <summary>Input weights, shape (gates · hidden_size, input_size). A value set is owned by the module.</summary>
+    /// <summary>The input weights, shape (gates · hidden_size, input_size). The module owns a parameter that is set here.</summary>
     public Parameter weight_ih
     {
         get => _weight_ih;
         set => Set(ref _weight_ih, value);
     }
 
-    /// <summary>Recurrent weights, shape (gates · hidden_size, hidden_size). A value set is owned by the module.</summary>
+    /// <summary>The recurrent weights, shape (gates · hidden_size, hidden_size). The module owns a parameter that is set here.</summary>
     public Parameter weight_hh
     {
         get => _weight_hh;
         set => Set(ref _weight_hh, value);
     }
 
-    /// <summary>Shape (gates · hidden_size), or null without one. A value set is owned by the module.</summary>
+    /// <summary>The gates' bias, shape (gates · hidden_size); null without a bias. The module owns a parameter that is set here.</summary>
     public Parameter? bias
     {
         get => _bias;
@@ -60,8 +61,8 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
     }
 
     /// <summary>
-    /// Draws weights anew: input weights from U(−1/√hidden_size, 1/√hidden_size), recurrent weights orthogonal for each gate (or from the same
-    /// U where that was turned off); the bias becomes 0 and the normalizations the identity.
+    /// Draws new weights: input weights from U(−1/√hidden_size, 1/√hidden_size), recurrent weights orthogonal for each gate (or from the same
+    /// distribution if the constructor says so). The bias becomes 0; the normalizations get weight 1 and bias 0.
     /// </summary>
     public virtual void reset_parameters()
     {
@@ -85,10 +86,10 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
         BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null) =>
         StateLoad.Read(this, reader, strict, skip, loadedParameters);
 
-    /// <summary>The class name, the sizes, and the bias where there is none.</summary>
+    /// <summary>The class name, the sizes and eps; <c>bias=False</c> for a cell without a bias.</summary>
     public override string ToString() => $"{GetName()}({input_size}, {hidden_size}{(_bias is null ? ", bias=False" : "")}, eps={Repr.Of(eps)})";
 
-    /// <summary>A child LayerNorm with the cell's eps.</summary>
+    /// <summary>Registers a child LayerNorm with the cell's eps.</summary>
     private protected LayerNorm AddNorm(string name, long features, Device? device, ScalarType? dtype)
     {
         var norm = new LayerNorm([features], eps, elementwise_affine: true, bias: true, device, dtype);
@@ -114,7 +115,7 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
         return Move(new StateMove(null, dtype, non_blocking), norm => norm.to(dtype, non_blocking));
     }
 
-    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which are not those of the fields.</summary>
+    /// <summary>Does nothing: the constructor registers all parameters under PyTorch's names, which are not those of the fields.</summary>
     protected override void RegisterComponents() { }
 
     private LayerNormCell<TState, TResult> Move(StateMove move, Action<nn.Module> child)

@@ -8,9 +8,12 @@ namespace TorchStab.Modules;
 /// <para>r, z = σ(LN(x W_rzᵀ) + LN(h U_rzᵀ) + bias_rz)</para>
 /// <para>n = tanh(LN(x W_nᵀ) + bias_n + r·LN(h U_nᵀ))</para>
 /// <para>h' = (1 − z)·n + z·h</para>
-/// Rows of the weights are in the order r, z, n; r and z are normalized together, n by itself.
+/// The rows of the weights are in the order r, z, n. The gates r and z are normalized together, n by itself.
 /// </summary>
-/// <remarks>After Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450); calls and errors as <c>torch.nn.GRUCell</c>. Any floating-point dtype, the same for input, states and parameters.</remarks>
+/// <remarks>
+/// After Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450); calls and errors as <c>torch.nn.GRUCell</c>. Any floating-point dtype, the same
+/// for input, states and parameters.
+/// </remarks>
 public sealed class LayerNormGRUCell : LayerNormCell<Tensor?, Tensor>
 {
     internal LayerNormGRUCell(long input_size, long hidden_size, bool bias, double eps, bool orthogonal_recurrent, Device? device, ScalarType? dtype)
@@ -23,21 +26,21 @@ public sealed class LayerNormGRUCell : LayerNormCell<Tensor?, Tensor>
         reset_parameters();
     }
 
-    /// <summary>Normalizes what the input adds to the gates r and z.</summary>
+    /// <summary>Normalizes the input's part of the gates r and z.</summary>
     public LayerNorm ln_ih_rz { get; }
 
-    /// <summary>Normalizes what the state adds to the gates r and z.</summary>
+    /// <summary>Normalizes the state's part of the gates r and z.</summary>
     public LayerNorm ln_hh_rz { get; }
 
-    /// <summary>Normalizes what the input adds to the new value n.</summary>
+    /// <summary>Normalizes the input's part of the new value n.</summary>
     public LayerNorm ln_ih_n { get; }
 
-    /// <summary>Normalizes what the state adds to the new value n.</summary>
+    /// <summary>Normalizes the state's part of the new value n.</summary>
     public LayerNorm ln_hh_n { get; }
 
-    /// <summary>One step.</summary>
+    /// <summary>Takes one GRU step.</summary>
     /// <param name="input">Shape (N, input_size) or (input_size).</param>
-    /// <param name="hx">Shape (N, hidden_size) or (hidden_size); null is zeros.</param>
+    /// <param name="hx">Shape (N, hidden_size) or (hidden_size); null (the default): zeros.</param>
     /// <returns>h' of the same shape.</returns>
     /// <exception cref="ArgumentException">A rank, size or dtype does not fit.</exception>
     public override Tensor forward(Tensor input, Tensor? hx = null)
@@ -49,7 +52,7 @@ public sealed class LayerNormGRUCell : LayerNormCell<Tensor?, Tensor>
         return LayerNormGRUCellFunctional.Step(this, LayerNormGRUCellFunctional.InputGates(this, input), [state])[0].MoveToOuterDisposeScope();
     }
 
-    /// <summary><see cref="forward"/> with the module's hooks.</summary>
+    /// <summary>Takes one GRU step, with the module's hooks.</summary>
     /// <inheritdoc cref="forward"/>
     public new Tensor call(Tensor input, Tensor? hx = null) => base.call(input, hx);
 }

@@ -5,12 +5,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Recurrent;
 
 /// <summary>
-/// The layer-normalized GRU step (after Ba, Kiros, Hinton 2016), rows of the weights in the order r, z, n:
+/// The layer-normalized GRU step (after Ba, Kiros, Hinton 2016); the rows of the weights are in the order r, z, n:
 /// <para>r, z = σ(LN(x W_rzᵀ) + LN(h U_rzᵀ) + bias_rz); n = tanh(LN(x W_nᵀ) + bias_n + r·LN(h U_nᵀ)); h' = (1 − z)·n + z·h</para>
 /// </summary>
 internal static class LayerNormGRUCellFunctional
 {
-    /// <summary>What the input adds to the gates, for one step or for all steps of a sequence at once: [LN(x W_rzᵀ), LN(x W_nᵀ)] + bias.</summary>
+    /// <summary>The input's part of the gates, for one step or for all steps of a sequence at once: [LN(x W_rzᵀ), LN(x W_nᵀ)] + bias.</summary>
     public static Tensor InputGates(LayerNormGRUCell cell, Tensor x)
     {
         var (rz, n) = Split(cell, nn.functional.linear(x, cell.weight_ih));
@@ -18,7 +18,7 @@ internal static class LayerNormGRUCellFunctional
         return cell.bias is { } bias ? gates + bias : gates;
     }
 
-    /// <summary>[h'] from <see cref="InputGates"/> of the step and [h].</summary>
+    /// <summary>Computes [h'] from the step's <see cref="InputGates"/> and [h].</summary>
     public static Tensor[] Step(LayerNormGRUCell cell, Tensor inputGates, Tensor[] state)
     {
         var h = state[0];

@@ -4,8 +4,10 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Layers of <see cref="LayerNormLSTMCell"/> along a sequence, hₜ, cₜ = cell(xₜ, (hₜ₋₁, cₜ₋₁)), each layer reading the h of the one below; with the arguments, shapes and errors of <c>torch.nn.LSTM</c>. Sequences of
-/// different lengths go in one padded batch: see <see cref="forward(Tensor, ValueTuple{Tensor, Tensor}?, Tensor)"/>.
+/// Runs layers of <see cref="LayerNormLSTMCell"/> along sequences: hₜ, cₜ = cell(xₜ, (hₜ₋₁, cₜ₋₁)), where the input of each layer after the first is the h
+/// of the layer before.
+/// Arguments, shapes and errors are those of <c>torch.nn.LSTM</c>. For sequences of different lengths in one padded batch see
+/// <see cref="forward(Tensor, ValueTuple{Tensor, Tensor}?, Tensor)"/>.
 /// </summary>
 /// <remarks>Ba, Kiros, Hinton: Layer Normalization, 2016 (arXiv 1607.06450). Any floating-point dtype, the same for input, states and parameters.</remarks>
 public sealed class LayerNormLSTM : LayerNormRecurrent<LayerNormLSTMCell, (Tensor h0, Tensor c0)?, (Tensor output, Tensor h_n, Tensor c_n)>
@@ -22,18 +24,18 @@ public sealed class LayerNormLSTM : LayerNormRecurrent<LayerNormLSTMCell, (Tenso
         foreach (var cell in cells) cell.reset_parameters();
     }
 
-    /// <summary>Runs over sequences of one length.</summary>
+    /// <summary>Runs the LSTM over sequences of equal length.</summary>
     /// <param name="input">Shape (T, N, input_size), or (N, T, input_size) if batch_first, or (T, input_size) without a batch.</param>
-    /// <param name="hx">(h0, c0), each (num_layers, N, hidden_size), or (num_layers, hidden_size) without a batch; null is zeros.</param>
+    /// <param name="hx">(h0, c0), each (num_layers, N, hidden_size), or (num_layers, hidden_size) without a batch; null: zeros.</param>
     /// <returns>The last layer's h of every step, laid out as the input, and h and c of every layer after the last step.</returns>
     /// <exception cref="ArgumentException">A rank, size or dtype does not fit, or there are no steps.</exception>
     public override (Tensor output, Tensor h_n, Tensor c_n) forward(Tensor input, (Tensor h0, Tensor c0)? hx) => forward(input, hx, lengths: null);
 
-    /// <summary>Runs over a padded batch; every sequence stops at its length, as PyTorch's packed sequences do.</summary>
+    /// <summary>Runs the LSTM over a padded batch. Every sequence ends at its length, as in PyTorch's packed sequences.</summary>
     /// <param name="input">Shape (T, N, input_size), or (N, T, input_size) if batch_first, or (T, input_size) without a batch.</param>
-    /// <param name="hx">(h0, c0), each (num_layers, N, hidden_size), or (num_layers, hidden_size) without a batch; null is zeros.</param>
-    /// <param name="lengths">Integers from 1 to T, shape (N), in any order; null is T for all.</param>
-    /// <returns>The last layer's h of every step, zero after a sequence's end, and h and c of every layer at the end of each sequence.</returns>
+    /// <param name="hx">(h0, c0), each (num_layers, N, hidden_size), or (num_layers, hidden_size) without a batch; null: zeros.</param>
+    /// <param name="lengths">Integers from 1 to T, shape (N), in any order; null (the default): T for all.</param>
+    /// <returns>The last layer's h of every step (zero after the end of a sequence), and h and c of every layer at the end of each sequence.</returns>
     /// <exception cref="ArgumentException">A rank, size or dtype does not fit, there are no steps, or a length is below 1 or above T.</exception>
     public (Tensor output, Tensor h_n, Tensor c_n) forward(Tensor input, (Tensor h0, Tensor c0)? hx = null, Tensor? lengths = null)
     {
@@ -41,7 +43,7 @@ public sealed class LayerNormLSTM : LayerNormRecurrent<LayerNormLSTMCell, (Tenso
         return (output, state[0], state[1]);
     }
 
-    /// <summary>The module with its hooks.</summary>
+    /// <summary>Runs the LSTM over sequences of equal length, with the module's hooks.</summary>
     /// <inheritdoc cref="forward(Tensor, ValueTuple{Tensor, Tensor}?)"/>
     public new (Tensor output, Tensor h_n, Tensor c_n) call(Tensor input, (Tensor h0, Tensor c0)? hx = null) => base.call(input, hx);
 

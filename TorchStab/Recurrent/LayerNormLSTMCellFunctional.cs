@@ -10,14 +10,14 @@ namespace TorchStab.Recurrent;
 /// </summary>
 internal static class LayerNormLSTMCellFunctional
 {
-    /// <summary>What the input adds to the gates, for one step or for all steps of a sequence at once: LN(x W_ihᵀ) + bias.</summary>
+    /// <summary>The input's part of the gates, for one step or for all steps of a sequence at once: LN(x W_ihᵀ) + bias.</summary>
     public static Tensor InputGates(LayerNormLSTMCell cell, Tensor x)
     {
         var gates = Normalized(cell.ln_ih, nn.functional.linear(x, cell.weight_ih));
         return cell.bias is { } bias ? gates + bias : gates;
     }
 
-    /// <summary>[h', c'] from <see cref="InputGates"/> of the step and [h, c].</summary>
+    /// <summary>Computes [h', c'] from the step's <see cref="InputGates"/> and [h, c].</summary>
     public static Tensor[] Step(LayerNormLSTMCell cell, Tensor inputGates, Tensor[] state)
     {
         var gates = (inputGates + Normalized(cell.ln_hh, nn.functional.linear(state[0], cell.weight_hh))).chunk(4, -1);

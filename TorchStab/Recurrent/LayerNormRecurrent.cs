@@ -5,13 +5,14 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
 
-/// <summary>What the layer-normalized sequence modules share: cells one above the other, run along time.</summary>
-/// <typeparam name="TCell">The cell of a layer.</typeparam>
+/// <summary>The base class of the layer-normalized sequence modules: layers of cells, run along time.</summary>
+/// <typeparam name="TCell">The type of a layer's cell.</typeparam>
 /// <typeparam name="TState">The initial state that <c>forward</c> takes.</typeparam>
-/// <typeparam name="TResult">What <c>forward</c> returns.</typeparam>
+/// <typeparam name="TResult">The output and the states that <c>forward</c> returns.</typeparam>
 public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Tensor, TState, TResult> where TCell : nn.Module
 {
-    private protected LayerNormRecurrent(string name, long input_size, long hidden_size, long num_layers, bool batch_first, double dropout, Func<long, TCell> cell)
+    private protected LayerNormRecurrent(
+        string name, long input_size, long hidden_size, long num_layers, bool batch_first, double dropout, Func<long, TCell> cell)
         : base(name)
     {
         RecurrentCheck.Sizes(input_size, hidden_size, num_layers);
@@ -21,10 +22,10 @@ public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Ten
         register_module(nameof(cells), cells);
     }
 
-    /// <summary>One cell a layer, the first layer first.</summary>
+    /// <summary>The cells of the layers, the first layer first.</summary>
     public ModuleList<TCell> cells { get; }
 
-    /// <summary>The number of features of the input.</summary>
+    /// <summary>The number of features of the sequences.</summary>
     public long input_size { get; }
 
     /// <summary>The number of features of the states and of the output.</summary>
@@ -33,13 +34,13 @@ public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Ten
     /// <summary>The number of layers.</summary>
     public long num_layers { get; }
 
-    /// <summary>Whether input and output are (N, T, *) rather than (T, N, *); states are (num_layers, N, hidden_size) either way.</summary>
+    /// <summary>Whether input and output are (N, T, *) rather than (T, N, *); states are (num_layers, N, hidden_size) in both cases.</summary>
     public bool batch_first { get; }
 
-    /// <summary>The probability with which a layer's outputs are zeroed in training on their way to the next layer.</summary>
+    /// <summary>The probability with which, in training, an output of a layer is zeroed before it becomes the next layer's input.</summary>
     public double dropout { get; }
 
-    /// <summary>Draws every cell's weights anew.</summary>
+    /// <summary>Draws new weights for every cell.</summary>
     public abstract void reset_parameters();
 
     /// <inheritdoc cref="AffineModule.load_state_dict"/>
@@ -58,22 +59,22 @@ public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Ten
         return $"{GetName()}({input_size}, {hidden_size}{layers}{first}{(dropout == 0 ? "" : $", dropout={Repr.Of(dropout)}")})";
     }
 
-    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which are not those of the fields.</summary>
+    /// <summary>Does nothing: the constructor registers the cells.</summary>
     protected override void RegisterComponents() { }
 
-    /// <summary>1 for h, 2 for h and c.</summary>
+    /// <summary>The number of state tensors: 1 for h, 2 for h and c.</summary>
     private protected abstract int States { get; }
 
     /// <summary>The weights' dtype.</summary>
     private protected abstract ScalarType Dtype { get; }
 
-    /// <summary>What the input of all steps adds to the gates of a layer.</summary>
+    /// <summary>The input's part of a layer's gates, for all steps.</summary>
     private protected abstract Tensor InputGates(TCell cell, Tensor x);
 
     /// <summary>The states after one step of a layer, h first.</summary>
     private protected abstract Tensor[] Step(TCell cell, Tensor inputGates, Tensor[] state);
 
-    /// <summary>Checks the arguments, runs the layers, and gives back what the caller's layout asks for.</summary>
+    /// <summary>Checks the arguments, runs the layers, and returns output and states in the caller's layout.</summary>
     private protected (Tensor output, Tensor[] state) Run(Tensor input, Tensor[]? hx, Tensor? lengths)
     {
         RecurrentCheck.SequenceInput(input, GetName()["LayerNorm".Length..], input_size, Dtype, batch_first);

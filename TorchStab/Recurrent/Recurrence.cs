@@ -2,12 +2,12 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Recurrent;
 
-/// <summary>A step function applied along time.</summary>
+/// <summary>Applies a step function along time.</summary>
 internal static class Recurrence
 {
     /// <summary>
-    /// Runs over <paramref name="inputs"/> (T, N, *). The first state is the output of its step. Where <paramref name="valid"/> (T, N, 1)
-    /// is false a sequence has ended: its states stay as they were, and its output is zero.
+    /// Runs over <paramref name="inputs"/> (T, N, *). The first state of a step is also its output. If <paramref name="valid"/> (T, N, 1) is false, the
+    /// sequence has ended: its states do not change any more, and its output is zero.
     /// </summary>
     /// <returns>Outputs (T, N, H) and the states after the last valid step.</returns>
     public static (Tensor output, Tensor[] state) Run(Tensor inputs, Tensor[] state, Tensor? valid, Func<Tensor, Tensor[], Tensor[]> step)
@@ -17,7 +17,7 @@ internal static class Recurrence
         var outputs = new Tensor[slices.Length];
         for (int t = 0; t < slices.Length; t++)
         {
-            // A scope a step: without gradients a long sequence then needs the memory of one step.
+            // One scope for each step: without gradients a long sequence then needs the memory of one step only.
             using var scope = NewDisposeScope();
             var next = step(slices[t], state);
             if (running is null)
@@ -35,12 +35,12 @@ internal static class Recurrence
     }
 
     /// <summary>
-    /// The same with each sequence's first step, which always counts, in place of its padding. What stands in padding may be anything: it must reach no
-    /// sum, because a gradient of 0 times NaN or infinity is NaN.
+    /// Replaces the padding by each sequence's first step, which is always valid. Padding may hold any value, and NaN or infinity must not enter the
+    /// matrix product: its gradient would be 0 · NaN = NaN.
     /// </summary>
     public static Tensor WithoutPadding(Tensor inputs, Tensor valid) => where(valid, inputs, inputs.narrow(0, 0, 1));
 
-    /// <summary>True at steps within each sequence's length: (T, N, 1); null where there are no lengths.</summary>
+    /// <summary>Shape (T, N, 1): true at the steps within each sequence's length. Null without lengths.</summary>
     public static Tensor? Valid(Tensor? lengths, Tensor inputs)
     {
         if (lengths is null) return null;

@@ -2,21 +2,23 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Recurrent;
 
-/// <summary>Arguments of the recurrent modules, refused in PyTorch's words before anything is computed.</summary>
+/// <summary>Checks arguments of the recurrent modules, with PyTorch's messages, before anything is computed.</summary>
 internal static class RecurrentCheck
 {
     public static void Sizes(long input_size, long hidden_size, long num_layers = 1)
     {
-        if (input_size < 0) throw new ArgumentOutOfRangeException(nameof(input_size), FormattableString.Invariant($"input_size must not be negative, got {input_size}"));
-        if (hidden_size <= 0) throw new ArgumentOutOfRangeException(nameof(hidden_size), FormattableString.Invariant($"hidden_size must be greater than zero, got {hidden_size}"));
-        if (num_layers <= 0) throw new ArgumentOutOfRangeException(nameof(num_layers), FormattableString.Invariant($"num_layers must be greater than zero, got {num_layers}"));
+        if (input_size < 0) throw OutOfRange($"input_size must not be negative, got {input_size}", nameof(input_size));
+        if (hidden_size <= 0) throw OutOfRange($"hidden_size must be greater than zero, got {hidden_size}", nameof(hidden_size));
+        if (num_layers <= 0) throw OutOfRange($"num_layers must be greater than zero, got {num_layers}", nameof(num_layers));
     }
+
+    private static ArgumentOutOfRangeException OutOfRange(FormattableString message, string name) => new(name, FormattableString.Invariant(message));
 
     public static void Dropout(double dropout)
     {
         if (!(dropout is >= 0 and <= 1))
-            throw new ArgumentOutOfRangeException(nameof(dropout), "dropout should be a number in range [0, 1] representing the probability of an element being "
-                + $"zeroed, got {Repr.Of(dropout)}");
+            throw new ArgumentOutOfRangeException(nameof(dropout),
+                $"dropout should be a number in range [0, 1] representing the probability of an element being zeroed, got {Repr.Of(dropout)}");
     }
 
     /// <summary>A cell's input: (input_size) or (N, input_size), in the weights' dtype.</summary>
@@ -35,7 +37,8 @@ internal static class RecurrentCheck
         ArgumentNullException.ThrowIfNull(hx, what);
         if (hx.dim() is not (1 or 2)) throw new ArgumentException($"{cell}: Expected {what} to be 1D or 2D, got {hx.dim()}D instead", nameof(hx));
         if (hx.dim() != input.dim())
-            throw new ArgumentException($"{cell}: {what} of shape {Repr.List(hx.shape)} has not the rank of the input of shape {Repr.List(input.shape)}", nameof(hx));
+            throw new ArgumentException(
+                $"{cell}: {what} of shape {Repr.List(hx.shape)} does not have the rank of the input of shape {Repr.List(input.shape)}", nameof(hx));
         if (hx.dim() == 2 && hx.shape[0] != input.shape[0])
             throw new ArgumentException($"Input batch size {input.shape[0]} doesn't match hidden{index} batch size {hx.shape[0]}", nameof(hx));
         if (hx.shape[^1] != hidden_size)
@@ -64,20 +67,22 @@ internal static class RecurrentCheck
             throw new ArgumentException($"For {(batched ? "batched 3-D" : "unbatched 2-D")} input, {Ranks(hx, input.dim())}", nameof(hx));
         for (int k = 0; k < hx.Length; k++)
         {
-            // An unbatched state is compared as what it becomes: one with a batch of one.
+            // An unbatched state is used as one with a batch of one, and compared as such.
             long[] shape = batched ? hx[k].shape : [hx[k].shape[0], 1, hx[k].shape[1]];
             if (!shape.SequenceEqual(expected))
-                throw new ArgumentException($"Expected hidden{(hx.Length > 1 ? $"[{k}]" : "")} size {Repr.Tuple(expected)}, got {Repr.List(shape)}", nameof(hx));
+                throw new ArgumentException(
+                    $"Expected hidden{(hx.Length > 1 ? $"[{k}]" : "")} size {Repr.Tuple(expected)}, got {Repr.List(shape)}", nameof(hx));
             StateDtype(hx[k], input.dtype);
         }
     }
 
-    /// <summary>Lengths as pack_padded_sequence takes them, in any order: one a sequence, from 1 to the number of steps.</summary>
+    /// <summary>Lengths as for pack_padded_sequence, in any order: one for each sequence, from 1 to the number of steps.</summary>
     public static void Lengths(Tensor? lengths, long batch, long steps)
     {
         if (lengths is null) return;
         if (lengths.dim() != 1 || lengths.dtype is not (ScalarType.Int64 or ScalarType.Int32))
-            throw new ArgumentException($"'lengths' argument should be a 1D CPU int64 tensor, but got {lengths.dim()}D {lengths.device} {lengths.dtype} tensor", nameof(lengths));
+            throw new ArgumentException(
+                $"'lengths' argument should be a 1D CPU int64 tensor, but got {lengths.dim()}D {lengths.device} {lengths.dtype} tensor", nameof(lengths));
         if (lengths.shape[0] != batch)
             throw new ArgumentException($"Expected `len(lengths)` to be equal to batch_size, but got {lengths.shape[0]} (batch_size={batch})", nameof(lengths));
         if (batch == 0) return;
@@ -85,7 +90,8 @@ internal static class RecurrentCheck
         if (lengths.le(0).any().item<bool>())
             throw new ArgumentException("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0", nameof(lengths));
         if (lengths.gt(steps).any().item<bool>())
-            throw new ArgumentException($"an element of 'lengths' is {lengths.max().to(ScalarType.Int64).item<long>()}, but the input has {steps} steps", nameof(lengths));
+            throw new ArgumentException(
+                $"an element of 'lengths' is {lengths.max().to(ScalarType.Int64).item<long>()}, but the input has {steps} steps", nameof(lengths));
     }
 
     private static string Ranks(Tensor[] hx, long rank) => hx.Length == 1
@@ -95,12 +101,14 @@ internal static class RecurrentCheck
     private static void Dtype(Tensor input, ScalarType weight)
     {
         if (input.dtype != weight)
-            throw new ArgumentException($"RNN input dtype ({Repr.Of(input.dtype)}) does not match weight dtype ({Repr.Of(weight)}): convert one with .to(dtype)", nameof(input));
+            throw new ArgumentException(
+                $"RNN input dtype ({Repr.Of(input.dtype)}) does not match weight dtype ({Repr.Of(weight)}): convert one with .to(dtype)", nameof(input));
     }
 
     private static void StateDtype(Tensor hx, ScalarType input)
     {
         if (hx.dtype != input)
-            throw new ArgumentException($"the state's dtype ({Repr.Of(hx.dtype)}) does not match the input's ({Repr.Of(input)}): convert one with .to(dtype)", nameof(hx));
+            throw new ArgumentException(
+                $"the state's dtype ({Repr.Of(hx.dtype)}) does not match the input's ({Repr.Of(input)}): convert one with .to(dtype)", nameof(hx));
     }
 }
