@@ -1,6 +1,5 @@
 using TorchSharp.Modules;
 using TorchStab.Dispatch;
-using TorchStab.Initialization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;

@@ -3,23 +3,23 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// Statistics that are those of the input which the layers get with them, where a layer's input depends on its own statistics: the fixed point of
-/// "write, run, measure". Writing what was measured again and again leads there in most models, at once for a layer that has no part in a loop. Where it
-/// leads away, Anderson's mixing (1965), over the last few rounds, finds it from the same start.
+/// Finds statistics for layers whose input depends on their own statistics: the fixed point of "write the statistics, run the model, measure its inputs".
+/// In most models iteration converges, in one round for a layer outside a loop. If it diverges, Anderson mixing (1965) over the last few rounds starts from
+/// the same statistics.
 /// </summary>
-internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func<List<(Tensor mean, Tensor variance)>> measure)
+internal sealed class BatchNormFixedPoint(IReadOnlyList<ModuleNode> norms, Func<List<(Tensor mean, Tensor variance)>> measure)
 {
     private const int Rounds = 200, Memory = 6, Patience = 6;
-    private const double Mixing = 0.5, LongestStep = 3; // in deviations, and in logarithms of one
+    private const double Mixing = 0.5, LongestStep = 3; // of means in deviations, of deviations in logarithms
     private readonly List<NormState> _states = [.. norms.Select(n => NormState.Of(n.Module))];
     private readonly List<Tensor> _points = [], _residuals = [];
     private List<Tensor> _deviations = [];
 
-    /// <exception cref="InvalidOperationException">None was found.</exception>
+    /// <exception cref="InvalidOperationException">No fixed point was found.</exception>
     public void Find()
     {
         using var scope = NewDisposeScope();
-        if (Settles()) return;
+        if (Iterate()) return;
         for (int round = 0; round < Rounds; round++)
         {
             var measured = measure();
@@ -29,12 +29,15 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func
             Write(Next(Vector(written), Vector(measured)));
         }
         throw new InvalidOperationException(
-            $"no statistics of {string.Join(", ", norms.Select(n => $"'{n.Path}'"))} were found in {Rounds} runs over the data that are those of what the layers get: a layer is called "
-            + "several times in a pass and gets what depends on its own output; give each call a BatchNorm of its own. All statistics are as they were");
+            $"no statistics of {string.Join(", ", norms.Select(n => $"'{n.Name}'"))} were found in {Rounds} runs over the data that are those of what the "
+            + "layers get: a layer is called several times in a pass and gets what depends on its own output; give each call a BatchNorm of its own. "
+            + "All statistics are as they were");
     }
 
-    /// <summary>Writes what was measured until it is measured again; where that leads nowhere, all is as it was.</summary>
-    private bool Settles()
+    /// <summary>
+    /// Writes the measured statistics until they equal the written ones. If that does not converge, restores the statistics and returns false.
+    /// </summary>
+    private bool Iterate()
     {
         var start = _states.Select(s => (s.RunningMean!.clone(), s.RunningVar!.clone())).ToList();
         double least = double.PositiveInfinity;
@@ -51,9 +54,10 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func
         return false;
     }
 
-    private double Distance(List<(Tensor mean, Tensor variance)> measured) => _states.Zip(measured).Max(p => Distance(p.First, p.Second.mean, p.Second.variance));
+    private double Distance(List<(Tensor mean, Tensor variance)> measured) =>
+        _states.Zip(measured).Max(p => Distance(p.First, p.Second.mean, p.Second.variance));
 
-    /// <summary>The largest difference of what is written from what is measured, in roundings of values of the input's size.</summary>
+    /// <summary>The largest difference between written and measured statistics, in rounding errors of values of the input's size.</summary>
     private static double Distance(NormState state, Tensor mean, Tensor variance)
     {
         double eps = finfo(state.RunningMean!.dtype).eps;
@@ -64,7 +68,7 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func
         return maximum(ofMean.nan_to_num(0), ofVariance.nan_to_num(0)).max().item<double>();
     }
 
-    /// <summary>The point after those known: residuals are taken for linear in the points, and the least of their combinations is gone to.</summary>
+    /// <summary>The next point by Anderson mixing: where a linear combination of the last points has the smallest residual.</summary>
     private Tensor Next(Tensor point, Tensor image)
     {
         var residual = image - point;
@@ -88,7 +92,7 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<SurgeryNode> norms, Func
 
     private static Tensor Differences(List<Tensor> rows) => stack(rows.Zip(rows.Skip(1)).Select(p => p.Second - p.First));
 
-    /// <summary>Means in deviations and half the logarithms of variances, of all layers.</summary>
+    /// <summary>The statistics of all layers as one vector: means in deviations, and half the logarithms of variances.</summary>
     private Tensor Vector(IEnumerable<(Tensor mean, Tensor variance)> statistics) => cat([.. statistics.Zip(_deviations)
         .SelectMany(s => new[] { s.First.mean.cpu() / s.Second, (s.First.variance.cpu() / s.Second.square() + 1e-24).log() / 2 })]);
 

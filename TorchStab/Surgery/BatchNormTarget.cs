@@ -1,23 +1,23 @@
 namespace TorchStab;
 
-/// <summary>What a BatchNorm becomes.</summary>
+/// <summary>What <c>swap_norms_</c> exchanges a BatchNorm for.</summary>
 public sealed record BatchNormTarget
 {
     private BatchNormTarget() { }
 
-    /// <summary>TorchStab's BatchNorm: the same numbers.</summary>
+    /// <summary>TorchStab's BatchNorm, which computes the same numbers.</summary>
     public static BatchNormTarget Same { get; } = new();
 
-    /// <summary>TorchStab's BatchNorm, frozen as by <c>freeze_norms_</c>: normalizes with the running statistics in training too.</summary>
+    /// <summary>TorchStab's BatchNorm, frozen as by <c>freeze_norms_</c>: it normalizes by the running statistics in training too.</summary>
     public static BatchNormTarget Frozen { get; } = new() { IsFrozen = true };
 
     /// <summary>
-    /// A GroupNorm over the same scale and shift, without running statistics: another function, for fine-tuning with small batches
-    /// (Wu and He 2018). Undone by <c>restore_norms_</c>.
+    /// A GroupNorm with the same scale and shift and without running statistics. It computes another function, for fine-tuning with small batches
+    /// (Wu and He 2018). <c>restore_norms_</c> undoes the exchange.
     /// </summary>
     /// <param name="groups">The number of groups; divides every BatchNorm's channels.</param>
-    /// <returns>What it becomes.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">Less than one group.</exception>
+    /// <returns>The target.</returns>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="groups"/> is below 1.</exception>
     public static BatchNormTarget GroupNorm(long groups)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(groups, 1);
@@ -26,6 +26,6 @@ public sealed record BatchNormTarget
 
     internal bool IsFrozen { get; private init; }
 
-    /// <summary>0 unless it becomes a GroupNorm.</summary>
+    /// <summary>The number of groups; 0 unless the target is a GroupNorm.</summary>
     internal long Groups { get; private init; }
 }

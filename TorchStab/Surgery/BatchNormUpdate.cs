@@ -4,14 +4,14 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// update_bn. Layer after layer, in the order of their first call: the model runs over the whole data set in eval mode, so that a layer
-/// sees what it will see in use, after all layers before it have got their final statistics. How the data are split has no part in it. A layer
-/// that is called several times in a pass may get what it put out itself, and then its statistics depend on themselves: all are measured again
-/// until what is measured is what is written.
+/// update_bn. Measures layer after layer, in the order of their first call, each in one run of the model over the whole data set in eval mode, after all
+/// layers before it have their final statistics. So each layer is measured on the input that it will have in use, and the split into batches does not
+/// matter. A layer that is called several times in a pass may get its own output, so that its statistics depend on themselves: then all are measured again
+/// until the measured statistics equal the written ones.
 /// </summary>
 internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action<TBatch> forward)
 {
-    private readonly List<SurgeryNode> _done = [];
+    private readonly List<ModuleNode> _done = [];
     private readonly HashSet<nn.Module> _pending = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<nn.Module, DataSetMoments> _moments = new(ReferenceEqualityComparer.Instance);
     private bool _repeated;
@@ -21,26 +21,26 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         ArgumentNullException.ThrowIfNull(loader);
         ArgumentNullException.ThrowIfNull(forward);
         NormSwap.RequireContainer(model, nameof(model));
-        var modes = SurgeryTree.Of(model).Select(n => (n.Module, n.Module.training)).ToList();
-        // TorchSharp's own norms show their input to hooks only, which forward() skips: ours stand in for them, around the same tensors.
+        var modes = SurgeryCheck.Nodes(model).Select(n => (n.Module, n.Module.training)).ToList();
+        // TorchSharp's norms show their input only to hooks, which forward() does not run. TorchStab's norms with the same tensors replace them meanwhile.
         var standIns = NormSwap.StandIn(model, n => BatchNormView.Of(n) is not null);
         try
         {
             model.eval();
             var update = new BatchNormUpdate<TBatch>(loader, forward);
-            update.Run([.. SurgeryTree.Of(model).Where(n => BatchNormView.Of(n.Module) is not null && n.Module is not NormBase { Frozen: true })]);
-            return [.. update._done.Select(n => n.Path)];
+            update.Run([.. SurgeryCheck.Nodes(model).Where(n => BatchNormView.Of(n.Module) is not null && n.Module is not NormBase { Frozen: true })]);
+            return [.. update._done.Select(n => n.Name)];
         }
         finally
         {
             NormSwap.Restore(model, standIns.Contains);
-            // Parents first: train() goes down the tree. A frozen norm keeps the mode that was asked of it.
+            // Parents first: train() changes the children too. A frozen norm remembers the mode by itself.
             foreach (var (module, training) in modes)
                 if (module is not NormBase { Frozen: true }) module.train(training);
         }
     }
 
-    private void Run(List<SurgeryNode> norms)
+    private void Run(List<ModuleNode> norms)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -53,7 +53,8 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
             if (_repeated) new BatchNormFixedPoint(_done, MeasureAll).Find();
             if (norms.Find(n => n.Module is not BatchNorm) is { } hidden)
                 throw new InvalidOperationException(
-                    $"'{hidden.Path}' was never called through call(), and forward() shows its input to nobody; declare it as Module<Tensor, Tensor> or use call()");
+                    $"'{hidden.Name}' was never called through call(), and forward() runs no hooks that could read its input; "
+                    + "declare it as Module<Tensor, Tensor> or use call()");
         }
         catch
         {
@@ -67,8 +68,8 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         }
     }
 
-    /// <summary>One run over the data: gives the first of the layers that is called its statistics; null if none is.</summary>
-    private SurgeryNode? Pass(List<SurgeryNode> norms)
+    /// <summary>Runs over the data and writes the statistics of the layer that is called first; null if none is called.</summary>
+    private ModuleNode? Pass(List<ModuleNode> norms)
     {
         try
         {
@@ -92,7 +93,9 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         }
     }
 
-    /// <summary>One run over the data that measures what all layers get with the statistics they have; for the caller's scope.</summary>
+    /// <summary>
+    /// Measures the inputs of all layers in one run over the data, with the statistics that they have now. The caller's scope owns the result.
+    /// </summary>
     private List<(Tensor mean, Tensor variance)> MeasureAll()
     {
         try
@@ -130,33 +133,34 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
         return batches;
     }
 
-    private (Tensor mean, Tensor variance) Measured(SurgeryNode node)
+    private (Tensor mean, Tensor variance) Measured(ModuleNode node)
     {
-        if (!_moments[node.Module].HasVariance) throw new InvalidOperationException($"'{node.Path}' got one value per channel in the whole data set; a variance takes two");
+        if (!_moments[node.Module].HasVariance)
+            throw new InvalidOperationException($"'{node.Name}' got one value per channel in the whole data set; a variance takes two");
         var (mean, variance) = _moments[node.Module].Result()!.Value;
         if (!(mean + variance).isfinite().all().item<bool>())
-            throw new InvalidOperationException($"the input of '{node.Path}' is not finite on this data set; all statistics are as they were");
+            throw new InvalidOperationException($"the input of '{node.Name}' is not finite on this data set; all statistics are as they were");
         return (mean, variance);
     }
 
-    private void See(nn.Module norm, Tensor input, Tensor? mask)
+    private void OnInput(nn.Module norm, Tensor input, Tensor? mask)
     {
         if (_moments.Count == 0 && _pending.Contains(norm)) _moments.Add(norm, new DataSetMoments());
         if (_moments.TryGetValue(norm, out var moments)) moments.Add(input, mask);
     }
 
-    /// <summary>Starts to look at a norm's input; the result stops it.</summary>
+    /// <summary>Starts to read a norm's input; returns an action that stops it.</summary>
     private Action Watch(nn.Module norm)
     {
         if (norm is BatchNorm ours)
         {
-            ours.InputObserver = (input, mask) => See(norm, input, mask);
+            ours.InputObserver = (input, mask) => OnInput(norm, input, mask);
             return () => ours.InputObserver = null;
         }
         var hook = ((nn.Module<Tensor, Tensor>)norm).register_forward_pre_hook((_, input) =>
         {
-            See(norm, input, null);
-            return null!; // the input stays as it is
+            OnInput(norm, input, null);
+            return null!; // does not replace the input
         });
         return hook.remove;
     }

@@ -3,18 +3,18 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>What folding reads of a batch normalization, TorchStab's or TorchSharp's; the tensors are the module's own.</summary>
-/// <param name="Dimensions">How many dimensions a value of each channel has in the input: 1, 2 or 3 as in the class's name; null for a class that takes any.</param>
+/// <summary>The part of a batch normalization of either library that folding reads. The tensors are the module's own.</summary>
+/// <param name="Dimensions">The number of dimensions after the channels, as in the class's name: 1, 2 or 3; null for a class that accepts any.</param>
 internal sealed record BatchNormView(
     long Channels, double Eps, Tensor? Weight, Tensor? Bias, Tensor RunningMean, Tensor RunningVar, int? Dimensions)
 {
     /// <summary>
-    /// Whether the norm takes inputs of more than one rank: a BatchNorm1d takes (N, C) and (N, C, L). Its channels are in dimension 1 of either, those
-    /// of the layer before it are not.
+    /// Whether the norm accepts inputs of several ranks, as a BatchNorm1d accepts (N, C) and (N, C, L). Its channels are in dimension 1 of both; the features
+    /// of a Linear before it are in the last dimension.
     /// </summary>
     public bool TakesSeveralRanks => Dimensions is not (2 or 3);
 
-    /// <summary>Null for a module that is no batch normalization, or one without running statistics.</summary>
+    /// <summary>The view of a module; null if it is not a batch normalization, or has no running statistics.</summary>
     public static BatchNormView? Of(nn.Module? module) => module switch
     {
         TorchSharp.Modules.BatchNorm { running_mean: not null, running_var: not null } n =>

@@ -3,16 +3,16 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>Refuses an exchange after which the model's own code would fail: code that takes the module for one of its type.</summary>
+/// <summary>Refuses an exchange after which the model's own code would fail, because it casts the module to its type.</summary>
 internal static class CastObstacle
 {
-    /// <summary>The first such place; null if there is none.</summary>
-    public static ModuleRefusal? Of(SurgeryNode node, Type replacement, SurgeryPlan plan)
+    /// <summary>A refusal that names the first such cast in the modules around the node; null if there is none.</summary>
+    public static ModuleRefusal? Of(ModuleNode node, Type replacement)
     {
         nn.Module? holder = null;
-        for (var parent = node.Parent; parent is not null; parent = plan.Nodes.First(n => n.Module == parent).Parent)
+        foreach (var parent in node.Path.Reverse().Skip(1))
         {
-            if (!ObjectGraph.IsUserCode(parent.GetType())) continue; // a container
+            if (!ObjectGraph.IsUserCode(parent.GetType())) continue; // a container of TorchSharp
             holder ??= parent;
             var casts = TypeCasts.Of(parent.GetType());
             foreach (var cast in casts.Where(c => c.Type.IsInstanceOfType(node.Module) && !c.Type.IsAssignableFrom(replacement)))
@@ -26,7 +26,8 @@ internal static class CastObstacle
         if (cast.Property is { } property) return ReferenceEquals(Value(property, parent), module);
         if (cast.Field is { IsStatic: false } field && field.DeclaringType!.IsInstanceOfType(parent) && typeof(nn.Module).IsAssignableFrom(field.FieldType))
             return ReferenceEquals(field.GetValue(parent), module);
-        // Which module comes here is not to be seen: any that a module of this class holds may. Code that knows the new type too is written for both.
+        // The code does not show which module is cast: it may be any module that an instance of this class holds. Code that also tests for the new type
+        // works with both.
         bool held = typeof(nn.Module).IsAssignableFrom(cast.Class) ? cast.Class.IsInstanceOfType(holder) : holder == parent;
         return held && !all.Any(c => c.Method == cast.Method && c.Type.IsAssignableFrom(replacement) && c.Type.Namespace == replacement.Namespace);
     }
@@ -39,14 +40,16 @@ internal static class CastObstacle
         }
         catch (TargetInvocationException)
         {
-            return null; // it gives nothing, this module neither
+            return null; // a property that throws does not return this module
         }
     }
 
-    private static ModuleRefusal Refusal(SurgeryNode node, TypeCast cast, nn.Module parent)
+    private static ModuleRefusal Refusal(ModuleNode node, TypeCast cast, nn.Module parent)
     {
-        string type = Declarations.ShortName(cast.Type), where = cast.Property is { } p ? $"property '{p.Name}'" : $"the code that forward runs ('{cast.Method.Name}')";
+        string type = Declarations.ShortName(cast.Type), owner = Declarations.ShortName(parent.GetType());
+        string where = cast.Property is { } p ? $"property '{p.Name}'" : $"the code that forward runs ('{cast.Method.Name}')";
         string way = NormTwin.Of(node.Module) is { } twin ? $"a {Declarations.FullName(twin.Type)} made by stab.nn.{twin.Type.Name}(…), or" : "";
-        return new(node.Path, NormNames.Of(node.Module), $"{where} of {Declarations.ShortName(parent.GetType())} takes it for a {type}; write {way} a {Declarations.AnyModule} there".Replace("  ", " ", StringComparison.Ordinal));
+        string reason = $"{where} of {owner} takes it for a {type}; write {way} a {Declarations.AnyModule} there";
+        return new(node.Name, NormNames.Of(node.Module), reason.Replace("  ", " ", StringComparison.Ordinal));
     }
 }

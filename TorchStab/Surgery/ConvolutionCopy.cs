@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>A new convolution of the same kind and settings around other parameters.</summary>
+/// <summary>Makes a convolution of the same kind and settings with other parameters.</summary>
 internal static class ConvolutionCopy
 {
     /// <summary>The copy owns <paramref name="weight"/> and <paramref name="bias"/>, and is in eval mode.</summary>
@@ -22,7 +22,7 @@ internal static class ConvolutionCopy
         return copy;
     }
 
-    // On the meta device: its constructor's random weights would be thrown away, and would use up the caller's random stream.
+    // On the meta device: the constructor's random weights are not needed, and drawing them would advance the user's random stream.
     private static Convolution OfKind(Convolution c)
     {
         long n = c.in_channels, m = c.out_channels, g = c.groups;

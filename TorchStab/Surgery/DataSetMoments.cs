@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// Count, mean and sum of squared deviations of each channel over any number of batches, in float64. Merging (Chan, Golub and LeVeque 1979)
-/// gives the same whatever way the data are split, up to the last bits of float64.
+/// Count, mean and sum of squared deviations of each channel over any number of batches, in float64. Batches are merged by the formula of Chan, Golub and
+/// LeVeque (1979): the result does not depend on the split of the data, except in the last bits of float64.
 /// </summary>
 internal sealed class DataSetMoments : IDisposable
 {
@@ -12,7 +12,7 @@ internal sealed class DataSetMoments : IDisposable
 
     public int Batches { get; private set; }
 
-    /// <summary>Takes in (N, C, …); where a mask is given only what it counts.</summary>
+    /// <summary>Adds a batch (N, C, …), with a mask only the values that it counts.</summary>
     public void Add(Tensor input, Tensor? mask)
     {
         using var scope = NewDisposeScope();
@@ -35,7 +35,7 @@ internal sealed class DataSetMoments : IDisposable
         return scope.MoveToOuter(_mean!.clone(), _squares! / (_count - 1));
     }
 
-    /// <summary>Whether every channel has the two values that a variance takes.</summary>
+    /// <summary>Whether every channel has at least two values, which a variance needs.</summary>
     public bool HasVariance => _count is not null && (_count > 1).all().item<bool>();
 
     public void Dispose()

@@ -3,23 +3,29 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Surgery;
 
-/// <summary>Writes the line, C# or F#, that declares a field or property, as it is and as it would have to be.</summary>
+/// <summary>Writes the line of C# or F# that declares a field or property, as it is and as it must be changed.</summary>
 internal static class Declarations
 {
     private const string Backing = ">k__BackingField";
 
-    /// <summary>The type that holds any module of one tensor, by its full name.</summary>
+    /// <summary>The full name of the type that can hold any module from one tensor to one.</summary>
     public static string AnyModule { get; } = FullName(typeof(TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>));
 
-    /// <summary>The declaration of <paramref name="field"/> (of the property, variable or parameter it stands for), with short names of types.</summary>
+    /// <summary>The declaration of <paramref name="field"/>, or of the property, variable or parameter behind which it is, with short type names.</summary>
     public static string Line(FieldInfo field) => Line(field, t => TypeNames.Of(t, full: false, IsFSharp(field)));
 
-    /// <summary>The same with full names, and <paramref name="by"/> (null: Module&lt;Tensor, Tensor&gt;) for every mention of <paramref name="replaced"/>.</summary>
+    /// <summary>
+    /// The declaration with full type names, in which <paramref name="by"/> (null: Module&lt;Tensor, Tensor&gt;) replaces every mention of
+    /// <paramref name="replaced"/>.
+    /// </summary>
     public static string Line(FieldInfo field, Type replaced, Type? by) =>
         Line(field, t => TypeNames.Of(t, full: true, IsFSharp(field), replaced, by is null ? AnyModule : FullName(by)));
 
-    /// <summary>“field 'bn1' of BasicBlock”, or the property or variable it stands for.</summary>
-    public static string Place(FieldInfo field)
+    /// <summary>“field 'bn1' of BasicBlock”, or the table of TorchSharp that a slot belongs to.</summary>
+    public static string PlaceOf(Slot slot) => slot.Declaration is { } field ? Place(field) : $"a table of {slot.Owner.GetType().Name}";
+
+    /// <summary>“field 'bn1' of BasicBlock”, or the property, variable or parameter behind which the field is.</summary>
+    private static string Place(FieldInfo field)
     {
         string kind = IsOfProperty(field) ? "property"
             : IsGenerated(field.DeclaringType!) ? "captured variable"
@@ -33,8 +39,9 @@ internal static class Declarations
 
     public static string FullName(Type type) => TypeNames.Of(type, full: true, fsharp: false);
 
-    /// <summary>The name in the source: of &lt;Norm&gt;k__BackingField and Norm@ (F#) Norm, of &lt;norm&gt;P norm.</summary>
-    public static string SourceName(FieldInfo field) => field.Name is ['<', ..] n && n.IndexOf('>', StringComparison.Ordinal) is > 1 and var end ? n[1..end] : field.Name.TrimEnd('@');
+    /// <summary>The name in the source: Norm for &lt;Norm&gt;k__BackingField and Norm@ (F#), norm for &lt;norm&gt;P.</summary>
+    public static string SourceName(FieldInfo field) =>
+        field.Name is ['<', ..] n && n.IndexOf('>', StringComparison.Ordinal) is > 1 and var end ? n[1..end] : field.Name.TrimEnd('@');
 
     private static string Line(FieldInfo field, Func<Type, string> nameOf)
     {

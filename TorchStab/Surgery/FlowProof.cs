@@ -5,14 +5,14 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// Shows by running a module which layer feeds which norm. A random factor and shift of each output channel of a layer change the module's
-/// output; the change goes away again if the norm's statistics follow, and then only if this norm gets all that the layer puts out, channel for
-/// channel. The module runs on float64 copies of its parameters and buffers, so that rounding hides nothing; what it has is not written. Every
-/// norm has random weights and statistics in them, so that none is blind (a weight of 0, say).
+/// Shows, by running a module, which layer feeds which norm. A random factor and shift on each output channel of a layer change the module's output. If the
+/// norm's statistics are changed in the same way, the output returns to its old value only if this norm, and nothing else, gets the layer's output, channel
+/// for channel. The module runs on float64 copies of its parameters and buffers, so that rounding does not hide a difference; the originals are not written.
+/// In the copies every norm has random weights and statistics, so that none ignores its input (as with a weight of 0).
 /// </summary>
 internal sealed class FlowProof : IDisposable
 {
-    private readonly List<(Tensor tensor, Tensor other)> _exchanged = [];
+    private readonly List<(Tensor tensor, Tensor copy)> _exchanged = [];
     private readonly Generator _random = new(20150211, CPU);
     private readonly nn.Module<Tensor, Tensor> _module;
     private readonly Tensor _input;
@@ -21,8 +21,8 @@ internal sealed class FlowProof : IDisposable
     private FlowProof(nn.Module<Tensor, Tensor> module, Tensor input) => (_module, _input) = (module, input.DetachFromDisposeScope());
 
     /// <summary>
-    /// A proof on an input of the module: in float64, and in the module's own dtype where that can't be run in another one (libtorch's own layers, such
-    /// as an LSTM, hold tensors that no object of TorchSharp stands for).
+    /// A proof on an input of the module. It runs in float64, or in the module's own dtype if the module cannot run in another one (libtorch's own layers,
+    /// such as an LSTM, hold tensors for which TorchSharp has no objects).
     /// </summary>
     public static FlowProof Within(nn.Module<Tensor, Tensor> module, Tensor input)
     {
@@ -52,42 +52,43 @@ internal sealed class FlowProof : IDisposable
         }
     }
 
-    /// <summary>Whether the norm gets the layer's output and nothing else does; null if the layer moves the output too little to tell.</summary>
+    /// <summary>Whether the norm, and nothing else, gets the layer's output; null if the layer changes the module's output too little to decide.</summary>
     public bool? Holds(LinearView layer, BatchNormView norm)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var kept = new[] { layer.Weight, layer.Bias, norm.RunningMean, norm.RunningVar, norm.Weight }.OfType<Tensor>().Select(t => (tensor: t, value: t.clone())).ToList();
+        var saved = new[] { layer.Weight, layer.Bias, norm.RunningMean, norm.RunningVar, norm.Weight }.OfType<Tensor>()
+            .Select(t => (tensor: t, value: t.clone())).ToList();
         double eps = finfo(layer.Weight.dtype).eps, tolerance = Math.Max(100 * eps, 1e-10);
         try
         {
             var (factor, shift) = Disturb(layer, norm);
-            double changed = Change();
-            if (!(changed > 10 * tolerance)) return null;
+            double disturbed = Change();
+            if (!(disturbed > 10 * tolerance)) return null;
             norm.RunningMean.mul_(factor).add_(shift);
             norm.RunningVar.copy_((norm.RunningVar + norm.Eps) * factor.square() - norm.Eps);
             norm.Weight?.mul_(factor.sign());
-            double left = Change();
-            if (left <= tolerance) return true;
-            if (!(left < changed / 100)) return false;
-            Restore(layer, kept);
-            return left <= 100 * Rounding(norm, eps);
+            double compensated = Change();
+            if (compensated <= tolerance) return true;
+            if (!(compensated < disturbed / 100)) return false;
+            Restore(layer, saved);
+            return compensated <= 100 * Rounding(norm, eps);
         }
         finally
         {
-            Restore(layer, kept);
+            Restore(layer, saved);
         }
     }
 
-    private static void Restore(LinearView layer, List<(Tensor tensor, Tensor value)> kept)
+    private static void Restore(LinearView layer, List<(Tensor tensor, Tensor value)> saved)
     {
         if (layer.Bias is null) layer.SetBias(null);
-        foreach (var (tensor, value) in kept) tensor.copy_(value);
+        foreach (var (tensor, value) in saved) tensor.copy_(value);
     }
 
     /// <summary>
-    /// y ← factor·y + shift for each channel of the layer. Factors of both signs where the norm can take them back, and a shift: else a
-    /// ReLU or a pooling between the two, which a positive factor passes through, would go unnoticed.
+    /// y ← factor·y + shift for each channel of the layer. The shift, and factors of both signs if the norm's weight can compensate them, reveal a ReLU or a
+    /// pooling between the two: a positive factor alone commutes with those.
     /// </summary>
     private (Tensor factor, Tensor shift) Disturb(LinearView layer, BatchNormView norm)
     {
@@ -101,7 +102,7 @@ internal sealed class FlowProof : IDisposable
         return (factor, shift);
     }
 
-    /// <summary>How far the output moves if the norm's statistics move by some last places: what the rounding of its input does.</summary>
+    /// <summary>The change of the output when the norm's statistics change by a few rounding errors, as by the rounding of its input.</summary>
     private double Rounding(BatchNormView norm, double eps)
     {
         norm.RunningMean.add_(Noise(norm.RunningMean.shape, norm.RunningMean) * (norm.RunningMean.abs() + 1) * (8 * eps));
@@ -111,10 +112,10 @@ internal sealed class FlowProof : IDisposable
 
     public void Dispose()
     {
-        foreach (var (tensor, other) in _exchanged)
+        foreach (var (tensor, copy) in _exchanged)
         {
-            TorchSharpInternals.Exchange(tensor, other);
-            other.Dispose();
+            TorchSharpInternals.Exchange(tensor, copy);
+            copy.Dispose();
         }
         _input.Dispose();
         _output?.Dispose();
@@ -125,8 +126,10 @@ internal sealed class FlowProof : IDisposable
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var modules = _module.modules().Prepend(_module).Distinct((IEqualityComparer<nn.Module>)ReferenceEqualityComparer.Instance).ToList();
-        foreach (var tensor in modules.SelectMany(TorchSharpInternals.OwnTensors).Where(t => t.is_floating_point()).Distinct((IEqualityComparer<Tensor>)ReferenceEqualityComparer.Instance).ToList())
+        var modules = _module.modules().Prepend(_module).ToHashSet((IEqualityComparer<nn.Module>)ReferenceEqualityComparer.Instance);
+        var tensors = modules.SelectMany(TorchSharpInternals.OwnTensors).Where(t => t.is_floating_point())
+            .ToHashSet((IEqualityComparer<Tensor>)ReferenceEqualityComparer.Instance);
+        foreach (var tensor in tensors)
         {
             if (tensor.device_type == DeviceType.META) throw new NotSupportedException("a model on the meta device has no values to run with");
             var copy = tensor.detach();
@@ -134,11 +137,11 @@ internal sealed class FlowProof : IDisposable
             _exchanged.Add((tensor, copy));
             TorchSharpInternals.Exchange(tensor, copy);
         }
-        foreach (var norm in modules.Select(BatchNormView.Of).OfType<BatchNormView>()) Scramble(norm);
+        foreach (var norm in modules.Select(BatchNormView.Of).OfType<BatchNormView>()) Randomize(norm);
         _output = _module.call(_input).DetachFromDisposeScope();
     }
 
-    private void Scramble(BatchNormView norm)
+    private void Randomize(BatchNormView norm)
     {
         Tensor Like(Tensor t) => Noise(t.shape, t);
         norm.RunningMean.copy_(Like(norm.RunningMean));
@@ -149,10 +152,11 @@ internal sealed class FlowProof : IDisposable
         norm.Weight.copy_(weight.sign() * (weight.abs() + 0.5));
     }
 
-    // Drawn on the CPU, where the generator is, whatever the module's device.
-    private Tensor Noise(long[] shape, Tensor like) => randn(shape, ScalarType.Float64, CPU, generator: _random).to(like.dtype).to(like.device);
+    // Drawn on the CPU, where the generator is, and moved to the module's device.
+    private Tensor Noise(long[] shape, Tensor like) =>
+        randn(shape, ScalarType.Float64, CPU, generator: _random).to(like.dtype).to(like.device);
 
-    /// <summary>The largest change of the output, against its largest value; NaN where it is not finite.</summary>
+    /// <summary>The largest change of the output, relative to its largest value; NaN if it is not finite.</summary>
     private double Change()
     {
         using var scope = NewDisposeScope();

@@ -4,32 +4,33 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// Which layer feeds a norm, shown without an example: the module around both runs on noise of a shape that its first layer takes. Where the
-/// norm takes inputs of several ranks, the module must refuse those for which the pair can't be folded: what it will be given is not known.
+/// Finds the layer that feeds a norm, without an example: the module around both runs on noise of a shape that its first layer accepts. If the norm accepts
+/// inputs of several ranks, the module must refuse those for which the pair cannot be folded, because the rank of later inputs is not known.
 /// </summary>
 internal static class FlowTrials
 {
-    /// <summary>The layer, or null and why not.</summary>
+    /// <summary>The layer; or null, and the reason why none was found.</summary>
     public static (LinearView? layer, string? reason) Find(nn.Module module, IReadOnlyList<LinearView> candidates, BatchNormView norm)
     {
         const string unknown = "no layer was found that it certainly follows";
-        if (module is not nn.Module<Tensor, Tensor> function || module.modules().Select(LinearView.Of).FirstOrDefault(l => l is not null) is not { } first) return (null, unknown);
-        foreach (long[] shape in Usual(first.Module))
+        if (module is not nn.Module<Tensor, Tensor> function) return (null, unknown);
+        if (module.modules().Select(LinearView.Of).FirstOrDefault(l => l is not null) is not { } first) return (null, unknown);
+        foreach (long[] shape in UsualShapes(first.Module))
         {
             using var proof = Try(function, shape, first.Weight);
             if (proof is null) continue;
             if (candidates.FirstOrDefault(c => proof.Holds(c, norm) == true) is not { } layer) return (null, unknown);
             return norm.TakesSeveralRanks && !RefusesOtherRanks(function, first, shape, layer, norm)
-                ? (null, "it takes inputs of several ranks, and what the layer before it puts out has its channels where the norm's are for one of them only")
+                ? (null, "it accepts inputs of several ranks, and the output of the layer before it has its channels where the norm's are for one of them only")
                 : (layer, null);
         }
         return (null, unknown);
     }
 
-    /// <summary>Whether the pair is right for every other rank that the module takes.</summary>
+    /// <summary>Whether the pair can be folded for every other rank that the module accepts.</summary>
     private static bool RefusesOtherRanks(nn.Module<Tensor, Tensor> module, LinearView first, long[] shape, LinearView layer, BatchNormView norm)
     {
-        // A convolution takes an image without a batch too, of as many lines as there are channels, say: of which size is not to be found by trying.
+        // A convolution also accepts an image without a batch, whose height might equal the number of channels. Trials cannot cover all sizes.
         if (layer.Module is Convolution) return false;
         long[] other = first.Module is Linear ? [shape[0], norm.Channels, shape[1]] : shape[1..];
         using var proof = Try(module, other, first.Weight);
@@ -51,8 +52,8 @@ internal static class FlowTrials
         }
     }
 
-    // Sizes of images and sequences that networks are commonly written for.
-    private static IEnumerable<long[]> Usual(nn.Module layer) => layer switch
+    // Sizes of images and sequences for which networks are commonly written.
+    private static IEnumerable<long[]> UsualShapes(nn.Module layer) => layer switch
     {
         Linear l => [[4, l.in_features]],
         Convolution c => new long[] { 32, 28, 64, 224 }.Where(size => c.kernel_size.Length < 3 || size <= 32)

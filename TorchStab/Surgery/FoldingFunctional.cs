@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// The maths of folding: in eval mode batch normalization is y = scale·x + shift for every channel, with
-/// scale = γ/√(σ² + ε) and shift = β − μ·scale, and so a part of the linear map before it. Results are new tensors without a graph.
+/// The equations of folding. In eval mode batch normalization is y = scale·x + shift for every channel, with scale = γ/√(σ² + ε) and
+/// shift = β − μ·scale, so it can become part of the linear map before it. Results are new tensors without an autograd graph.
 /// </summary>
 internal static class FoldingFunctional
 {
-    /// <summary>scale and shift of each channel, in float32 at least: a half type would round the statistics before they are used.</summary>
+    /// <summary>The scale and shift of each channel, in float32 or float64: a half type would round intermediate results.</summary>
     public static (Tensor scale, Tensor shift) Affine(BatchNormView norm)
     {
         using var scope = NewDisposeScope();
@@ -36,7 +36,7 @@ internal static class FoldingFunctional
         return (weight.detach() * factor).to(weight.dtype).MoveToOuterDisposeScope();
     }
 
-    /// <summary>bias · scale + shift; without a bias the shift alone.</summary>
+    /// <summary>bias · scale + shift; without a bias, the shift.</summary>
     public static Tensor Bias(Tensor? bias, Tensor scale, Tensor shift, ScalarType dtype)
     {
         using var scope = NewDisposeScope();

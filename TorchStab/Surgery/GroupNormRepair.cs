@@ -5,30 +5,32 @@ using Host = TorchSharp.Modules;
 
 namespace TorchStab.Surgery;
 
-/// <summary>Finds the GroupNorms of TorchSharp whose weight and bias nobody has written, and gives them 1 and 0.</summary>
+/// <summary>Finds the GroupNorms of TorchSharp whose weight and bias were never initialized, and sets them to 1 and 0.</summary>
 internal sealed class GroupNormRepair(GroupNormWeights mode)
 {
     private readonly Dictionary<nn.Module, (bool weight, bool bias)> _resets = new(ReferenceEqualityComparer.Instance);
     private readonly List<string> _reset = [], _unsure = [];
 
-    /// <summary>Looks at a norm that is to be exchanged; true if it gets other values.</summary>
-    public bool Look(SurgeryNode node)
+    /// <summary>Examines a norm before its exchange; returns true if it will get new values.</summary>
+    public bool Examine(ModuleNode node)
     {
-        if (mode == GroupNormWeights.Keep || node.Module is not Host.GroupNorm { affine: true } norm || norm.weight.device_type == DeviceType.META) return false;
+        if (mode == GroupNormWeights.Keep || node.Module is not Host.GroupNorm { affine: true } norm) return false;
+        if (norm.weight.device_type == DeviceType.META) return false;
         using var scope = NewDisposeScope();
-        bool weight = mode == GroupNormWeights.Reset || IsGarbage(norm.weight), bias = mode == GroupNormWeights.Reset || (norm.bias is { } b && IsGarbage(b));
+        bool weight = mode == GroupNormWeights.Reset || IsGarbage(norm.weight);
+        bool bias = mode == GroupNormWeights.Reset || (norm.bias is { } b && IsGarbage(b));
         if (weight || bias)
         {
-            // What one of both holds says what the other does, unless somebody filled that one.
+            // If one of both was never initialized, neither was the other, unless it is constant: then it was filled.
             _resets.Add(norm, (weight || !IsConstant(norm.weight), bias || (norm.bias is { } other && !IsConstant(other))));
-            _reset.Add(node.Path);
+            _reset.Add(node.Name);
             return true;
         }
-        if (norm.weight.grad is null && !(Is(norm.weight, 1) && (norm.bias is null || Is(norm.bias, 0)))) _unsure.Add(node.Path);
+        if (norm.weight.grad is null && !(Is(norm.weight, 1) && (norm.bias is null || Is(norm.bias, 0)))) _unsure.Add(node.Name);
         return false;
     }
 
-    /// <summary>Writes what <see cref="Look"/> decided.</summary>
+    /// <summary>Writes the values that <see cref="Examine"/> decided on.</summary>
     public void Apply(nn.Module norm)
     {
         if (!_resets.TryGetValue(norm, out var reset)) return;
@@ -43,8 +45,9 @@ internal sealed class GroupNormRepair(GroupNormWeights mode)
     [
         .. Warning(_reset, mode == GroupNormWeights.Reset ? "weight and bias set to 1 and 0, as asked"
             : "weight and bias held values that no layer has: TorchSharp leaves those of a new GroupNorm uninitialised; they are 1 and 0 now"),
-        .. Warning(_unsure, "weights other than 1 or biases other than 0, and no gradient yet: taken over as they are. If the model is neither trained nor loaded, nobody has "
-            + "written them (TorchSharp leaves those of a new GroupNorm uninitialised), and SwapOptions { GroupNorm = GroupNormWeights.Reset } sets them to 1 and 0"),
+        .. Warning(_unsure, "weights other than 1 or biases other than 0, and no gradient yet: taken over as they are. If the model is neither trained nor "
+            + "loaded, nobody has written them (TorchSharp leaves those of a new GroupNorm uninitialised), "
+            + "and SwapOptions { GroupNorm = GroupNormWeights.Reset } sets them to 1 and 0"),
     ];
 
     private static IEnumerable<string> Warning(List<string> paths, string text)
@@ -56,7 +59,7 @@ internal sealed class GroupNormRepair(GroupNormWeights mode)
     {
         using var scope = NewDisposeScope();
         var x = parameter.detach().to(ScalarType.Float64).abs();
-        // float16 has denormals from 6e-5 on, which layers do have.
+        // Not for float16: its denormals are below 6e-5, and layers do have such values.
         double smallest = parameter.dtype switch { ScalarType.Float64 => 2.2250738585072014e-308, ScalarType.Float16 => 0, _ => 1.1754943508222875e-38 };
         return (x.isfinite().logical_not() | x.gt(0).logical_and(x.lt(smallest)) | x.gt(1e10)).any().item<bool>();
     }

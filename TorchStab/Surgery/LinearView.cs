@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>What folding reads and replaces of a linear map: a convolution of any kind, or a linear layer.</summary>
+/// <summary>The part of a linear map (a convolution of any kind, or a linear layer) that folding reads and replaces.</summary>
 internal sealed record LinearView(nn.Module<Tensor, Tensor> Module, Parameter Weight, Parameter? Bias, long OutChannels, bool Transposed, long Groups)
 {
-    /// <summary>Null for a module of another kind.</summary>
+    /// <summary>The view of a module; null for a module of another kind.</summary>
     public static LinearView? Of(nn.Module? module) => module switch
     {
         Convolution c => new(c, c.weight, c.bias, c.out_channels, c.transposed, c.groups),
@@ -15,14 +15,12 @@ internal sealed record LinearView(nn.Module<Tensor, Tensor> Module, Parameter We
     };
 
     /// <summary>
-    /// Whether a norm that takes this layer's output can have the same channels: n-dimensional convolutions and norms belong together; a linear layer has
-    /// its features in the last dimension, which is the norm's dimension of channels in (N, C) only.
+    /// Whether the norm's channels can be this layer's output channels. An n-dimensional convolution needs an n-dimensional norm. A linear layer has its
+    /// features in the last dimension, where a norm has its channels for inputs (N, C) only.
     /// </summary>
     public bool Fits(BatchNormView norm) => norm.Dimensions is not { } n || n == (Module is Convolution c ? c.kernel_size.Length : 1);
 
-    /// <summary>
-    /// The folded parameters: new leaves that train where the layer's own did; a bias that did not exist follows the weight.
-    /// </summary>
+    /// <summary>The folded parameters: new leaves that require a gradient if the layer's own do; a new bias follows the weight.</summary>
     public (Parameter weight, Parameter bias) Fold(BatchNormView norm)
     {
         using var scope = NewDisposeScope();
@@ -33,7 +31,7 @@ internal sealed record LinearView(nn.Module<Tensor, Tensor> Module, Parameter We
         return scope.MoveToOuter(new Parameter(weight, Weight.requires_grad), new Parameter(bias, (Bias ?? Weight).requires_grad));
     }
 
-    /// <summary>Gives the layer other parameters, which it owns; it disposes its own.</summary>
+    /// <summary>Sets new parameters, which the layer owns from now on; the layer disposes the old ones.</summary>
     public void Set(Parameter weight, Parameter bias)
     {
         if (Module is Convolution c) c.weight = weight;
@@ -41,7 +39,7 @@ internal sealed record LinearView(nn.Module<Tensor, Tensor> Module, Parameter We
         SetBias(bias);
     }
 
-    /// <summary>Gives the layer another bias, or none.</summary>
+    /// <summary>Sets another bias, or none.</summary>
     public void SetBias(Parameter? bias)
     {
         if (Module is Convolution c) c.bias = bias;

@@ -3,13 +3,13 @@ using System.Reflection.Emit;
 
 namespace TorchStab.Surgery;
 
-/// <summary>What a method's code names: types it casts to, members it calls. Nothing where there is no code to read (a native program).</summary>
+/// <summary>Reads the types and members that a method's IL code names. In a natively compiled program there is no IL, and the result is empty.</summary>
 internal static class MethodCode
 {
     private static readonly Dictionary<short, OpCode> Codes = typeof(OpCodes).GetFields(BindingFlags.Public | BindingFlags.Static)
         .Select(f => (OpCode)f.GetValue(null)!).ToDictionary(c => c.Value);
 
-    /// <summary>The instructions that name a type or member, each with the member that the instruction before it names.</summary>
+    /// <summary>The instructions that name a type or member, each with the member that the previous instruction names.</summary>
     public static IEnumerable<(OpCode code, MemberInfo named, MemberInfo? before)> Of(MethodBase method)
     {
         byte[] code = Bytes(method);
@@ -47,9 +47,10 @@ internal static class MethodCode
             var ofType = method.DeclaringType is { IsGenericType: true } type ? type.GetGenericArguments() : null;
             return method.Module.ResolveMember(token, ofType, method.IsGenericMethod ? method.GetGenericArguments() : null);
         }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException or FileNotFoundException or FileLoadException or TypeLoadException or BadImageFormatException)
+        catch (Exception e) when (e is ArgumentException or NotSupportedException or FileNotFoundException or FileLoadException
+            or TypeLoadException or BadImageFormatException)
         {
-            return null; // of an assembly that is not there
+            return null; // its assembly is missing
         }
     }
 

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>freeze_norms_ and unfreeze_norms_: parameters that don't train, and running statistics that normalize in training too.</summary>
+/// <summary>freeze_norms_ and unfreeze_norms_: frozen norms do not train, and normalize by their running statistics in training too.</summary>
 internal static class NormFreezing
 {
     private static readonly ConditionalWeakTable<nn.Module, Dictionary<string, bool>> RequiredGrad = [];
@@ -15,16 +15,16 @@ internal static class NormFreezing
         var plan = new SurgeryPlan(model);
         foreach (var node in plan.Nodes)
         {
-            if (RequiredGrad.TryGetValue(node.Module, out _) || !(filter?.Invoke(node.Path) ?? true)) continue;
+            if (RequiredGrad.TryGetValue(node.Module, out _) || !(filter?.Invoke(node.Name) ?? true)) continue;
             var twin = NormTwin.Of(node.Module);
-            // TorchSharp's own goes back to batch statistics with every model.train().
+            // TorchSharp's norms return to batch statistics with every model.train().
             if (twin is not null && HasStatistics(node.Module)) plan.TryReplace(node, twin.Type, NormNames.Of(twin.Type) + ", frozen", twin.Build);
             else if (twin is not null || node.Module is AffineModule) plan.Alter(node, NormNames.Of(node.Module) + ", frozen");
         }
         UnreachableNorms.List(plan, filter);
         return plan.Commit((old, frozen) =>
         {
-            if (old != frozen) NormSwap.TakeOver(old, frozen);
+            if (old != frozen) NormSwap.Transfer(old, frozen);
             Freeze(frozen);
         });
     }
@@ -36,7 +36,7 @@ internal static class NormFreezing
         return plan.Commit((_, frozen) => Unfreeze(frozen));
     }
 
-    /// <summary>Remembers which parameters trained, and stops them; a norm with running statistics stays in eval mode.</summary>
+    /// <summary>Remembers which parameters require a gradient and turns that off; a norm with running statistics uses them in training too.</summary>
     public static void Freeze(nn.Module norm)
     {
         if (RequiredGrad.TryGetValue(norm, out _)) return;
@@ -44,26 +44,26 @@ internal static class NormFreezing
         foreach (var (_, parameter) in norm.named_parameters(false))
         {
             parameter.requires_grad = false;
-            parameter.grad = null; // or an optimizer would go on applying it
+            parameter.grad = null; // else an optimizer would still apply it
         }
-        KeepMode(norm);
+        UseRunningStatistics(norm);
     }
 
-    /// <summary>A module that takes a frozen one's place is frozen, and thaws to what that one was before.</summary>
-    public static void Follow(nn.Module old, nn.Module replacement)
+    /// <summary>Freezes the replacement of a frozen module, and remembers the state before freezing for it.</summary>
+    public static void Transfer(nn.Module old, nn.Module replacement)
     {
         if (!RequiredGrad.TryGetValue(old, out var required)) return;
         RequiredGrad.Remove(old);
         RequiredGrad.Add(replacement, required);
-        KeepMode(replacement);
+        UseRunningStatistics(replacement);
     }
 
-    private static void KeepMode(nn.Module norm)
+    private static void UseRunningStatistics(nn.Module norm)
     {
         if (norm is NormBase { running_mean: not null } tracking) tracking.Frozen = true;
     }
 
-    /// <summary>Undoes <see cref="Freeze"/>; nothing for a norm that isn't frozen.</summary>
+    /// <summary>Undoes <see cref="Freeze"/>; does nothing if the norm is not frozen.</summary>
     public static void Unfreeze(nn.Module norm)
     {
         if (!RequiredGrad.TryGetValue(norm, out var required)) return;

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>What reports call a module: torch.nn.BatchNorm2d, stab.nn.BatchNorm2d, or the name of a user's class.</summary>
+/// <summary>The name of a module in reports: torch.nn.BatchNorm2d, stab.nn.BatchNorm2d, or the name of a user's class.</summary>
 internal static class NormNames
 {
     public static string Of(nn.Module module) => Of(module.GetType());

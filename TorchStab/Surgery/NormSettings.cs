@@ -4,7 +4,7 @@ using Host = TorchSharp.Modules;
 
 namespace TorchStab.Surgery;
 
-/// <summary>The settings of a norm that a user may have changed since it was exchanged.</summary>
+/// <summary>Copies the settings of a norm that the user may have changed since the exchange.</summary>
 internal static class NormSettings
 {
     public static void Copy(nn.Module from, nn.Module to)

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>swap_norms_ and restore_norms_: plans which norms take which twin's place, and hands state over at the commit.</summary>
+/// <summary>swap_norms_ and restore_norms_: plans which norms are exchanged for which counterparts, and transfers their state at the commit.</summary>
 internal sealed class NormSwap
 {
     private readonly SurgeryPlan _plan;
@@ -29,12 +29,13 @@ internal sealed class NormSwap
         }
         UnreachableNorms.List(swap._plan, swap._options.Filter);
         if (swap._options.RequireAll && swap._plan.Refusals.Count > 0)
-            throw new InvalidOperationException($"the model is unchanged, because not every norm can be exchanged:\n{new SurgeryReport([], swap._plan.Refusals)}");
+            throw new InvalidOperationException(
+                $"the model is unchanged, because not every norm can be exchanged:\n{new SurgeryReport([], swap._plan.Refusals)}");
         swap._plan.Warnings = swap._repair.Warnings;
         return swap._plan.Commit(swap.Finish);
     }
 
-    /// <summary>Exchanges those built-in norms that a predicate picks and whose places allow it, and returns the new modules.</summary>
+    /// <summary>Exchanges TorchSharp's norms for which a predicate is true, as far as their slots allow, and returns the new modules.</summary>
     public static HashSet<nn.Module> StandIn(nn.Module model, Predicate<nn.Module> selects)
     {
         var plan = new SurgeryPlan(model);
@@ -43,44 +44,47 @@ internal sealed class NormSwap
         var standIns = new HashSet<nn.Module>(ReferenceEqualityComparer.Instance);
         plan.Commit((old, twin) =>
         {
-            TakeOver(old, twin);
+            Transfer(old, twin);
             standIns.Add(twin);
         });
         return standIns;
     }
 
-    /// <summary>Puts back what stood where replacements stand: all, or those picked.</summary>
+    /// <summary>Puts the original modules back, for all replacements or for those for which a predicate is true.</summary>
     public static SurgeryReport Restore(nn.Module model, Predicate<nn.Module>? selects = null)
     {
         var plan = new SurgeryPlan(model);
         foreach (var node in plan.Nodes)
             if (Originals.Of(node.Module) is { } original && (selects?.Invoke(node.Module) ?? true))
                 plan.TryReplace(node, original.GetType(), NormNames.Of(original), () => original);
-        return plan.Commit(GiveBack);
+        return plan.Commit(TransferBack);
     }
 
-    /// <summary>Refuses a model that is itself a norm: nothing holds it that could hold its twin.</summary>
+    /// <summary>Refuses a model that is itself a norm: there is no module around it that could hold its counterpart.</summary>
     public static void RequireContainer(nn.Module model, string paramName)
     {
         ArgumentNullException.ThrowIfNull(model, paramName);
         if (NormTwin.Of(model) is not null)
             throw new ArgumentException(
-                $"the model is itself a {NormNames.Of(model)}, and no model around it could hold another one; make a stab.nn.{model.GetType().Name} instead", paramName);
+                $"the model is itself a {NormNames.Of(model)}, and no model around it could hold another one; make a stab.nn.{model.GetType().Name} instead",
+                paramName);
     }
 
-    private void Plan(SurgeryNode node)
+    private void Plan(ModuleNode node)
     {
         if (_plan.Replaces(node.Module) || !Selected(node)) return;
         var target = _options.BatchNorm;
         if (target.Groups > 0 && BatchNormArguments.Of(node.Module) is { } norm)
         {
-            if (norm.Channels % target.Groups == 0) Exchange(node, NormTwin.Grouped(node.Module, target.Groups)!, $"stab.nn.GroupNorm({target.Groups}, {norm.Channels})");
+            if (norm.Channels % target.Groups == 0)
+                Exchange(node, NormTwin.Grouped(node.Module, target.Groups)!, $"stab.nn.GroupNorm({target.Groups}, {norm.Channels})");
             else _plan.Refuse(node, $"{norm.Channels} channels do not divide into {target.Groups} groups");
         }
         else if (NormTwin.Of(node.Module) is { } twin)
         {
-            if (_plan.CanReplace(node, _plan.Graph.SlotsOf(node.Module), twin.Type))
-                Exchange(node, twin, NormNames.Of(twin.Type) + (Freezes(node.Module) ? ", frozen" : "") + (_repair.Look(node) ? ", weight set to 1 and bias to 0" : ""));
+            if (!_plan.CanReplace(node, _plan.Graph.SlotsOf(node.Module), twin.Type)) return;
+            string changes = (Freezes(node.Module) ? ", frozen" : "") + (_repair.Examine(node) ? ", weight set to 1 and bias to 0" : "");
+            Exchange(node, twin, NormNames.Of(twin.Type) + changes);
         }
         else if (Freezes(node.Module) && node.Module is TorchStab.Modules.NormBase { Frozen: false })
         {
@@ -91,12 +95,12 @@ internal sealed class NormSwap
 
     private bool Freezes(nn.Module module) => _options.BatchNorm.IsFrozen && BatchNormArguments.Of(module) is { Track: true };
 
-    private void Exchange(SurgeryNode node, NormTwin twin, string to)
+    private void Exchange(ModuleNode node, NormTwin twin, string to)
     {
         if (_plan.TryReplace(node, twin.Type, to, twin.Build) && Freezes(node.Module)) _frozen.Add(node.Module);
     }
 
-    private void PlanReLU(SurgeryNode sequence)
+    private void PlanReLU(ModuleNode sequence)
     {
         foreach (var (first, second, slots) in SequentialPairs.Of(sequence, _plan.Graph))
         {
@@ -107,30 +111,30 @@ internal sealed class NormSwap
         }
     }
 
-    private bool Selected(SurgeryNode node) => _options.Filter?.Invoke(node.Path) ?? true;
+    private bool Selected(ModuleNode node) => _options.Filter?.Invoke(node.Name) ?? true;
 
     private void Finish(nn.Module old, nn.Module twin)
     {
         _repair.Apply(old);
-        if (old != twin) TakeOver(old, twin);
+        if (old != twin) Transfer(old, twin);
         if (_frozen.Contains(old)) NormFreezing.Freeze(twin);
     }
 
-    /// <summary>What a new module needs besides its tensors: the hooks, and the way back.</summary>
-    public static void TakeOver(nn.Module old, nn.Module twin)
+    /// <summary>Transfers what a new module needs besides its tensors: hooks, the original for a restore, and the frozen state.</summary>
+    public static void Transfer(nn.Module old, nn.Module twin)
     {
         var (from, to) = ((nn.Module<Tensor, Tensor>)old, (nn.Module<Tensor, Tensor>)twin);
         TorchSharpInternals.ShareHooks(from, to);
         Originals.Keep(from, to);
-        NormFreezing.Follow(from, to);
+        NormFreezing.Transfer(from, to);
     }
 
-    /// <summary>Hands the state of a replacement to what stood there before.</summary>
-    public static void GiveBack(nn.Module replacement, nn.Module original)
+    /// <summary>Transfers the state of a replacement back to the original module.</summary>
+    private static void TransferBack(nn.Module replacement, nn.Module original)
     {
         NormFreezing.Unfreeze(replacement);
         var (from, to) = ((nn.Module<Tensor, Tensor>)replacement, (nn.Module<Tensor, Tensor>)original);
-        NormState.Of(from).GiveBackTo(to);
+        NormState.Of(from).PutBackInto(to);
         NormSettings.Copy(from, to);
         to.train(from.training);
         TorchSharpInternals.ShareHooks(from, to);

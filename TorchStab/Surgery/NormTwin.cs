@@ -4,42 +4,52 @@ using Host = TorchSharp.Modules;
 
 namespace TorchStab.Surgery;
 
-/// <summary>The module that takes a norm's place: its type, which every place must accept, and how to make it around the norm's own tensors.</summary>
+/// <summary>The counterpart for which a norm is exchanged: its type, which every slot must accept, and how to build it with the norm's tensors.</summary>
 internal sealed record NormTwin(Type Type, Func<nn.Module<Tensor, Tensor>> Build)
 {
     /// <summary>TorchStab's counterpart of a norm of TorchSharp; null for any other module.</summary>
     public static NormTwin? Of(nn.Module module) => module switch
     {
-        Host.BatchNorm1d n => new(typeof(BatchNorm1d), () => With(new BatchNorm1d(n.num_features, n.eps, n.momentum, n.affine, n.track_running_stats, null, null), n)),
-        Host.BatchNorm2d n => new(typeof(BatchNorm2d), () => With(new BatchNorm2d(n.num_features, n.eps, n.momentum, n.affine, n.track_running_stats, null, null), n)),
-        Host.BatchNorm3d n => new(typeof(BatchNorm3d), () => With(new BatchNorm3d(n.num_features, n.eps, n.momentum, n.affine, n.track_running_stats, null, null), n)),
-        // TorchSharp takes 0.1 for an InstanceNorm without a momentum.
-        Host.InstanceNorm1d n => new(typeof(InstanceNorm1d), () => With(new InstanceNorm1d(n.num_features, n.eps, n.momentum ?? 0.1, n.affine, n.track_running_stats, null, null), n)),
-        Host.InstanceNorm2d n => new(typeof(InstanceNorm2d), () => With(new InstanceNorm2d(n.num_features, n.eps, n.momentum ?? 0.1, n.affine, n.track_running_stats, null, null), n)),
-        Host.InstanceNorm3d n => new(typeof(InstanceNorm3d), () => With(new InstanceNorm3d(n.num_features, n.eps, n.momentum ?? 0.1, n.affine, n.track_running_stats, null, null), n)),
-        Host.LayerNorm n => new(typeof(LayerNorm), () => With(new LayerNorm(n.normalized_shape, n.eps, n.elementwise_affine, n.bias is not null, null, null), n)),
-        // A GroupNorm without weights does not know its channels; any number that the groups divide will do.
+        Host.BatchNorm1d n => new(typeof(BatchNorm1d), () =>
+            With(new BatchNorm1d(n.num_features, n.eps, n.momentum, n.affine, n.track_running_stats, null, null), n)),
+        Host.BatchNorm2d n => new(typeof(BatchNorm2d), () =>
+            With(new BatchNorm2d(n.num_features, n.eps, n.momentum, n.affine, n.track_running_stats, null, null), n)),
+        Host.BatchNorm3d n => new(typeof(BatchNorm3d), () =>
+            With(new BatchNorm3d(n.num_features, n.eps, n.momentum, n.affine, n.track_running_stats, null, null), n)),
+        // TorchSharp's InstanceNorm without a momentum uses 0.1.
+        Host.InstanceNorm1d n => new(typeof(InstanceNorm1d), () =>
+            With(new InstanceNorm1d(n.num_features, n.eps, n.momentum ?? 0.1, n.affine, n.track_running_stats, null, null), n)),
+        Host.InstanceNorm2d n => new(typeof(InstanceNorm2d), () =>
+            With(new InstanceNorm2d(n.num_features, n.eps, n.momentum ?? 0.1, n.affine, n.track_running_stats, null, null), n)),
+        Host.InstanceNorm3d n => new(typeof(InstanceNorm3d), () =>
+            With(new InstanceNorm3d(n.num_features, n.eps, n.momentum ?? 0.1, n.affine, n.track_running_stats, null, null), n)),
+        Host.LayerNorm n => new(typeof(LayerNorm), () =>
+            With(new LayerNorm(n.normalized_shape, n.eps, n.elementwise_affine, n.bias is not null, null, null), n)),
+        // A GroupNorm without weights has no number of channels; any multiple of the number of groups works.
         Host.GroupNorm n => new(typeof(GroupNorm), () => With(new GroupNorm(n.num_groups, n.weight?.shape[0] ?? n.num_groups, n.eps, n.affine, null, null), n)),
         _ => null,
     };
 
-    /// <summary>BatchNorm and ReLU in one, of the rank of a BatchNorm of either library; null for any other module.</summary>
+    /// <summary>The BatchNormReLU for a BatchNorm of either library; null for any other module.</summary>
     public static NormTwin? WithReLU(nn.Module module) => BatchNormArguments.Of(module) is not { } a ? null : module switch
     {
-        Host.BatchNorm1d or BatchNorm1d => new(typeof(BatchNormReLU1d), () => With(new BatchNormReLU1d(a.Channels, a.Eps, a.Momentum, a.Affine, a.Track, null, null), module)),
-        Host.BatchNorm2d or BatchNorm2d => new(typeof(BatchNormReLU2d), () => With(new BatchNormReLU2d(a.Channels, a.Eps, a.Momentum, a.Affine, a.Track, null, null), module)),
-        Host.BatchNorm3d or BatchNorm3d => new(typeof(BatchNormReLU3d), () => With(new BatchNormReLU3d(a.Channels, a.Eps, a.Momentum, a.Affine, a.Track, null, null), module)),
+        Host.BatchNorm1d or BatchNorm1d => new(typeof(BatchNormReLU1d), () =>
+            With(new BatchNormReLU1d(a.Channels, a.Eps, a.Momentum, a.Affine, a.Track, null, null), module)),
+        Host.BatchNorm2d or BatchNorm2d => new(typeof(BatchNormReLU2d), () =>
+            With(new BatchNormReLU2d(a.Channels, a.Eps, a.Momentum, a.Affine, a.Track, null, null), module)),
+        Host.BatchNorm3d or BatchNorm3d => new(typeof(BatchNormReLU3d), () =>
+            With(new BatchNormReLU3d(a.Channels, a.Eps, a.Momentum, a.Affine, a.Track, null, null), module)),
         _ => null,
     };
 
-    /// <summary>A GroupNorm over the weights of a BatchNorm of either library; null for any other module.</summary>
+    /// <summary>A GroupNorm with the weights of a BatchNorm of either library; null for any other module.</summary>
     public static NormTwin? Grouped(nn.Module module, long groups) => BatchNormArguments.Of(module) is not { } a ? null
         : new(typeof(GroupNorm), () => With(new GroupNorm(groups, a.Channels, a.Eps, a.Affine, null, null), module));
 
-    /// <summary>Gives the new module the tensors and the mode of the old one.</summary>
+    /// <summary>Puts the tensors and the mode of the old module into the new one.</summary>
     private static AffineModule With(AffineModule twin, nn.Module norm)
     {
-        NormState.Of(norm).GiveTo(twin);
+        NormState.Of(norm).PutInto(twin);
         twin.train(norm.training);
         return twin;
     }

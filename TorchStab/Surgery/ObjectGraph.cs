@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// Finds every place inside a model that holds a module: fields and the fields behind properties, registration tables, the private lists of
-/// Sequential, ModuleList and ModuleDict, users' own arrays, lists, tuples and closures. One walk over the objects knows them all, so that
-/// a module is exchanged in all of its places or in none.
+/// Finds every slot inside a model that holds a module: fields and the fields behind properties, registration tables, the private lists of Sequential,
+/// ModuleList and ModuleDict, users' own arrays, lists, tuples and closures. One walk over the objects finds all of them, so that a module is exchanged in
+/// all of its slots or in none.
 /// </summary>
 internal sealed class ObjectGraph
 {
@@ -17,24 +17,24 @@ internal sealed class ObjectGraph
     private static readonly ConditionalWeakTable<Type, FieldInfo[]> FieldCache = [];
     private readonly Dictionary<nn.Module, List<Slot>> _slots = new(ReferenceEqualityComparer.Instance);
     private readonly HashSet<object> _seen = new(ReferenceEqualityComparer.Instance);
-    private readonly Queue<(object value, nn.Module owner, FieldInfo? declaration)> _open = new();
+    private readonly Queue<(object value, nn.Module owner, FieldInfo? declaration)> _pending = new();
 
     public ObjectGraph(nn.Module root)
     {
         TorchSharpInternals.RequireReflection(RuntimeFeature.IsDynamicCodeSupported);
         Enter(root, root, null);
-        while (_open.TryDequeue(out var next)) Scan(next.value, next.owner, next.declaration);
+        while (_pending.TryDequeue(out var next)) Scan(next.value, next.owner, next.declaration);
     }
 
-    /// <summary>Every place that holds the module.</summary>
+    /// <summary>Every slot that holds the module.</summary>
     public IReadOnlyList<Slot> SlotsOf(nn.Module module) => _slots.TryGetValue(module, out var slots) ? slots : [];
 
-    /// <summary>Every module that stands in some place, registered or not.</summary>
+    /// <summary>Every module that a slot holds, registered or not.</summary>
     public IEnumerable<nn.Module> Modules => _slots.Keys;
 
     private void Enter(object value, nn.Module owner, FieldInfo? declaration)
     {
-        if (!IsOpaque(value) && _seen.Add(value)) _open.Enqueue((value, value as nn.Module ?? owner, declaration));
+        if (!IsOpaque(value) && _seen.Add(value)) _pending.Enqueue((value, value as nn.Module ?? owner, declaration));
     }
 
     private void Scan(object value, nn.Module owner, FieldInfo? declaration)
@@ -66,7 +66,7 @@ internal sealed class ObjectGraph
         }
     }
 
-    /// <summary>The fields of an object, or of a struct that <paramref name="holder"/> contains at the end of <paramref name="way"/>.</summary>
+    /// <summary>Scans the fields of an object, or of a struct inside <paramref name="holder"/>, which the fields <paramref name="way"/> lead to.</summary>
     private void ScanFields(object value, Type type, int index, FieldInfo[] way, object holder, nn.Module owner, FieldInfo? declaration)
     {
         foreach (var field in FieldsOf(type))
@@ -97,7 +97,7 @@ internal sealed class ObjectGraph
         return [.. fields];
     });
 
-    // Of TorchSharp's own base classes only the table of children: hooks and the native call-back belong to the module they are on.
+    // Of TorchSharp's base classes only the table of children is scanned: hooks and the native callback belong to the module that has them.
     private static bool IsContent(FieldInfo field) => field.DeclaringType != typeof(nn.Module)
         ? !(field.DeclaringType!.IsGenericType && field.DeclaringType.GetGenericTypeDefinition() == typeof(nn.HookableModule<,>))
         : field.Name == "_internal_submodules";
@@ -105,12 +105,12 @@ internal sealed class ObjectGraph
     private static bool MayHoldModules(Type type)
     {
         if (type.IsPrimitive || type.IsEnum || type.IsPointer || type.IsFunctionPointer || type == typeof(string)) return false;
-        if (Nullable.GetUnderlyingType(type) is not null) return false; // comes out as its value: there would be no way back in
+        if (Nullable.GetUnderlyingType(type) is not null) return false; // boxing returns the value, so the field could not be written back
         if (type.IsArray) return MayHoldModules(type.GetElementType()!);
         return !typeof(Tensor).IsAssignableFrom(type) && !(type.IsValueType && FieldsOf(type).Length == 0);
     }
 
-    /// <summary>Objects that are no part of a model's structure: tensors, and .NET's and TorchSharp's own except containers and closures.</summary>
+    /// <summary>Whether an object is not scanned: tensors, and objects of .NET and TorchSharp other than modules, containers and closures.</summary>
     private static bool IsOpaque(object value)
     {
         var type = value.GetType();

@@ -4,14 +4,14 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// What stood where a module stands now. Kept outside the model, as long as the new module lives: the model's own tables hold nothing
-/// that PyTorch would not.
+/// The original module of each replacement. The table is outside the model and keeps an entry as long as the replacement exists; the model's own tables hold
+/// only what PyTorch's would.
 /// </summary>
 internal static class Originals
 {
     private static readonly ConditionalWeakTable<nn.Module, nn.Module<Tensor, Tensor>> Table = [];
 
-    /// <summary>A module exchanged twice goes back to the first.</summary>
+    /// <summary>Remembers the original; for a module that is exchanged twice, the first one.</summary>
     public static void Keep(nn.Module<Tensor, Tensor> old, nn.Module replacement) =>
         Table.Add(replacement, Of(old) ?? old);
 

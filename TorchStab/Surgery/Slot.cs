@@ -4,22 +4,22 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// One place that holds a module: a field of an object or an element of an array, or a field of a struct inside either (the tuples in
-/// TorchSharp's tables). Knows which module it belongs to and which declaration in user code it goes back to.
+/// A variable that holds a module: a field of an object, an element of an array, or a field of a struct inside either (such as the tuples in TorchSharp's
+/// tables). It also says which module it belongs to, and which declaration in user code it comes from.
 /// </summary>
 /// <param name="Holder">The object or array.</param>
-/// <param name="Index">The element; −1 for a field of an object.</param>
-/// <param name="Fields">The way from there through structs to the reference; empty for an array of references.</param>
-/// <param name="Type">What the place can hold.</param>
-/// <param name="Owner">The innermost module it is part of.</param>
+/// <param name="Index">The index of the array's element; −1 for a field of an object.</param>
+/// <param name="Fields">The fields that lead from there through structs to the reference; empty for an array of references.</param>
+/// <param name="Type">The declared type, which a new value must have.</param>
+/// <param name="Owner">The innermost module that it belongs to.</param>
 /// <param name="Declaration">The innermost field declared outside TorchSharp and .NET.</param>
 internal sealed record Slot(object Holder, int Index, FieldInfo[] Fields, Type Type, nn.Module Owner, FieldInfo? Declaration)
 {
-    /// <summary>Whether the reference is what a hash table finds its entry by; changing it in place would break the table.</summary>
+    /// <summary>Whether the reference is the key of a hash table; a change in place would break the table.</summary>
     public bool IsHashKey => Fields.Length > 0 && Fields[0].DeclaringType is { IsGenericType: true, DeclaringType: { } table } entry
         && ((table.Name == typeof(Dictionary<,>).Name && entry.Name == "Entry" && Fields[0].Name == "key") || table.Name == typeof(HashSet<>).Name);
 
-    /// <summary>A delegate bound to the module, which nothing can re-bind.</summary>
+    /// <summary>Whether it is a delegate that is bound to the module; a delegate cannot be bound to another one.</summary>
     public bool IsDelegate => Holder is Delegate;
 
     public bool Accepts(Type module) => !IsHashKey && !IsDelegate && Type.IsAssignableFrom(module);
@@ -42,7 +42,7 @@ internal sealed record Slot(object Holder, int Index, FieldInfo[] Fields, Type T
         array.SetValue(element, Index);
     }
 
-    // Structs come out boxed: change the box, put it back.
+    // Reflection returns a boxed copy of a struct: change the copy and write it back.
     private void SetField(object target, int depth, nn.Module value)
     {
         if (depth == Fields.Length - 1)

@@ -2,33 +2,34 @@ using System.Text;
 
 namespace TorchStab;
 
-/// <summary>One module that was exchanged.</summary>
-/// <param name="Path">Where it is, in the words of <c>named_modules()</c>; a shared module under the first of its paths.</param>
-/// <param name="From">What stood there.</param>
-/// <param name="To">What stands there now.</param>
+/// <summary>One module that was exchanged or changed.</summary>
+/// <param name="Path">Its name as in <c>named_modules()</c>; for a shared module the first one.</param>
+/// <param name="From">The module before.</param>
+/// <param name="To">The module after.</param>
 public sealed record ModuleChange(string Path, string From, string To);
 
-/// <summary>One module that was left as it was, or all those that one declaration or one kind of module holds fast.</summary>
-/// <param name="Path">Where it is, in the words of <c>named_modules()</c>; of several the first.</param>
-/// <param name="Module">What it is.</param>
-/// <param name="Reason">Why it had to stay.</param>
-/// <param name="Line">The declaration to change, where one stands in the way, with short names of types; else null.</param>
-/// <param name="Replacement">What to change it to, with full names of types: it compiles in any file. Else null.</param>
+/// <summary>One module that could not be exchanged, or several that could not for the same reason.</summary>
+/// <param name="Path">Its name as in <c>named_modules()</c>; of several modules the first one's.</param>
+/// <param name="Module">The type of the module.</param>
+/// <param name="Reason">Why it could not be exchanged.</param>
+/// <param name="Line">The declaration that prevents the exchange, with short type names; null (the default) if none does.</param>
+/// <param name="Replacement">The declaration that allows it, with full type names so that it compiles in any file; null (the default) without
+/// <paramref name="Line"/>.</param>
 public sealed record ModuleRefusal(string Path, string Module, string Reason, string? Line = null, string? Replacement = null)
 {
-    /// <summary>How many norms stay for this reason. Default: 1.</summary>
+    /// <summary>The number of modules that were not exchanged for this reason. Default: 1.</summary>
     public int Count { get; init; } = 1;
 }
 
-/// <summary>What an operation on a model did, and what it could not do. <see cref="ToString"/> gives a table.</summary>
-/// <param name="Changes">The modules exchanged, in the order of the model.</param>
-/// <param name="Refusals">The modules that stay, each with the reason and, where there is one, the line to change.</param>
+/// <summary>What an operation on a model changed, and what it could not change. <see cref="ToString"/> returns a table.</summary>
+/// <param name="Changes">The modules that were exchanged or changed, in the order of the model.</param>
+/// <param name="Refusals">The modules that could not be exchanged, with the reason and, if a declaration prevents it, the line to change.</param>
 public sealed record SurgeryReport(IReadOnlyList<ModuleChange> Changes, IReadOnlyList<ModuleRefusal> Refusals)
 {
-    /// <summary>What was done and should be looked at. Default: empty.</summary>
+    /// <summary>Changes that you should check. Default: empty.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
 
-    /// <summary>A row for every change, path, from, to, then what was left and why, one cause once, and the warnings.</summary>
+    /// <summary>A table of the changes, then the refusals by cause, then the warnings.</summary>
     public override string ToString()
     {
         var text = new StringBuilder();

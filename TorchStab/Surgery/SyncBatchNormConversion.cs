@@ -3,14 +3,16 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>convert_sync_batchnorm_: all BatchNorms of a model at once, because one left behind would train on this rank's batches alone.</summary>
+/// <summary>convert_sync_batchnorm_: exchanges all BatchNorms of a model or none, because one that remains would train on this rank's batches only.</summary>
 internal static class SyncBatchNormConversion
 {
     public static SurgeryReport Convert(nn.Module model, ICollective? process_group)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (BatchNormArguments.Of(model) is not null)
-            throw new ArgumentException($"the model is itself a {NormNames.Of(model)}, and no model around it could hold another one; make a stab.nn.SyncBatchNorm instead", nameof(model));
+            throw new ArgumentException(
+                $"the model is itself a {NormNames.Of(model)}, and no model around it could hold another one; make a stab.nn.SyncBatchNorm instead",
+                nameof(model));
         var plan = new SurgeryPlan(model);
         foreach (var node in plan.Nodes)
         {
@@ -20,14 +22,15 @@ internal static class SyncBatchNormConversion
         }
         UnreachableNorms.List(plan, null, BatchNormView.IsBatchNorm);
         if (plan.Refusals.Count > 0)
-            throw new InvalidOperationException($"the model is unchanged, because not every BatchNorm can be exchanged:\n{new SurgeryReport([], plan.Refusals)}");
-        return plan.Commit(NormSwap.TakeOver);
+            throw new InvalidOperationException(
+                $"the model is unchanged, because not every BatchNorm can be exchanged:\n{new SurgeryReport([], plan.Refusals)}");
+        return plan.Commit(NormSwap.Transfer);
     }
 
     private static SyncBatchNorm Twin(nn.Module norm, BatchNormArguments a, ICollective? process_group)
     {
         var twin = new SyncBatchNorm(a.Channels, a.Eps, a.Momentum, a.Affine, a.Track, process_group, null, null);
-        NormState.Of(norm).GiveTo(twin);
+        NormState.Of(norm).PutInto(twin);
         twin.train(norm.training);
         return twin;
     }

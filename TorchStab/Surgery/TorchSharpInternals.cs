@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// The only place that reads or writes TorchSharp's non-public fields: hooks have no accessor, and the setters of its norms dispose the
-/// value they replace, which another module still owns here. Field names are those of TorchSharp 0.107.
+/// The only class that reads or writes TorchSharp's non-public fields: hooks have no accessor, and the setters of its norms dispose the value that they
+/// replace, which another module still owns here. The field names are those of TorchSharp 0.107.
 /// </summary>
 internal static class TorchSharpInternals
 {
@@ -22,10 +22,10 @@ internal static class TorchSharpInternals
     private static readonly HostField ModulePreHooks = new(Hookable, "module_pre_hooks");
     private static readonly HostField ModulePostHooks = new(Hookable, "module_post_hooks");
 
-    /// <summary>Parameters and buffers registered on the module itself, disposed ones included (named_parameters leaves those out).</summary>
+    /// <summary>The parameters and buffers of the module itself, including disposed ones (which named_parameters omits).</summary>
     public static IEnumerable<Tensor> OwnTensors(nn.Module module)
     {
-        if (!Parameters.Exists) // a program compiled ahead of time: those that are not disposed
+        if (!Parameters.Exists) // a program compiled ahead of time: only those that are not disposed
         {
             foreach (var (_, parameter) in module.named_parameters(false)) yield return parameter;
             foreach (var (_, buffer) in module.named_buffers(false)) yield return buffer;
@@ -36,7 +36,7 @@ internal static class TorchSharpInternals
     }
 
     /// <summary>
-    /// Lets <paramref name="to"/> use the hook tables of <paramref name="from"/>: the same tables, so that the removers handed out work on.
+    /// Makes <paramref name="to"/> use the hook tables of <paramref name="from"/>. The tables are shared, so that existing hook removers still work.
     /// </summary>
     public static void ShareHooks(nn.Module<Tensor, Tensor> from, nn.Module<Tensor, Tensor> to)
     {
@@ -47,7 +47,7 @@ internal static class TorchSharpInternals
 
     public static bool HasPostHooks(nn.Module<Tensor, Tensor> module) => Count(PostHooks, module) + Count(ModulePostHooks, module) > 0;
 
-    /// <summary>Puts a tensor under its state-dict name into a module of TorchSharp, without disposing the one that was there.</summary>
+    /// <summary>Sets a tensor of a TorchSharp module, by its state-dict name, without disposing the old one.</summary>
     public static void Adopt(nn.Module module, string name, Tensor value)
     {
         for (var type = module.GetType(); type != typeof(nn.Module); type = type.BaseType!)
@@ -56,7 +56,7 @@ internal static class TorchSharpInternals
         else RegisteredBuffers(module)[name] = (value, true);
     }
 
-    /// <summary>Lets each of two tensor objects stand for what the other one stood for: whoever holds one sees the other's values, dtype and device.</summary>
+    /// <summary>Exchanges the native tensors of two tensor objects: each object then has the other's values, dtype and device.</summary>
     public static void Exchange(Tensor one, Tensor other)
     {
         object? handle = Handle.GetValue(one);
@@ -70,18 +70,19 @@ internal static class TorchSharpInternals
 
     private static int Count(HostField hooks, nn.Module<Tensor, Tensor> module) => ((System.Collections.ICollection)hooks.GetValue(module)!).Count;
 
-    /// <summary>Says what does not work without reflection, before anything is looked at.</summary>
-    /// <exception cref="NotSupportedException">It is not there.</exception>
+    /// <summary>Refuses surgery in a program without reflection, before anything is read.</summary>
+    /// <exception cref="NotSupportedException">The program is compiled ahead of time.</exception>
     public static void RequireReflection(bool isDynamicCodeSupported)
     {
         if (!isDynamicCodeSupported) throw new NotSupportedException(WithoutReflection);
     }
 
     private const string WithoutReflection =
-        "surgery on whole models finds modules by reflection over their fields, which a program compiled ahead of time, or trimmed, does not keep: swap, freeze, restore, fold or update "
-        + "the model in a program that is not, and save it; or make stab.nn's norms where the model is built. stab.nn, stab.optim, stab.nn.init, clipping, fuse_conv_bn_eval and fuse_linear_bn_eval need no reflection";
+        "surgery on whole models finds modules by reflection over their fields, which a program compiled ahead of time, or trimmed, does not keep: swap, "
+        + "freeze, restore, fold or update the model in a program that is not, and save it; or make stab.nn's norms where the model is built. "
+        + "stab.nn, stab.optim, stab.nn.init, clipping, fuse_conv_bn_eval and fuse_linear_bn_eval need no reflection";
 
-    /// <summary>A field of TorchSharp, looked up when it is needed.</summary>
+    /// <summary>A field of TorchSharp; an error if the field does not exist is raised at its first use.</summary>
     private sealed class HostField(Type type, string name)
     {
         private readonly FieldInfo? _field = type.GetField(name, Declared);

@@ -1,6 +1,6 @@
 namespace TorchStab.Surgery;
 
-/// <summary>How C# and F# write a type.</summary>
+/// <summary>Writes the name of a type in C# or F#.</summary>
 internal static class TypeNames
 {
     /// <summary>The name, short or full; every mention of <paramref name="replaced"/> becomes <paramref name="by"/>.</summary>
@@ -20,12 +20,14 @@ internal static class TypeNames
         return Nested(type, arguments, full, Name);
     }
 
-    /// <summary>Each of the types around it has its own of the arguments, which are all listed with the innermost.</summary>
+    /// <summary>A nested type lists the type arguments of all types around it; each type's name gets its own ones.</summary>
     private static string Nested(Type type, Type[] arguments, bool full, Func<Type, string> nameOf)
     {
         int before = type.DeclaringType?.GetGenericArguments().Length ?? 0;
-        // F# calls FSharpList and its like List.
-        string name = type.Namespace?.StartsWith("Microsoft.FSharp", StringComparison.Ordinal) == true && type.Name.StartsWith("FSharp", StringComparison.Ordinal) ? type.Name["FSharp".Length..] : type.Name;
+        // FSharpList, FSharpOption and others are List, Option, … in the source.
+        bool fsharp = type.Namespace?.StartsWith("Microsoft.FSharp", StringComparison.Ordinal) == true
+            && type.Name.StartsWith("FSharp", StringComparison.Ordinal);
+        string name = fsharp ? type.Name["FSharp".Length..] : type.Name;
         if (name.IndexOf('`', StringComparison.Ordinal) is > 0 and var tick) name = name[..tick];
         if (arguments.Length > before) name += $"<{string.Join(", ", arguments.Skip(before).Select(nameOf))}>";
         if (!full) return name;

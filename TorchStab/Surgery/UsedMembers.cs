@@ -4,17 +4,18 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>Whether classes use members of a norm that a Module&lt;Tensor, Tensor&gt; does not have.</summary>
+/// <summary>Finds out whether the code of a class uses members of a norm that a Module&lt;Tensor, Tensor&gt; does not have.</summary>
 internal static class UsedMembers
 {
-    private const BindingFlags Declared = BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+    private const BindingFlags Declared =
+        BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
 
     public static bool AnyOf(Type norm, params Type[] users) => users.SelectMany(Family).Distinct().Where(ObjectGraph.IsUserCode)
         .SelectMany(t => t.GetMethods(Declared).Cast<MethodBase>().Concat(t.GetConstructors(Declared))).SelectMany(MethodCode.Of)
         .Any(i => i.named is MethodBase { IsConstructor: false, Name: not ("forward" or "call" or "Dispose"), DeclaringType: { } type }
             && type.Namespace == "TorchSharp.Modules" && typeof(nn.Module).IsAssignableFrom(type) && type.IsAssignableFrom(norm));
 
-    /// <summary>A class, those it derives from, and those inside it: lambdas and iterators.</summary>
+    /// <summary>A class, its base classes, and its nested classes, which contain lambdas and iterators.</summary>
     private static IEnumerable<Type> Family(Type type)
     {
         for (var t = type; t is not null && ObjectGraph.IsUserCode(t); t = t.BaseType)

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Surgery;
 
 /// <summary>fuse_norms.</summary>
-public class NormFoldingTests
+public class ModelFoldingTests
 {
     public static TheoryData<string, bool> Networks => new() { { "ResNet-18", true }, { "ResNet-18", false }, { "MobileNetV2", false }, { "U-Net", true }, { "U-Net", false } };
 

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
-/// <summary>Folding of one pair of layers into a new one; the originals stay as they are.</summary>
-internal static class Folding
+/// <summary>fuse_conv_bn_eval and fuse_linear_bn_eval: folds one pair, a layer and a norm, into a new layer. The originals do not change.</summary>
+internal static class PairFolding
 {
     public const string OnlyForEval = "Fusion only for eval!";
 
@@ -13,11 +13,13 @@ internal static class Folding
     {
         ArgumentNullException.ThrowIfNull(conv);
         if (conv is not Convolution convolution)
-            throw new ArgumentException($"expected one of torch.nn's convolutions, got {conv.GetType().Name}; fuse_linear_bn_eval folds into a Linear", nameof(conv));
+            throw new ArgumentException(
+                $"expected one of torch.nn's convolutions, got {conv.GetType().Name}; fuse_linear_bn_eval folds into a Linear", nameof(conv));
         var norm = Check(conv, bn);
         if (norm.Channels != convolution.out_channels)
             throw new ArgumentException(
-                $"bn.num_features ({norm.Channels}) must equal conv.out_channels ({convolution.out_channels}): this norm does not follow this convolution", nameof(bn));
+                $"bn.num_features ({norm.Channels}) must equal conv.out_channels ({convolution.out_channels}): this norm does not follow this convolution",
+                nameof(bn));
         var layer = LinearView.Of(conv)!;
         RequireFit(layer, norm, bn, $"(N, C) and {convolution.kernel_size.Length} dimensions more");
         var (weight, bias) = layer.Fold(norm);
@@ -43,8 +45,9 @@ internal static class Folding
     {
         if (!layer.Fits(norm))
             throw new ArgumentException(
-                $"expected a BatchNorm that has the channels of a {layer.Module.GetType().Name}, which puts out {output}, got a {bn.GetType().Name}, which takes (N, C) and "
-                + $"{norm.Dimensions} dimensions more: it normalizes along another dimension, or does not follow this layer", nameof(bn));
+                $"expected a BatchNorm that has the channels of a {layer.Module.GetType().Name}, which puts out {output}, got a {bn.GetType().Name}, "
+                + $"which takes (N, C) and {norm.Dimensions} dimensions more: it normalizes along another dimension, or does not follow this layer",
+                nameof(bn));
     }
 
     private static BatchNormView Check(nn.Module layer, nn.Module<Tensor, Tensor> bn)
@@ -53,12 +56,14 @@ internal static class Folding
         if (!BatchNormView.IsBatchNorm(bn))
             throw new ArgumentException($"expected a BatchNorm of TorchStab or TorchSharp, got {bn.GetType().Name}", nameof(bn));
         if (bn is BatchNormReLU)
-            throw new ArgumentException($"{bn.GetType().Name} ends in a ReLU, which a linear map can't contain; fuse_norms(model) leaves a ReLU in its place", nameof(bn));
-        SurgeryTree.RequireAlive(layer, "");
-        SurgeryTree.RequireAlive(bn, "");
+            throw new ArgumentException(
+                $"{bn.GetType().Name} ends in a ReLU, which a linear map can't contain; fuse_norms(model) leaves a ReLU in its place", nameof(bn));
+        SurgeryCheck.RequireAlive(layer, "");
+        SurgeryCheck.RequireAlive(bn, "");
         if (layer.training || bn.training)
             throw new InvalidOperationException($"{OnlyForEval} Batch statistics differ from call to call; call eval() on both layers first.");
         return BatchNormView.Of(bn)
-            ?? throw new ArgumentException("bn has no running statistics (track_running_stats: false): what it does depends on its batch and can't be folded", nameof(bn));
+            ?? throw new ArgumentException(
+                "bn has no running statistics (track_running_stats: false): what it does depends on its batch and can't be folded", nameof(bn));
     }
 }

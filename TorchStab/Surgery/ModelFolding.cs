@@ -6,14 +6,14 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>A layer and the norm that may be folded into it.</summary>
-internal sealed record FoldingPair(SurgeryNode Layer, SurgeryNode Norm);
+internal sealed record FoldingPair(ModuleNode Layer, ModuleNode Norm);
 
 /// <summary>
-/// fuse_norms. In a Sequential the norm after a layer is known; elsewhere the order stands in the code of forward, and a pair is folded
-/// only if <see cref="FlowProof"/> shows that the norm gets the layer's output and nobody else does. So it is for a norm that takes inputs of several
-/// ranks, wherever it stands: its channels are the layer's for one of them only.
+/// fuse_norms: folds all norms of a model. In a Sequential the layer before a norm is known. In other modules the order is in the code of forward, and a pair
+/// is folded only if <see cref="FlowProof"/> shows that the norm, and nothing else, gets the layer's output. The proof is also needed for a norm that
+/// accepts inputs of several ranks, because its channels are the layer's for one of them only.
 /// </summary>
-internal sealed class NormFolding : IDisposable
+internal sealed class ModelFolding : IDisposable
 {
     private readonly nn.Module _model;
     private readonly Tensor? _example;
@@ -24,12 +24,13 @@ internal sealed class NormFolding : IDisposable
     private readonly HashSet<object> _shared = new(ReferenceEqualityComparer.Instance);
     private FlowProof? _proof;
 
-    private NormFolding(nn.Module model, Tensor? example)
+    private ModelFolding(nn.Module model, Tensor? example)
     {
         (_model, _example) = (model, example);
         _plan = new SurgeryPlan(model);
         _candidates = new FoldingCandidates(_plan);
-        // By memory: an object tells nothing where two layers have a Parameter each around one weight. By object from here on: a proof puts other memory there.
+        // Finds shared tensors by their memory: two layers may have a Parameter object each for one weight. Remembers the objects, because a proof exchanges
+        // the memory behind them.
         var tensors = _plan.Nodes.SelectMany(n => TorchSharpInternals.OwnTensors(n.Module)).Where(t => !t.IsInvalid);
         foreach (var group in tensors.GroupBy(ParameterIdentity.Of).Where(g => g.Count() > 1)) _shared.UnionWith(group);
     }
@@ -38,14 +39,14 @@ internal sealed class NormFolding : IDisposable
     {
         NormSwap.RequireContainer(model, nameof(model));
         if (example is not null && model is not nn.Module<Tensor, Tensor>)
-            throw new ArgumentException($"{model.GetType().Name} does not take one tensor and give one; an example can't be run through it", nameof(example));
-        using var folding = new NormFolding(model, example);
+            throw new ArgumentException($"{model.GetType().Name} does not take one tensor and return one; an example can't be run through it", nameof(example));
+        using var folding = new ModelFolding(model, example);
         if (model.training)
-            throw new InvalidOperationException($"{Folding.OnlyForEval} Batch statistics differ from call to call; call model.eval() first.");
+            throw new InvalidOperationException($"{PairFolding.OnlyForEval} Batch statistics differ from call to call; call model.eval() first.");
         folding.PairNeighbours();
         foreach (var node in folding._plan.Nodes) folding.Plan(node);
         UnreachableNorms.List(folding._plan, null, BatchNormView.IsBatchNorm);
-        folding.Dispose(); // the model has its own values from here on
+        folding.Dispose(); // ends the proof, so that the model has its own tensors again
         report = folding._plan.Commit(folding.Finish);
         return model;
     }
@@ -64,7 +65,7 @@ internal sealed class NormFolding : IDisposable
                     _pairs.TryAdd(norm.Module, new FoldingPair(layer, norm));
     }
 
-    private void Plan(SurgeryNode node)
+    private void Plan(ModuleNode node)
     {
         if (!BatchNormView.IsBatchNorm(node.Module)) return;
         var type = node.Module is BatchNormReLU ? typeof(ReLU) : typeof(Identity);
@@ -83,27 +84,29 @@ internal sealed class NormFolding : IDisposable
         }
     }
 
-    private void Exchange(SurgeryNode node, FoldingPair pair, Type type)
+    private void Exchange(ModuleNode node, FoldingPair pair, Type type)
     {
         _pairs[node.Module] = pair;
         _layers.Add(pair.Layer.Module);
-        _plan.TryReplace(node, type, $"{NormNames.Of(type)}, folded into {pair.Layer.Path}", () => type == typeof(ReLU) ? nn.ReLU() : nn.Identity());
+        _plan.TryReplace(node, type, $"{NormNames.Of(type)}, folded into {pair.Layer.Name}", () => type == typeof(ReLU) ? nn.ReLU() : nn.Identity());
     }
 
-    /// <summary>The pair, or why there is none.</summary>
-    private (FoldingPair? pair, string? reason) Prove(SurgeryNode node, BatchNormView norm, FoldingPair? known)
+    /// <summary>The pair of a norm and the layer that feeds it; or null, and the reason why none was found.</summary>
+    private (FoldingPair? pair, string? reason) Prove(ModuleNode node, BatchNormView norm, FoldingPair? known)
     {
         var candidates = known is not null ? [known.Layer] : _candidates.Of(node).Where(c => !_layers.Contains(c.Module)).ToList();
         if (candidates.Count == 0)
-            return (null, "no layer was found that it may follow: one whose output has as many channels, in the dimension where it has its own, and that belongs to no other norm");
+            return (null, "no layer was found that it may follow: one whose output has as many channels, in the dimension where it has its own, "
+                + "and that belongs to no other norm");
         var views = candidates.Select(c => LinearView.Of(c.Module)!).ToList();
         var (layer, reason) = _example is null ? FlowTrials.Find(node.Parent!, views, norm) : Run(views, norm);
         if (layer is not null) return (new FoldingPair(candidates[views.IndexOf(layer)], node), null);
         if (_example is not null) return (null, reason);
-        return (null, reason + (_model is nn.Module<Tensor, Tensor> ? "; pass an example input, which shows more" : "; fold a part that takes one tensor by itself, with an example input, which shows more"));
+        return (null, reason + (_model is nn.Module<Tensor, Tensor> ? "; pass an example input, which shows more"
+            : "; fold a part that takes one tensor by itself, with an example input, which shows more"));
     }
 
-    /// <summary>The whole model on the example: one proof for all of its norms.</summary>
+    /// <summary>Runs the whole model on the example. One proof serves all norms.</summary>
     private (LinearView? layer, string? reason) Run(List<LinearView> candidates, BatchNormView norm)
     {
         _proof ??= FlowProof.Within((nn.Module<Tensor, Tensor>)_model, _example!);
@@ -115,23 +118,23 @@ internal sealed class NormFolding : IDisposable
             seen |= holds == false;
         }
         return (null, seen ? "no layer was found whose output goes to it, channel for channel, and nowhere else"
-            : "on the example no layer before it moves the model's output enough to tell");
+            : "on the example no layer before it changes the model's output enough to decide");
     }
 
     private string? Obstacle(FoldingPair pair)
     {
-        if (_candidates.Watched(pair)) return $"a hook looks at what goes from {pair.Layer.Path} to it";
+        if (FoldingCandidates.IsWatched(pair)) return $"a hook reads what goes from {pair.Layer.Name} to it";
         return TorchSharpInternals.OwnTensors(pair.Layer.Module).Concat(TorchSharpInternals.OwnTensors(pair.Norm.Module)).Any(_shared.Contains)
-            ? $"a parameter of it or of {pair.Layer.Path} is used by another layer too" : null;
+            ? $"a parameter of it or of {pair.Layer.Name} is used by another layer too" : null;
     }
 
-    private void Finish(nn.Module norm, nn.Module rest)
+    private void Finish(nn.Module norm, nn.Module remaining)
     {
         var layer = LinearView.Of(_pairs[norm].Layer.Module)!;
         var (weight, bias) = layer.Fold(BatchNormView.Of(norm)!);
         layer.Set(weight, bias);
-        TorchSharpInternals.ShareHooks((nn.Module<Tensor, Tensor>)norm, (nn.Module<Tensor, Tensor>)rest);
-        rest.eval();
+        TorchSharpInternals.ShareHooks((nn.Module<Tensor, Tensor>)norm, (nn.Module<Tensor, Tensor>)remaining);
+        remaining.eval();
         norm.Dispose();
     }
 }

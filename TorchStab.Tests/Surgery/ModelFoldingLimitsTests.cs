@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Surgery;
 
 /// <summary>Norms that fuse_norms lists instead of folding, and what a folded one hands on.</summary>
-public class NormFoldingLimitsTests
+public class ModelFoldingLimitsTests
 {
     [Fact]
     public void Norms_without_statistics_or_in_training_are_listed()
