@@ -10,17 +10,17 @@ public static partial class stab
         public static partial class init
         {
             /// <summary>
-            /// Mean 0 and variance σ² = scale/fan, as Keras and JAX define it. He is (2, fan-in), Glorot (1, fan-avg), LeCun (1, fan-in).
-            /// A tensor without elements is left alone.
+            /// Variance scaling: mean 0 and variance σ² = scale/fan, as in Keras and JAX. He is (2, fan-in), Glorot (1, fan-avg), LeCun (1, fan-in). An
+            /// empty tensor is returned unchanged.
             /// </summary>
             /// <param name="tensor">A weight of two or more dimensions (out, in, …), of a floating-point dtype.</param>
             /// <param name="scale">The factor, positive. Default: 1.</param>
             /// <param name="mode">What fan is: FanIn (the default), FanOut, or FanAvg, the mean of both.</param>
             /// <param name="distribution">
-            /// TruncatedNormal (the default; cut off at two deviations, widened by 1/0.87962566 so that the variance is as asked), normal, or
-            /// uniform in ±√(3·scale/fan).
+            /// TruncatedNormal (the default; truncated at two deviations, widened by 1/0.87962566 to restore the variance), Normal, or Uniform in
+            /// ±√(3·scale/fan).
             /// </param>
-            /// <param name="generator">Where to draw from; null (the default): the global stream.</param>
+            /// <param name="generator">The random generator; null (the default): the global one.</param>
             /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">
             /// Fewer than two dimensions, a scale that is not positive, an unknown mode or distribution, or a dtype that is not floating.
@@ -31,11 +31,11 @@ public static partial class stab
                 VarianceScaling.Fill(tensor, scale, mode, distribution, generator);
 
             /// <summary>
-            /// LeCun initialization, normal: mean 0 and variance σ² = 1/fan_in from a truncated normal distribution, as in Keras, JAX and timm;
-            /// before SELU, where it starts a self-normalizing network.
+            /// LeCun initialization, normal: mean 0 and variance σ² = 1/fan_in from a truncated normal distribution, as in Keras, JAX and timm; for layers
+            /// before SELU, in self-normalizing networks.
             /// </summary>
             /// <param name="tensor">A weight of two or more dimensions (out, in, …), of a floating-point dtype.</param>
-            /// <param name="generator">Where to draw from; null (the default): the global stream.</param>
+            /// <param name="generator">The random generator; null (the default): the global one.</param>
             /// <returns><paramref name="tensor"/>, filled.</returns>
             /// <exception cref="ArgumentException">Fewer than two dimensions, or a dtype that is not floating.</exception>
             /// <remarks>Source: LeCun et al. 1998, “Efficient BackProp”; Klambauer et al. 2017, “Self-normalizing neural networks”.</remarks>

@@ -11,9 +11,9 @@ public static partial class stab
         /// <param name="normalized_shape">Sizes of the trailing dimensions to normalize over.</param>
         /// <param name="eps">Added to the variance; default 1e-5.</param>
         /// <param name="elementwise_affine">Whether to learn a weight (at first 1) of the normalized shape; default true.</param>
-        /// <param name="bias">Whether to learn a bias (at first 0) too; only with <paramref name="elementwise_affine"/>. Default true.</param>
-        /// <param name="device">Where the parameters live; null is the default device.</param>
-        /// <param name="dtype">Floating-point dtype of the parameters; null is the default dtype.</param>
+        /// <param name="bias">Whether to learn a bias (at first 0); ignored without <paramref name="elementwise_affine"/>. Default true.</param>
+        /// <param name="device">The device of the parameters; null (the default): the default device.</param>
+        /// <param name="dtype">Floating-point dtype of the parameters; null (the default): the default dtype.</param>
         /// <returns>The module, in training mode; it takes (*, normalized_shape).</returns>
         /// <exception cref="ArgumentException"><paramref name="normalized_shape"/> is empty or negative, or the dtype is not floating-point.</exception>
         public static LayerNorm LayerNorm(long[] normalized_shape, double eps = 1e-5, bool elementwise_affine = true, bool bias = true,
@@ -27,8 +27,8 @@ public static partial class stab
         /// <param name="normalized_shape">Sizes of the trailing dimensions to normalize over.</param>
         /// <param name="eps">Added to the mean square; null (the default) is the machine epsilon of the input's dtype.</param>
         /// <param name="elementwise_affine">Whether to learn a weight (at first 1) of the normalized shape; default true.</param>
-        /// <param name="device">Where the weight lives; null is the default device.</param>
-        /// <param name="dtype">Floating-point dtype of the weight; null is the default dtype.</param>
+        /// <param name="device">The device of the weight; null (the default): the default device.</param>
+        /// <param name="dtype">Floating-point dtype of the weight; null (the default): the default dtype.</param>
         /// <returns>The module, in training mode; it takes (*, normalized_shape).</returns>
         /// <exception cref="ArgumentException"><paramref name="normalized_shape"/> is empty or negative, or the dtype is not floating-point.</exception>
         public static RMSNorm RMSNorm(long[] normalized_shape, double? eps = null, bool elementwise_affine = true, Device? device = null,
@@ -43,10 +43,10 @@ public static partial class stab
         /// <param name="num_channels">The number of channels; divisible by <paramref name="num_groups"/>.</param>
         /// <param name="eps">Added to the variance; default 1e-5.</param>
         /// <param name="affine">Whether to learn a weight (at first 1) and a bias (at first 0) per channel; default true.</param>
-        /// <param name="device">Where the parameters live; null is the default device.</param>
-        /// <param name="dtype">Floating-point dtype of the parameters; null is the default dtype.</param>
+        /// <param name="device">The device of the parameters; null (the default): the default device.</param>
+        /// <param name="dtype">Floating-point dtype of the parameters; null (the default): the default dtype.</param>
         /// <returns>The module, in training mode; it takes (N, C, *).</returns>
-        /// <exception cref="ArgumentException">num_channels must be divisible by num_groups, and both positive.</exception>
+        /// <exception cref="ArgumentException">num_groups does not divide num_channels, or one of them is not positive.</exception>
         public static GroupNorm GroupNorm(long num_groups, long num_channels, double eps = 1e-5, bool affine = true, Device? device = null,
             ScalarType? dtype = null) => new(num_groups, num_channels, eps, affine, device, dtype);
     }

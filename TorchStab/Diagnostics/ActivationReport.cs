@@ -6,7 +6,7 @@ namespace TorchStab;
 /// <summary>Measurements of one layer's output in one forward pass.</summary>
 public sealed record ActivationRecord
 {
-    /// <summary>The name in the model of the layer whose output was measured; the model itself goes by the name of its type.</summary>
+    /// <summary>The name in the model of the layer whose output was measured; for the model itself the name of its type.</summary>
     public required string Layer { get; init; }
 
     /// <summary>The type of the layer's module.</summary>

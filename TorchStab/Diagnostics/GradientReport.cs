@@ -6,7 +6,7 @@ namespace TorchStab;
 /// <summary>Measurements of one layer's gradients: of all trainable parameters of its module, without those of its children.</summary>
 public sealed record GradientRecord
 {
-    /// <summary>The name in the model of the layer whose gradients were measured; the model itself goes by the name of its type.</summary>
+    /// <summary>The name in the model of the layer whose gradients were measured; for the model itself the name of its type.</summary>
     public required string Layer { get; init; }
 
     /// <summary>The type of the module that holds the parameters.</summary>

@@ -8,7 +8,7 @@ namespace TorchStab.Diagnostics;
 /// The trainable parameters of one module, without its children's: their names differ in the last part only. A shared parameter belongs to the first
 /// module.
 /// </summary>
-/// <param name="Name">The module's name in the model; the model itself goes by the name of its type.</param>
+/// <param name="Name">The module's name in the model; for the model itself the name of its type.</param>
 /// <param name="Kind">The type of the module, or of the nearest one around it: libtorch's own modules have parameters of layers, but no children.</param>
 /// <param name="Parameters">The parameters by the last part of their names.</param>
 internal sealed record TrainableLayer(string Name, string Kind, List<(string Name, Parameter Parameter)> Parameters)
