@@ -4,6 +4,7 @@ using TorchStab.Samples;
 using static TorchSharp.torch;
 
 const double Agreement = 1e-8; // of each tensor's largest value: float64 rounding, grown over the steps
+const int Milestones = 5; // lines of a log for each training
 const string OnRanks = "on all ranks", InOneProcess = "in one process";
 var commandLine = new CommandLine();
 return SampleProgram.Run(commandLine.Root, args, (parsed, stop) => Run(commandLine.Parse(parsed), stop));
@@ -38,6 +39,7 @@ static Outcome Together(Mnist data, Settings s, ProgressView? view)
     stab.nn.utils.convert_sync_batchnorm_(network);
     var model = stab.nn.DistributedDataParallel(network);
     int from = Checkpoint.Load(s.Checkpoint, network, optimizer); // all load …
+    if (from >= s.Steps) throw new SampleException($"{s.Checkpoint} was saved after step {from}: --steps must be more.");
     var training = new Training(data, s, stab.utils.data.DistributedSampler(data.Count, seed: s.Seed), s.Batch / stab.distributed.get_world_size());
     Action<int>? save = view is not null && s.Checkpoint is { } file ? step => Checkpoint.Save(file, step, network, optimizer) : null; // … rank 0 saves
     double loss = training.Run(model, optimizer, from, Show(view, OnRanks, s), save);
@@ -66,7 +68,7 @@ static string[] Compare(Mnist data, Settings s, int ranks, ProgressView view)
 }
 
 static Action<int, double>? Show(ProgressView? view, string name, Settings s) => view is null ? null : (step, loss) =>
-    view.Update(new ProgressRow(name, (double)step / s.Steps, [$"{step}/{s.Steps}", $"{loss:0.0000}"]), milestone: step == s.Steps);
+    view.Update(new ProgressRow(name, (double)step / s.Steps, [$"{step}/{s.Steps}", $"{loss:0.0000}"]), milestone: step == s.Steps || step % Math.Max(1, s.Steps / Milestones) == 0);
 
 static double Difference(Tensor a, Tensor b)
 {

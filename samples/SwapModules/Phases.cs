@@ -10,6 +10,7 @@ internal sealed record Phase(string Name, double Milliseconds, string Result);
 /// <summary>Trains and evaluates the model, shows how far it is, and takes the time of each step.</summary>
 internal sealed class Phases(nn.Module<Tensor, Tensor> model, Patterns data, ProgressView view, CancellationToken stop)
 {
+    private const int Milestones = 5;
     private readonly List<Phase> _done = [];
     private int _step;
 
@@ -57,7 +58,7 @@ internal sealed class Phases(nn.Module<Tensor, Tensor> model, Patterns data, Pro
             watch.Restart();
             body();
             milliseconds.Add(watch.Elapsed.TotalMilliseconds);
-            view.Update(new ProgressRow(name, (i + 1.0) / times, [$"{i + 1}/{times}", result()]), milestone: i + 1 == times);
+            view.Update(new ProgressRow(name, (i + 1.0) / times, [$"{i + 1}/{times}", result()]), milestone: i + 1 == times || (i + 1) % Math.Max(1, times / Milestones) == 0);
         }
         if (milliseconds.Count == 0) return;
         milliseconds.Sort();
