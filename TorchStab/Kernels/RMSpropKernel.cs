@@ -34,7 +34,7 @@ internal readonly unsafe partial struct RMSpropKernel : IKernel
     {
         var a = (RMSpropArguments*)job->Arguments;
         var s = job->Streams;
-        E* p = (E*)s->Parameter, gradients = (E*)s->Gradient;
+        E* p = (E*)s->Parameter;
         T* squares = (T*)s->State0, buffer = (T*)s->State1, means = (T*)s->State2;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V keep = V.Create(T.CreateTruncating(a->Alpha)), add = V.Create(T.CreateTruncating(1 - a->Alpha)), eps = V.Create(T.CreateTruncating(a->Eps));
@@ -42,7 +42,7 @@ internal readonly unsafe partial struct RMSpropKernel : IKernel
         for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
             V x = Lane.Load<V, T, E>(p + i);
-            V g = gradient.Of(Lane.Load<V, T, E>(gradients + i), x);
+            V g = gradient.Of(Lane.Load<V, T, E>(s->Gradient, i), x);
             V square = V.MultiplyAdd(g * g, add, V.Load(squares + i) * keep);
             square.Store(squares + i);
             if (means != null)
