@@ -3,10 +3,19 @@ using BenchmarkDotNet.Running;
 using TorchStab.Benchmarks;
 using TorchStab.Samples;
 
+const string Commands = "compare|published|averaging";
 var what = new Argument<BenchmarkTask>("command")
 {
     Description = "compare: ratios to libtorch, both sides interleaved in one process; published: BenchmarkDotNet's table; "
         + "averaging, under mpirun: the sum of gradients over ranks against a raw MPI_Allreduce",
+    HelpName = Commands,
+    CustomParser = result =>
+    {
+        string typed = result.Tokens.Single().Value;
+        if (Commands.Split('|').Contains(typed, StringComparer.OrdinalIgnoreCase)) return Enum.Parse<BenchmarkTask>(typed, ignoreCase: true);
+        result.AddError($"The command is one of {Commands.Replace("|", ", ")}, not '{typed}'.");
+        return default;
+    },
 };
 var only = new Option<string?>("--only") { Description = "Only operations whose name contains this", HelpName = "NAME" };
 var quick = SampleOptions.Quick("A few cases, briefly: shows that it runs, measures little");
