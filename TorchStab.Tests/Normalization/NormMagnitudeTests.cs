@@ -10,14 +10,14 @@ namespace TorchStab.Tests.Normalization;
 /// </summary>
 public class NormMagnitudeTests
 {
-    private delegate Tensor Norm(Tensor x, Tensor weight, Tensor bias, double eps);
+    internal delegate Tensor Norm(Tensor x, Tensor weight, Tensor bias, double eps);
 
-    private sealed record Op(long[] Shape, long[] Dims, long[] Affine, Norm Apply, bool Centre = true, bool Relu = false, bool ChannelsLast = false);
+    internal sealed record Op(long[] Shape, long[] Dims, long[] Affine, Norm Apply, bool Centre = true, bool Relu = false, bool ChannelsLast = false);
 
     private static Op Batch(long[] shape, bool channelsLast = false) => new(shape, [0, .. Enumerable.Range(2, shape.Length - 2).Select(d => (long)d)], Channels(shape),
         (x, w, b, eps) => stab.nn.functional.batch_norm(x, null, null, w, b, training: true, eps: eps), ChannelsLast: channelsLast);
 
-    private static readonly Dictionary<string, Op> Ops = new()
+    internal static readonly Dictionary<string, Op> Ops = new()
     {
         ["layer"] = new([5, 37], [1], [37], (x, w, b, eps) => stab.nn.functional.layer_norm(x, [37], w, b, eps)),
         ["layer of one vector"] = new([9, 16], [1], [16], (x, w, b, eps) => stab.nn.functional.layer_norm(x, [16], w, b, eps)),
@@ -164,7 +164,7 @@ public class NormMagnitudeTests
         }
     }
 
-    private static Tensor Formula(Op op, Tensor[] inputs, double eps)
+    internal static Tensor Formula(Op op, Tensor[] inputs, double eps)
     {
         long[] shape = op.Shape;
         var x = op.Dims.Length == 3 && op.Dims[0] == 2 ? inputs[0].view(shape[0], 2, shape[1] / 2, shape[2], shape[3]) : inputs[0]; // two groups
@@ -179,7 +179,7 @@ public class NormMagnitudeTests
 
     private static long[] Channels(long[] shape, long one) => [one, shape[1], .. shape[2..].Select(_ => one)];
 
-    private static Tensor Like(Tensor values, ScalarType dtype, Op? op = null)
+    internal static Tensor Like(Tensor values, ScalarType dtype, Op? op = null)
     {
         var t = values.to(dtype);
         if (op is { ChannelsLast: true }) t = t.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2);

@@ -27,14 +27,17 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     }
 
     /// <summary>Normalizes with given statistics.</summary>
-    /// <returns>The output's handle.</returns>
+    /// <returns>The output's handle; 0 where the values are too large or too small for a kernel.</returns>
     public static nint Evaluate(Tensor mean, Tensor variance, NodeState state)
     {
         ChannelStatistics.Fill(state.Reserve((long)Statistics * state.Middle), mean, variance, state.Epsilon);
         var inputs = state.Inputs;
         var job = ChannelNorm.Describe(state, inputs);
         job.Given = true;
-        return Forward(inputs.Input, state.Layout, ref job);
+        int extreme = 0;
+        job.Extreme = &extreme;
+        nint output = Forward(inputs.Input, state.Layout, ref job);
+        return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
     /// <summary>The wanted gradients, in new tensors.</summary>
@@ -42,6 +45,8 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     {
         var job = ChannelNorm.Describe(state, saved);
         job.Given = !state.Training;
+        int extreme = 0;
+        job.Extreme = &extreme;
         nint aligned = ChannelNorm.InLayoutOf(state, saved.Input, outputGradient);
         try
         {
@@ -64,6 +69,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         {
             LibTorch.Dispose(aligned);
         }
+        if (extreme != 0) WideBackward.Replace(state, outputGradient, saved, ref gradients);
     }
 
     private static nint Forward(nint input, NormLayout layout, ref ChannelNormJob job)

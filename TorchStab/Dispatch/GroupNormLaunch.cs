@@ -32,6 +32,8 @@ internal static unsafe class GroupNormLaunch
         var element = TensorMemory.ElementOf(saved.Input);
         nint contiguous = NewTensor.Contiguous(outputGradient);
         void* sums = Scratch.Rent(2L * sizeof(double) * job.Samples * job.Channels);
+        int extreme = 0;
+        job.Extreme = &extreme;
         try
         {
             ChannelNorm.Allocate(state, saved, contiguous, ref job, ref gradients);
@@ -45,5 +47,6 @@ internal static unsafe class GroupNormLaunch
             Scratch.Return(sums);
             LibTorch.Dispose(contiguous);
         }
+        if (extreme != 0) WideBackward.Replace(state, outputGradient, saved, ref gradients);
     }
 }

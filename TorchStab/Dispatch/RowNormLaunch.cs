@@ -46,6 +46,8 @@ internal static unsafe class RowNormLaunch
         var job = Describe(saved, state.Inner, out var element, out long elements);
         nint contiguous = NewTensor.Contiguous(outputGradient);
         void* partial = null;
+        int extreme = 0;
+        job.Extreme = &extreme;
         try
         {
             job.OutputGradient = TensorMemory.At(contiguous);
@@ -63,6 +65,7 @@ internal static unsafe class RowNormLaunch
             if (partial != null) Scratch.Return(partial);
             LibTorch.Dispose(contiguous);
         }
+        if (extreme != 0) WideBackward.Replace(state, outputGradient, saved, ref gradients);
     }
 
     private static void Run(RowNormJob job, bool centred, Element element, long elements)

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Distributed;
 
 /// <summary>
-/// The backward pass of SyncBatchNorm. With x̂ = (x − μ)/√(σ² + eps) and the sums of dy and dy·(x − μ) over all ranks' values:
-/// dx = (dy − Σdy/N − (x − μ)/(σ² + eps)·Σdy(x − μ)/N)·weight/√(σ² + eps); dweight and dbias are this rank's own sums.
+/// The backward pass of SyncBatchNorm. With x̂ = (x − μ)/√(σ² + eps) and the sums of dy and dy·x̂ over all ranks' values:
+/// dx = (dy − Σdy/N − x̂·Σdy·x̂/N)·weight/√(σ² + eps); dweight and dbias are this rank's own sums.
 /// </summary>
 internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
 {
@@ -23,19 +23,23 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     /// <inheritdoc/>
     protected override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight)
     {
-        var dtype = Moments.Accumulator(input);
         var (mean, inverse, count, _) = Kept(state);
-        var dy = outputGradient.to(dtype);
-        var centred = Centred(input.to(dtype), mean);
-        var sums = stack([Sum(dy), Sum(dy * centred)]).to(ScalarType.Float64, CPU);
-        var dweight = state.WeightWanted ? (sums[1] * inverse).to(weight!.dtype, weight.device) : null;
+        var (dy, standardized, sums) = Sums(Moments.Accumulator(input));
+        if (!sums.isfinite().all().item<bool>()) (dy, standardized, sums) = Sums(ScalarType.Float64); // float32 may have overflowed on the way
+        var dweight = state.WeightWanted ? sums[1].to(weight!.dtype, weight.device, copy: true) : null;
         // A copy of this rank's sum, which the exchange overwrites.
         var dbias = state.BiasWanted ? sums[0].to(weight?.dtype ?? input.dtype, input.device, copy: true) : null;
         if (!state.InputWanted) return (null, dweight, dbias);
         group.Exchange(new(CallKind.StatisticsGradient, mean.numel()), sums);
         var scale = Channels(weight is null ? inverse : inverse * weight.to(ScalarType.Float64, CPU), dy);
-        var dx = (dy - Channels(sums[0] / count, dy) - centred * Channels(sums[1] / count * inverse.square(), dy)) * scale;
+        var dx = (dy - Channels(sums[0] / count, dy) - standardized * Channels(sums[1] / count, dy)) * scale;
         return (dx.to(input.dtype), dweight, dbias);
+
+        (Tensor Gradient, Tensor Standardized, Tensor Sums) Sums(ScalarType dtype)
+        {
+            var (gradient, x) = (outputGradient.to(dtype), Standardize(input.to(dtype), mean, inverse));
+            return (gradient, x, stack([Sum(gradient), Sum(gradient * x)]).to(ScalarType.Float64, CPU));
+        }
     }
 
     /// <summary>The numbers that the backward pass needs, in the order in which <see cref="Kept(NodeState)"/> reads them.</summary>
@@ -57,9 +61,9 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     private static int CountOf(NodeState state) => (state.Kept.Length - 2) / 2;
 
     // Subtracts the rounded mean and its rounding error: in x's dtype, that error may be as large as a small deviation.
-    private static Tensor Centred(Tensor x, Tensor mean)
+    private static Tensor Standardize(Tensor x, Tensor mean, Tensor inverse)
     {
         var rounded = mean.to(x.dtype);
-        return x - Channels(rounded, x) - Channels(mean - rounded, x);
+        return (x - Channels(rounded, x) - Channels(mean - rounded, x)) * Channels(inverse, x);
     }
 }

@@ -16,8 +16,17 @@ internal static unsafe class BatchNormTerms<T, E>
         if (!Magnitude<T>.Holds(square)) Magnitude<T>.Report(job->Extreme, mean);
     }
 
-    public static Affine<T> Forward(ChannelNormJob* job, int channel) => Affine<T>.Of(job->Mean[channel], job->InverseDeviation[channel],
-        Parameter<T, E>.Read(job->Weight, channel, 1), Parameter<T, E>.Read(job->Bias, channel, 0));
+    public static Affine<T> Forward(ChannelNormJob* job, int channel) => Forward(job, channel, channel);
+
+    /// <summary>The same where statistics are of samples and groups: <paramref name="item"/> is the place of the channel's.</summary>
+    public static Affine<T> Forward(ChannelNormJob* job, int item, int channel)
+    {
+        double mean = job->Mean[item], r = job->InverseDeviation[item];
+        double weight = Parameter<T, E>.Read(job->Weight, channel, 1), bias = Parameter<T, E>.Read(job->Bias, channel, 0);
+        var terms = Affine<T>.Of(mean, r, weight, bias);
+        if (!Magnitude<T>.Holds(terms, mean, r, weight, bias)) job->ReportExtreme();
+        return terms;
+    }
 
     /// <summary>
     /// Writes the channel's dweight = r·Σd·(x − mean) and dbias = Σd. With scale = weight·r and n values a channel,
@@ -28,7 +37,9 @@ internal static unsafe class BatchNormTerms<T, E>
         double r = job->InverseDeviation[channel], scale = Parameter<T, E>.Read(job->Weight, channel, 1) * r;
         Parameter<T, E>.Write(job->WeightGradient, channel, dot * r);
         Parameter<T, E>.Write(job->BiasGradient, channel, sum);
-        double n = (double)job->Samples * job->Positions;
-        return job->Given ? Slope<T>.Of(scale, 0, 0, 0) : Slope<T>.Of(scale, -scale * r * r * dot / n, -scale * sum / n, job->Mean[channel]);
+        double n = (double)job->Samples * job->Positions, mean = job->Given ? 0 : sum / n, through = job->Given ? 0 : r * dot / n;
+        var slope = Slope<T>.Of(scale, -scale * r * through, -scale * mean, job->Given ? 0 : job->Mean[channel]);
+        if (!Magnitude<T>.HoldsSums(sum, dot, job->Given ? 1 : job->Variance[channel], r, n) || !Magnitude<T>.HoldsSlope(slope, scale, mean, through, n)) job->ReportExtreme();
+        return slope;
     }
 }

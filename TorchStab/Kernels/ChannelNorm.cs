@@ -34,7 +34,10 @@ internal unsafe struct ChannelNormJob
     public int BlockRows, Blocks;
     public double Epsilon;
 
-    /// <summary>Set to 1 where values are finite but their deviation is beyond <see cref="Magnitude{T}"/>: the output is then of no use.</summary>
+    /// <summary>
+    /// Set to 1 where values are finite but their deviation, or what is computed from it, is beyond <see cref="Magnitude{T}"/>: the results are then of no
+    /// use. In a backward pass also where a gradient is not finite.
+    /// </summary>
     public int* Extreme;
 
     /// <summary>Whether the statistics are given and no gradient passes through them (BatchNorm in eval mode).</summary>
@@ -42,6 +45,11 @@ internal unsafe struct ChannelNormJob
 
     /// <summary>Whether the output is large enough for non-temporal stores (checked against alignment by the kernel).</summary>
     public bool Stream;
+
+    public readonly void ReportExtreme()
+    {
+        if (Extreme != null) *Extreme = 1;
+    }
 }
 
 /// <summary>y = (x − High) · Scale + Offset: a channel's normalization in T. High is the mean's value in T; what it lacks is in Offset.</summary>

@@ -92,14 +92,11 @@ internal static unsafe class Groups<V, T, E>
         }
     }
 
-    private static Affine<T> Terms(ChannelNormJob* job, int item, int channel) => Affine<T>.Of(job->Mean[item], job->InverseDeviation[item],
-        Parameter<T, E>.Read(job->Weight, channel, 1), Parameter<T, E>.Read(job->Bias, channel, 0));
-
     [MethodImpl(Jit.Loop)]
     private static void Normalize<S>(ChannelNormJob* job, int item, E* x, E* y) where S : struct, IFlag
     {
         int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
-        for (int k = 0; k < channels; k++, x += n, y += n) Plane<V, T, E>.Normalize<No, S>(x, y, n, Terms(job, item, begin + k));
+        for (int k = 0; k < channels; k++, x += n, y += n) Plane<V, T, E>.Normalize<No, S>(x, y, n, BatchNormTerms<T, E>.Forward(job, item, begin + k));
     }
 
     // Σdy and Σdy·x̂ of each channel into its sums, and the group's totals weighted by the weight.
@@ -116,7 +113,9 @@ internal static unsafe class Groups<V, T, E>
         {
             double sum = 0, dot = 0, weight = Parameter<T, E>.Read(job->Weight, begin + k, 1);
             Plane<V, T, E>.AddSums<No>(x, dy, n, centre, ref sum, ref dot);
-            dot = (dot - (sum * lack)) * r;
+            dot -= sum * lack;
+            if (!Magnitude<T>.HoldsSums(sum, dot, job->Variance[item], r, n)) job->ReportExtreme();
+            dot *= r;
             (sums[0], sums[1]) = (sum, dot);
             total += weight * sum;
             totalDot += weight * dot;
@@ -129,13 +128,15 @@ internal static unsafe class Groups<V, T, E>
     private static void Differentiate<S>(ChannelNormJob* job, int item, double sum, double dot) where S : struct, IFlag
     {
         int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
-        double r = job->InverseDeviation[item], count = (double)channels * n;
-        var slope = Slope<T>.Of(r, -r * r * dot / count, -r * sum / count, job->Mean[item]);
+        double r = job->InverseDeviation[item], count = (double)channels * n, mean = sum / count, through = dot / count;
+        var slope = Slope<T>.Of(r, -r * r * through, -r * mean, job->Mean[item]);
+        if (!Magnitude<T>.HoldsSlope(slope, r, mean, through, count)) job->ReportExtreme();
         var centre = Centre(job, item);
         long at = (long)item * channels * n;
         for (int k = 0; k < channels; k++, at += n)
         {
             T scale = T.CreateTruncating(Parameter<T, E>.Read(job->Weight, begin + k, 1) * r);
+            if (!T.IsFinite(scale)) job->ReportExtreme();
             Plane<V, T, E>.Differentiate<No, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, n, centre,
                 slope with { Scale = scale });
         }

@@ -88,6 +88,7 @@ internal static unsafe class RowNormBackward<V, T, E>
         var (high, scale, offset) = RowNorm<V, T, E>.Split(Centre.IsSet ? job->Mean[row] : 0, r);
         T constant = Centre.IsSet ? T.CreateTruncating(-r * sum / n) : T.Zero;
         T slope = T.CreateTruncating(-r * dot / n);
+        if (!Magnitude<T>.HoldsTotal(r * (Math.Abs(sum) + Math.Abs(dot)))) job->ReportExtreme();
         E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
         if (job->Stream && n % V.Count == 0 && Lane.CanStream<E>(job->InputGradient, n))
             Write<Yes>(x, dy, (E*)job->Weight, dx, n, high, scale, offset, slope, constant);

@@ -30,6 +30,7 @@ internal readonly unsafe struct RowNormMerge : IKernel
                 if (norm->BiasGradient != null) Add<V, T>(into + n + begin, from + n + begin, end - begin);
             }
         }
+        if (!AreFinite(sums, begin, end) || (norm->BiasGradient != null && !AreFinite(sums + n, begin, end))) norm->ReportExtreme();
         Write<T, E>(sums, (E*)norm->WeightGradient, begin, end);
         Write<T, E>(sums + n, (E*)norm->BiasGradient, begin, end);
     }
@@ -43,6 +44,13 @@ internal readonly unsafe struct RowNormMerge : IKernel
         int i = 0;
         for (; i <= n - V.Count; i += V.Count) (V.Load(into + i) + V.Load(from + i)).Store(into + i);
         for (; i < n; i++) into[i] += from[i];
+    }
+
+    private static bool AreFinite<T>(T* sums, int begin, int end) where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    {
+        T none = T.Zero;
+        for (int i = begin; i < end; i++) none += sums[i] - sums[i]; // 0, or NaN
+        return none == T.Zero;
     }
 
     private static void Write<T, E>(T* sums, E* gradient, int begin, int end)

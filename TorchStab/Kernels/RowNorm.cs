@@ -24,11 +24,19 @@ internal unsafe struct RowNormJob
     public int Rows, Columns, BlockRows, Blocks;
     public double Epsilon;
 
-    /// <summary>Set to 1 where a row's values are finite but beyond <see cref="Magnitude{T}"/>: the output is then of no use.</summary>
+    /// <summary>
+    /// Set to 1 where a row's values are finite but beyond <see cref="Magnitude{T}"/>: the output is then of no use. In a backward pass where sums are not
+    /// finite, because they overflowed or a gradient is not finite.
+    /// </summary>
     public int* Extreme;
 
     /// <summary>Whether output and input gradient are large enough for non-temporal stores (checked against alignment by the kernel).</summary>
     public bool Stream;
+
+    public readonly void ReportExtreme()
+    {
+        if (Extreme != null) *Extreme = 1;
+    }
 }
 
 /// <summary>The forward pass over one row: y = (x − mean) · r · weight + bias.</summary>

@@ -71,10 +71,10 @@ internal static class BatchNormFunctional
         if (FormOf(a) == NormForm.Kernel)
         {
             using var state = BatchNormNode.Begin(a);
-            return BatchNormNode.Evaluate(state, mean, variance, a.Relu);
+            if (BatchNormNode.Evaluate(state, mean, variance, a.Relu) is { } output) return output;
         }
         using var scope = NewDisposeScope();
-        var x = Wide(a.Input);
+        var x = DifferenceHolds(mean) ? Wide(a.Input) : a.Input.to(ScalarType.Float64);
         var inverse = (Wide(variance.detach()) + a.Eps).rsqrt(); // before it meets x: float32 does not hold every variance in float64
         var centred = x - ChannelDims.Broadcast(mean.detach(), x);
         // In two steps: a mean rounded to x's dtype may be as far off as a small deviation.
@@ -95,8 +95,9 @@ internal static class BatchNormFunctional
     /// <summary>centred·inverse·weight + bias in the accumulation type; weight and bias of shape (C).</summary>
     public static Tensor Affine(Tensor centred, Tensor inverse, Tensor? weight, Tensor? bias)
     {
-        var scale = weight is null ? inverse : inverse * ChannelDims.Broadcast(weight, centred);
-        var output = centred * scale;
+        // Standardized first: inverse · weight may leave the range where the output does not, and so may the sum of gradient · centred.
+        var output = centred * inverse;
+        if (weight is not null) output = output * ChannelDims.Broadcast(weight, centred);
         return bias is null ? output : output + ChannelDims.Broadcast(bias, centred);
     }
 
@@ -134,6 +135,10 @@ internal static class BatchNormFunctional
         mask.detach().to(Moments.Accumulator(input)).expand(input.shape).sum(ChannelDims.OfStatistics(input));
 
     private static Tensor Wide(Tensor input) => input.to(Moments.Accumulator(input));
+
+    // Whether x − mean is finite for every finite x. To look on another device would be to wait for it.
+    private static bool DifferenceHolds(Tensor mean) =>
+        !KernelSelection.IsOnCpu(mean) || mean.numel() == 0 || !(mean.detach().abs().amax().to(ScalarType.Float64).item<double>() > float.MaxValue / 2);
 
     // What a caller gets: rounded once to input's dtype, in the memory format PyTorch gives it.
     private static Tensor Output(Tensor y, Tensor input, bool relu)

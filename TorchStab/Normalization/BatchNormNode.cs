@@ -38,11 +38,12 @@ internal sealed class BatchNormNode : NormOp
         return output == 0 ? null : state.Finish(output);
     }
 
-    /// <summary>Normalizes with given statistics.</summary>
-    public static Tensor Evaluate(NodeState state, Tensor mean, Tensor variance, bool relu)
+    /// <summary>Normalizes with given statistics; null where the values are too large or too small for a kernel.</summary>
+    public static Tensor? Evaluate(NodeState state, Tensor mean, Tensor variance, bool relu)
     {
         state.Training = false;
-        return state.Finish(relu ? BatchNormLaunch<Yes>.Evaluate(mean, variance, state) : BatchNormLaunch<No>.Evaluate(mean, variance, state));
+        nint output = relu ? BatchNormLaunch<Yes>.Evaluate(mean, variance, state) : BatchNormLaunch<No>.Evaluate(mean, variance, state);
+        return output == 0 ? null : state.Finish(output);
     }
 
     /// <inheritdoc/>
@@ -61,10 +62,9 @@ internal sealed class BatchNormNode : NormOp
             var output = BatchNormFunctional.Affine(moments.Centred, moments.InverseDeviation, weight, bias);
             outputGradient = outputGradient.masked_fill(output.detach().le(0), 0);
         }
-        var rstd = moments.InverseDeviation;
-        var standardized = moments.Centred * rstd;
+        var standardized = moments.Centred * moments.InverseDeviation;
         return NormGradient.Of(state, outputGradient, standardized, input, weight, ChannelDims.Shape(input),
-            d => state.Training ? NormGradient.ThroughStatistics(d, standardized, rstd, ChannelDims.OfStatistics(input)) : d * rstd);
+            d => state.Training ? NormGradient.ThroughStatistics(d, standardized, moments.Rate, ChannelDims.OfStatistics(input)) : d * moments.Rate);
     }
 
     // With the statistics of the batch, or those that were given.

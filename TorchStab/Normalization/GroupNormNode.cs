@@ -44,10 +44,9 @@ internal sealed class GroupNormNode : NormOp
         long[] shape = input.shape, grouped = this == Instance ? shape : [shape[0], state.Groups, shape[1] / state.Groups, .. shape[2..]];
         long[] dims = ChannelDims.OfPositions(grouped.Length);
         var moments = Moments.Over(As(input.to(Moments.Accumulator(input)), grouped), dims, state.Epsilon);
-        var rstd = moments.InverseDeviation;
-        var standardized = moments.Centred * rstd;
+        var standardized = moments.Centred * moments.InverseDeviation;
         return NormGradient.Of(state, outputGradient, As(standardized, shape), input, weight, ChannelDims.Shape(input),
-            d => As(NormGradient.ThroughStatistics(As(d, grouped), standardized, rstd, dims), shape));
+            d => As(NormGradient.ThroughStatistics(As(d, grouped), standardized, moments.Rate, dims), shape));
 
         Tensor As(Tensor t, long[] sizes) => this == Instance ? t : t.reshape(sizes);
     }

@@ -1,5 +1,4 @@
 using TorchStab.Dispatch;
-using TorchStab.Kernels;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -22,6 +21,9 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
 {
     /// <summary>1/√(variance + eps), for <see cref="Centred"/>.</summary>
     public Tensor InverseDeviation => Spread.rsqrt();
+
+    /// <summary>1/√(variance + eps) of the input as it came: how fast what is normalized changes with it.</summary>
+    public Tensor Rate => Scale is null ? InverseDeviation : InverseDeviation * Scale;
 
     /// <summary>√(variance + eps).</summary>
     public Tensor Deviation => Scale is null ? Spread.sqrt() : Spread.sqrt() / Scale;
@@ -79,21 +81,26 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
     private static bool Holds(Tensor spread)
     {
         using var scope = NewDisposeScope();
-        var (least, most) = spread.dtype == ScalarType.Float64 ? (Magnitude<double>.Least, Magnitude<double>.Most) : (Magnitude<float>.Least, Magnitude<float>.Most);
+        var (least, most) = Range(spread.dtype == ScalarType.Float64);
         var values = spread.detach();
         return values.clamp(least, most).eq(values).all().item<bool>(); // false for NaN
     }
+
+    // Narrower than kernels have it: autograd multiplies a gradient with what was centred, and sums that, before it divides by σ³. 2⁻⁴⁴ and 2²⁴ for
+    // float32, below the eps of BERT; 2⁻²⁰⁰ and 2²⁰⁰ for float64.
+    private static (double Least, double Most) Range(bool wide) => wide ? (6.223015277861142e-61, 1.6069380442589903e60) : (5.684341886080802e-14, 16777216);
 
     // A power of two that takes the largest value to about 1, and 1 where the spread holds already or nothing helps. A small spread about a large mean
     // (equal values, with hardly any eps) is none of the values' magnitude.
     private static Tensor ScaleFor(Tensor largest, Tensor spread, double rootEps)
     {
-        const double Small = 1e-60;
+        const double Small = 1e-29;
+        var (least, most) = Range(wide: true);
         double[] scales = largest.contiguous().data<double>().ToArray(), spreads = spread.contiguous().data<double>().ToArray();
         for (int i = 0; i < scales.Length; i++)
         {
             double top = Math.Max(scales[i], rootEps);
-            bool needed = !Magnitude<double>.Holds(spreads[i]) && (!(spreads[i] < 1) || top < Small);
+            bool needed = !(spreads[i] >= least && spreads[i] <= most) && (!(spreads[i] < 1) || top < Small);
             scales[i] = needed && top > 0 && double.IsFinite(top) ? Math.ScaleB(1, Math.Clamp(-Math.ILogB(top), -1022, 1022)) : 1;
         }
         return tensor(scales, device: CPU).reshape(spread.shape);

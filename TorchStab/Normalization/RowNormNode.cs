@@ -40,8 +40,7 @@ internal sealed class RowNormNode : NormOp
         long[] dims = NormalizedShape.Dims(state.NormalizedShape!), shape = [.. Enumerable.Repeat(1L, (int)input.dim() - dims.Length), .. state.NormalizedShape!];
         var x = input.to(Moments.Accumulator(input));
         var moments = _centred ? Moments.Over(x, dims, state.Epsilon) : Moments.AboutZero(x, dims, state.Epsilon);
-        var rstd = moments.InverseDeviation;
-        var standardized = moments.Centred * rstd;
-        return NormGradient.Of(state, outputGradient, standardized, input, weight, shape, d => NormGradient.ThroughStatistics(d, standardized, rstd, dims, _centred));
+        var standardized = moments.Centred * moments.InverseDeviation;
+        return NormGradient.Of(state, outputGradient, standardized, input, weight, shape, d => NormGradient.ThroughStatistics(d, standardized, moments.Rate, dims, _centred));
     }
 }
