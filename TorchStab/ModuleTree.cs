@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab;
@@ -30,6 +31,14 @@ internal static class ModuleTree
         var nodes = new List<ModuleNode>();
         Visit(new ModuleNode("", [model]), seen, nodes, check);
         return nodes;
+    }
+
+    /// <summary>Refuses to run what has no values: a model or an input on the meta device.</summary>
+    public static void RequireValues(nn.Module model, Tensor? input, string inputName, string argument, string wayOut)
+    {
+        string? what = input is not null && !KernelSelection.HasMemory(input) ? inputName
+            : model.parameters().Concat(model.buffers()).Any(t => !KernelSelection.HasMemory(t)) ? "the model" : null;
+        if (what is not null) throw new ArgumentException($"expected values to run the model with, but {what} is on the meta device, which holds none; {wayOut}", argument);
     }
 
     /// <summary>Runs a model in evaluation mode, and restores the mode of every module afterwards.</summary>

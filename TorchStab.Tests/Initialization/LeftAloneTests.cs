@@ -58,6 +58,33 @@ public class LeftAloneTests
     }
 
     [Fact]
+    public void Nothing_is_run_without_values()
+    {
+        using var scope = NewDisposeScope();
+        using var here = Sequential(Linear(8, 8), ReLU(), Linear(8, 2));
+        using var meta = Sequential(Linear(8, 8), ReLU(), Linear(8, 2)).to(DeviceType.META);
+        using var buffer = Sequential(Linear(8, 8), new Holder(stab.nn.BatchNorm1d(8, affine: false).to(DeviceType.META)));
+        var before = here.parameters().Select(p => p.clone()).ToList();
+        Tensor values = randn(4, 8), none = empty(4, 8, device: META);
+        Action run = () => Assert.Fail("was run");
+        Refused("the model is on the meta device", "options", () => stab.nn.init.initialize_(meta, new() { Example = values }));
+        Refused("the Example is on the meta device", "options", () => stab.nn.init.initialize_(here, new() { Example = none }));
+        Refused("the model is on the meta device", "options", () => stab.nn.init.initialize_(meta, new() { Run = run }));
+        Refused("the model is on the meta device", "options", () => stab.nn.init.initialize_(buffer, new() { Run = run }));
+        Refused("the model is on the meta device", "model", () => stab.nn.init.lsuv_(meta, values));
+        Refused("the batch is on the meta device", "batch", () => stab.nn.init.lsuv_(here, none));
+        Refused("the model is on the meta device", "model", () => stab.nn.init.lsuv_(meta, run));
+        foreach (var (was, now) in before.Zip(here.parameters())) Compare.Identical(was, now, "a refused model");
+
+        static void Refused(string words, string argument, Action call)
+        {
+            var refusal = Assert.Throws<ArgumentException>(call);
+            Assert.Contains(words, refusal.Message, StringComparison.Ordinal);
+            Assert.Equal(argument, refusal.ParamName);
+        }
+    }
+
+    [Fact]
     public void A_single_number_has_no_deviation_to_print()
     {
         using var model = Sequential(("output", Linear(5, 1)));

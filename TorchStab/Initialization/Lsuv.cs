@@ -36,6 +36,7 @@ internal sealed class Lsuv
                 + "use the overload with an action that runs the model", nameof(model));
         }
 
+        ModuleTree.RequireValues(model, batch, "the batch", KernelSelection.HasMemory(batch) ? nameof(model) : nameof(batch), "move it to a device that has memory first");
         return Run(model, () => callable.call(batch), tol, max_iterations, generator);
     }
 
@@ -46,6 +47,7 @@ internal sealed class Lsuv
         if (!(tol > 0)) throw new ArgumentException($"tol must be positive, got {InitArguments.Cpp(tol)}", nameof(tol));
         if (max_iterations < 1)
             throw new ArgumentException(FormattableString.Invariant($"max_iterations must be at least 1, got {max_iterations}"), nameof(max_iterations));
+        ModuleTree.RequireValues(model, null, "", nameof(model), "move it to a device that has memory first");
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         return new Lsuv(tol, max_iterations).Run(ModuleTree.Nodes(model), run, generator);

@@ -49,9 +49,14 @@ internal sealed partial class ModelInitializer
     /// <summary>The run that the options ask for; null without an Example and a Run.</summary>
     private static Action? RunOf(nn.Module model, InitializationOptions options)
     {
-        if (options.Example is not { } example) return options.Run;
+        if (options.Example is not { } example)
+        {
+            if (options.Run is not null) ModuleTree.RequireValues(model, null, "", nameof(options), "leave Run out, and the order of modules shows the functions");
+            return options.Run;
+        }
         if (options.Run is not null) throw new ArgumentException("expected an Example or a Run, got both", nameof(options));
         if (example.NumberOfElements == 0) throw new ArgumentException($"Example is empty: got shape {Repr.List(example.shape)}", nameof(options));
+        ModuleTree.RequireValues(model, example, "the Example", nameof(options), "leave the Example out, and the order of modules shows the functions");
         return model is nn.Module<Tensor, Tensor> callable ? () => callable.call(example) : throw new ArgumentException(
             $"{model.GetType().Name} does not take one tensor and return one; instead of an Example give Run = () => model.call(…)", nameof(options));
     }
