@@ -20,7 +20,7 @@ public class LayerTests
         ["Optimization"] = ["Clipping", "Dispatch", "Initialization", "Kernels"],
         ["Diagnostics"] = ["Clipping", "Dispatch", "Initialization"],
         ["Surgery"] = ["Dispatch", "Normalization"],
-        ["Distributed"] = ["Clipping", "Dispatch", "Normalization", "Optimization"],
+        ["Distributed"] = ["Clipping", "Dispatch", "Initialization", "Normalization", "Optimization"],
         ["buildTransitive"] = [],
     };
 

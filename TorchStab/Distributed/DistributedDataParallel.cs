@@ -1,5 +1,6 @@
 using TorchSharp.Utils;
 using TorchStab.Distributed;
+using TorchStab.Initialization;
 using TorchStab.Normalization;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
@@ -24,6 +25,8 @@ namespace TorchStab.Modules;
 /// error. (PyTorch keeps the parameters that it was constructed with, so that ranks diverge.) If you call the model yourself, it has run before
 /// <see cref="weigh"/> finds a change: then new layers must already have equal values on all ranks, else all ranks raise an error. Add new parameters to
 /// the optimizer by <c>add_param_group</c>, as without this module.</para>
+/// <para>A module that the model holds without having registered it is in nobody's <c>parameters()</c>, so that the ranks diverge in it; rank 0 warns of it by
+/// <see cref="System.Diagnostics.Trace"/>.</para>
 /// <para>Ranks of one host sum float32 and float64 gradients in place through memory that MPI lets them share. Between hosts (and with
 /// <c>TORCHSTAB_SHAREDMEMORY=off</c>) they send messages. A gradient larger than a quarter of a message is summed in place; smaller ones are copied into a
 /// message and back. With <see cref="gradient_as_bucket_view"/> the smaller ones become views of the message at the first sum. As long as
@@ -47,6 +50,7 @@ public sealed class DistributedDataParallel : nn.Module<Tensor, Tensor>
         ArgumentNullException.ThrowIfNull(module);
         if (!(bucket_cap_mb > 0)) throw new ArgumentException($"expected a size above 0, got {Repr.Of(bucket_cap_mb)}", nameof(bucket_cap_mb));
         var group = ProcessGroups.Required;
+        if (group.Rank == 0) UnregisteredModules.WarnOf(module);
         _module = module;
         (this.broadcast_buffers, this.gradient_as_bucket_view) = (broadcast_buffers, gradient_as_bucket_view);
         register_module(nameof(module), module);

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Diagnostics;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using static TorchSharp.torch;
@@ -26,6 +27,12 @@ internal static class UnregisteredModules
 {
     private const BindingFlags Declared = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
     private const int Depth = 4;
+
+    /// <summary>Says which modules nothing that takes the model's parameters can have, where there is no report to say it.</summary>
+    public static void WarnOf(nn.Module model)
+    {
+        foreach (var module in Of(model)) Trace.TraceWarning(module.ToString());
+    }
 
     public static List<UnregisteredModule> Of(nn.Module model) => Of(ModuleTree.Nodes(model));
 

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Initialization;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
 
@@ -132,6 +133,6 @@ public partial class ClippedOptimizer
             _names.Clear();
             Name(now);
         }
-        Rebinding.WarnOf(model);
+        UnregisteredModules.WarnOf(model);
     }
 }

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Initialization;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
 
@@ -148,7 +149,7 @@ public abstract partial class ClippingAwareOptimizer
     {
         ArgumentNullException.ThrowIfNull(model);
         rebind(model.named_parameters());
-        Rebinding.WarnOf(model);
+        UnregisteredModules.WarnOf(model);
     }
 
     /// <inheritdoc cref="rebind(nn.Module)"/>

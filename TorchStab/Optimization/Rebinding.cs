@@ -1,9 +1,6 @@
-using System.Diagnostics;
 using TorchSharp.Modules;
 using TorchStab.Clipping;
 using TorchStab.Dispatch;
-using TorchStab.Initialization;
-using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
@@ -18,12 +15,6 @@ internal static class Rebinding
             string? why = name is null ? "a name that is null" : p is null ? $"null as '{name}'" : p.IsInvalid ? $"'{name}', which was disposed" : null;
             if (why is not null) throw Refused($"expected the names and parameters in place now, got {why}");
         }
-    }
-
-    /// <summary>Says which modules of the model no optimizer that takes its parameters can have.</summary>
-    public static void WarnOf(nn.Module model)
-    {
-        foreach (var module in UnregisteredModules.Of(model)) Trace.TraceWarning(module.ToString());
     }
 
     public static Dictionary<ParameterSlot, Parameter> Match(List<List<ParameterSlot>> groups, List<(string Name, Parameter Parameter)> now)
