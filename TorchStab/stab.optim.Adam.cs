@@ -36,7 +36,7 @@ public static partial class stab
         public static Adam Adam(IEnumerable<Parameter> parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999, double eps = 1e-8,
             double weight_decay = 0, bool amsgrad = false, bool maximize = false,
             double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null) =>
-            new([new Adam.ParamGroup(parameters)], AdamOptions.New<Adam.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue,
+            new(new Adam.ParamGroup(parameters), AdamOptions.New<Adam.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue,
                 global_clipnorm), nonFinite);
 
         /// <inheritdoc cref="Adam(IEnumerable{Parameter}, double, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?)"/>
@@ -47,7 +47,7 @@ public static partial class stab
         public static Adam Adam(IEnumerable<(string name, Parameter parameter)> named_parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999,
             double eps = 1e-8, double weight_decay = 0, bool amsgrad = false, bool maximize = false,
             double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null) =>
-            new([new Adam.ParamGroup(named_parameters)], AdamOptions.New<Adam.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm,
+            new(new Adam.ParamGroup(named_parameters), AdamOptions.New<Adam.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm,
                 clipvalue, global_clipnorm), nonFinite);
 
         /// <inheritdoc cref="Adam(IEnumerable{Parameter}, double, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?)"/>

@@ -36,7 +36,7 @@ public static partial class stab
         public static RMSprop RMSprop(IEnumerable<Parameter> parameters, double lr = 0.01, double alpha = 0.99, double eps = 1e-8, double weight_decay = 0,
             double momentum = 0, bool centered = false, bool maximize = false,
             double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null) =>
-            new([new RMSprop.ParamGroup(parameters)], Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm,
+            new(new RMSprop.ParamGroup(parameters), Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm,
                 clipvalue, global_clipnorm), nonFinite);
 
         /// <inheritdoc
@@ -49,7 +49,7 @@ public static partial class stab
             double eps = 1e-8, double weight_decay = 0,
             double momentum = 0, bool centered = false, bool maximize = false,
             double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null) =>
-            new([new RMSprop.ParamGroup(named_parameters)], Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm,
+            new(new RMSprop.ParamGroup(named_parameters), Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm,
                 clipvalue, global_clipnorm), nonFinite);
 
         /// <inheritdoc

@@ -33,7 +33,7 @@ public static partial class stab
         public static SGD SGD(IEnumerable<Parameter> parameters, double lr, double momentum = 0, double dampening = 0, double weight_decay = 0,
             bool nesterov = false, bool maximize = false,
             double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null) =>
-            new([new SGD.ParamGroup(parameters)], Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue,
+            new(new SGD.ParamGroup(parameters), Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue,
                 global_clipnorm), nonFinite);
 
         /// <inheritdoc cref="SGD(IEnumerable{Parameter}, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?)"/>
@@ -44,7 +44,7 @@ public static partial class stab
         public static SGD SGD(IEnumerable<(string name, Parameter parameter)> named_parameters, double lr, double momentum = 0, double dampening = 0,
             double weight_decay = 0, bool nesterov = false, bool maximize = false,
             double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null) =>
-            new([new SGD.ParamGroup(named_parameters)], Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm,
+            new(new SGD.ParamGroup(named_parameters), Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm,
                 clipvalue, global_clipnorm), nonFinite);
 
         /// <inheritdoc cref="SGD(IEnumerable{Parameter}, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?)"/>

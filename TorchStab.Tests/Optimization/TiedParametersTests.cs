@@ -62,6 +62,25 @@ public class TiedParametersTests
     }
 
     [Fact]
+    public void Refusals_name_what_the_caller_gave_and_leave_the_groups()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Tied();
+        using var native = optim.LBFGS([model.Table.weight!, model.Head.weight]);
+        Assert.Equal("inner", Assert.Throws<ArgumentException>(() => stab.optim.ClippedOptimizer(native, GradientClip.ByNorm(1))).ParamName);
+        using var around = stab.optim.ClippedOptimizer(optim.Adam([model.Table.weight!]), GradientClip.ByNorm(1));
+        var group = new TorchSharp.Modules.Adam.ParamGroup([model.Head.weight]);
+        Assert.Equal("param_group", Assert.Throws<ArgumentException>(() => around.add_param_group(group)).ParamName);
+        Assert.Single(around.ParamGroups);
+        Assert.Single(around.parameters());
+        IEnumerable<(string, Parameter)> named = [("a", new Parameter(ones(2, dtype: ScalarType.Int64), false))];
+        Assert.Equal("named_parameters", Assert.Throws<ArgumentException>(() => stab.optim.Adam(named)).ParamName);
+        Assert.Equal("named_parameters", Assert.Throws<ArgumentException>(() => stab.optim.SGD(Array.Empty<(string, Parameter)>(), 0.1)).ParamName);
+        Assert.Equal("parameters", Assert.Throws<ArgumentException>(() => stab.optim.AdamW([new TorchStab.Modules.AdamW.ParamGroup(named)])).ParamName);
+        Assert.Equal("parameters", Assert.Throws<ArgumentException>(() => stab.optim.RMSprop(Array.Empty<Parameter>())).ParamName);
+    }
+
+    [Fact]
     public void Two_leaves_over_one_memory_are_refused()
     {
         using var scope = NewDisposeScope();

@@ -74,7 +74,14 @@ internal static class AnyCalls
         {
             throw new FormatException($"raises an undocumented {e.GetType().Name}: {e.Message}\n{e.StackTrace}");
         }
+        catch (ArgumentException e) when (!NamesArgument(member, e))
+        {
+            throw new FormatException($"raises an ArgumentException about '{e.ParamName}', which is none of its arguments: {e.Message}\n{e.StackTrace}");
+        }
     }
+
+    /// <summary>Whether the refusal names an argument of the member: what it says is about what its caller wrote.</summary>
+    public static bool NamesArgument(MethodBase member, ArgumentException refusal) => member.GetParameters().Any(p => p.Name == refusal.ParamName);
 
     private static bool IsDocumented(MethodBase member, Exception e) => XmlDocs.Of(member is MethodInfo { IsGenericMethod: true } m ? m.GetGenericMethodDefinition() : member)
         .Elements("exception").Select(x => Type.GetType(x.Attribute("cref")!.Value[2..])).Any(type => type?.IsInstanceOfType(e) == true);

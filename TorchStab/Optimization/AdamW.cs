@@ -13,6 +13,8 @@ public sealed class AdamW : AdamOptimizer<AdamW.Options>
     /// <exception cref="ArgumentException">An option unset or outside its range; no parameters, or one twice.</exception>
     public AdamW(IEnumerable<ParamGroup> parameters, Options defaults, NonFinitePolicy? nonFinite = null) : base(defaults, nonFinite) => AddGroups(parameters);
 
+    internal AdamW(ParamGroup only, Options defaults, NonFinitePolicy? nonFinite) : base(defaults, nonFinite) => AddOnly(only);
+
     private protected override MomentState NewState(Parameter parameter) => new State(parameter);
 
     private protected override void Update(ClipOptions options, List<ParameterUpdate> updates) =>

@@ -29,7 +29,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         Clip = clip;
         _guard = new StepGuard(nonFinite);
         if (inner is not OptimizerHelper) _native = [.. inner.parameters().Select(p => (Parameter)p.DetachFromDisposeScope())];
-        TiedParameters.StepOnce(inner, [.. parameters()]);
+        TiedParameters.StepOnce(inner, [.. parameters()], nameof(inner));
         Name(named_parameters);
     }
 
@@ -111,8 +111,9 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         ArgumentNullException.ThrowIfNull(param_group);
         ObjectDisposedException.ThrowIf(_disposed, this);
         _guard.RequireIdle("add_param_group()");
+        TiedParameters.RequireNew(parameters(), param_group.Parameters, nameof(param_group));
         _inner.add_param_group(param_group);
-        TiedParameters.StepOnce(_inner, [.. parameters()]);
+        TiedParameters.StepOnce(_inner, [.. parameters()], nameof(param_group));
     }
 
     /// <summary>Disposes the inner optimizer too.</summary>

@@ -60,10 +60,18 @@ public abstract partial class ClippingAwareOptimizer
     private protected void AddGroups<T>(IEnumerable<T> parameters) where T : ParamGroup
     {
         ArgumentNullException.ThrowIfNull(parameters);
+        AddGroups(parameters, nameof(parameters));
+    }
+
+    // The group that stab.optim makes of parameters, with or without names: errors name what it was given.
+    private protected void AddOnly(ParamGroup group) => AddGroups([group], group is INamedGroup { Names: not null } ? "named_parameters" : "parameters");
+
+    private void AddGroups(IEnumerable<ParamGroup> groups, string argument)
+    {
         try
         {
-            foreach (var group in parameters) Add(group ?? throw new ArgumentException("expected groups, got null among them", nameof(parameters)), nameof(parameters));
-            if (_slots.Count == 0) throw new ArgumentException("optimizer got an empty parameter list", nameof(parameters));
+            foreach (var group in groups) Add(group ?? throw new ArgumentException("expected groups, got null among them", argument), argument);
+            if (_slots.Count == 0) throw new ArgumentException("optimizer got an empty parameter list", argument);
         }
         catch
         {

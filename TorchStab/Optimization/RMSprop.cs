@@ -13,6 +13,8 @@ public sealed partial class RMSprop : MomentumOptimizer<RMSprop.Options>
     /// <exception cref="ArgumentException">An option unset or outside its range; no parameters, or one twice.</exception>
     public RMSprop(IEnumerable<ParamGroup> parameters, Options defaults, NonFinitePolicy? nonFinite = null) : base(defaults, nonFinite) => AddGroups(parameters);
 
+    internal RMSprop(ParamGroup only, Options defaults, NonFinitePolicy? nonFinite) : base(defaults, nonFinite) => AddOnly(only);
+
     private protected override string FileName => "RMSProp"; // TorchSharp's spelling
 
     private protected override MomentState NewState(Parameter parameter) => new State(parameter);

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using static TorchSharp.torch.optim;
 
 namespace TorchStab.Optimization;
@@ -11,17 +12,29 @@ namespace TorchStab.Optimization;
 internal static class TiedParameters
 {
     /// <summary>Leaves each parameter at its first place; refuses where that is in another group, or in native code.</summary>
-    public static void StepOnce(Optimizer optimizer, List<Parameter> all)
+    /// <param name="optimizer">Wrapped by a <see cref="TorchStab.Modules.ClippedOptimizer"/>.</param>
+    /// <param name="all">Its parameters.</param>
+    /// <param name="argument">What the parameters came in by.</param>
+    public static void StepOnce(Optimizer optimizer, List<Parameter> all, string argument)
     {
         var distinct = GradientSet.Distinct(all);
         if (distinct.Count == all.Count) return;
         if (optimizer is not OptimizerHelper managed)
             throw new ArgumentException($"{optimizer.GetType().Name} was given {all.Count - distinct.Count} parameters twice (tied weights) and would step them twice; "
-                + "leave one of each out", nameof(optimizer));
+                + "leave one of each out", argument);
         var groups = managed.ParamGroups.Cast<ParamGroup>().ToList();
         var lists = groups.ConvertAll(g => GradientSet.Distinct(g.Parameters));
-        if (lists.Sum(l => l.Count) != distinct.Count) throw new ArgumentException("some parameters appear in more than one parameter group", nameof(optimizer));
+        if (lists.Sum(l => l.Count) != distinct.Count) throw InTwoGroups(argument);
         for (int g = 0; g < groups.Count; g++) groups[g].Parameters = lists[g];
         TorchOptimRebinding.KeepOnly(managed, [.. distinct.Select(p => p.Handle)]);
     }
+
+    /// <summary>Refuses parameters that are in a group already, under whatever handle, before they are added.</summary>
+    public static void RequireNew(IEnumerable<Parameter> known, IEnumerable<Parameter>? added, string argument)
+    {
+        var identities = known.Where(p => !p.IsInvalid).Select(ParameterIdentity.OfLeaf).ToHashSet();
+        if (added?.Any(p => p is { IsInvalid: false } && identities.Contains(ParameterIdentity.OfLeaf(p))) == true) throw InTwoGroups(argument);
+    }
+
+    private static ArgumentException InTwoGroups(string argument) => new("some parameters appear in more than one parameter group", argument);
 }

@@ -23,11 +23,11 @@ internal static class ConvolutionCopy
     }
 
     // On the meta device: the constructor's random weights are not needed, and drawing them would advance the user's random stream.
-    private static Convolution OfKind(Convolution c)
+    private static Convolution OfKind(Convolution conv)
     {
-        long n = c.in_channels, m = c.out_channels, g = c.groups;
-        var k = c.kernel_size;
-        return c switch
+        long n = conv.in_channels, m = conv.out_channels, g = conv.groups;
+        var k = conv.kernel_size;
+        return conv switch
         {
             Conv1d => nn.Conv1d(n, m, k[0], groups: g, bias: false, device: META),
             Conv2d => nn.Conv2d(n, m, (k[0], k[1]), groups: g, bias: false, device: META),
@@ -35,7 +35,7 @@ internal static class ConvolutionCopy
             ConvTranspose1d => nn.ConvTranspose1d(n, m, k[0], groups: g, bias: false, device: META),
             ConvTranspose2d => nn.ConvTranspose2d(n, m, (k[0], k[1]), groups: g, bias: false, device: META),
             ConvTranspose3d => nn.ConvTranspose3d(n, m, (k[0], k[1], k[2]), groups: g, bias: false, device: META),
-            _ => throw new ArgumentException($"{c.GetType()} is not one of torch.nn's six convolutions", nameof(c)),
+            _ => throw new ArgumentException($"{conv.GetType()} is not one of torch.nn's six convolutions", nameof(conv)),
         };
     }
 }
