@@ -42,7 +42,7 @@ public class NormGradientMagnitudeTests
             using var form = KernelForm.Kernel(width: width);
             foreach (var (dtype, inputs, gradients) in Magnitudes)
                 foreach (int power in inputs)
-                    foreach (int gradient in gradients.Where(g => !name.StartsWith("masked") || IsAddedUp(g, dtype))) Hold(name, dtype, power, gradient, given, $"{name}{(given ? " in eval" : "")}, {width}");
+                    foreach (int gradient in gradients.Where(g => !name.StartsWith("masked", StringComparison.Ordinal) || IsAddedUp(g, dtype))) Hold(name, dtype, power, gradient, given, $"{name}{(given ? " in eval" : "")}, {width}");
         }
     }
 

@@ -80,8 +80,15 @@ internal static class AnyCalls
         }
     }
 
-    /// <summary>Whether the refusal names an argument of the member: what it says is about what its caller wrote.</summary>
-    public static bool NamesArgument(MethodBase member, ArgumentException refusal) => member.GetParameters().Any(p => p.Name == refusal.ParamName);
+    /// <summary>
+    /// Whether the refusal names an argument of the member, or an option of one (lr is PyTorch's name of LearningRate): what it says is about what its
+    /// caller wrote. A model that was run may raise what it likes.
+    /// </summary>
+    public static bool NamesArgument(MethodBase member, ArgumentException refusal) => (refusal.TargetSite?.Module == typeof(Tensor).Module && refusal.ParamName is null)
+        || refusal.StackTrace!.Contains(".forward(", StringComparison.Ordinal) || member.GetParameters().Any(p => p.Name == refusal.ParamName || OptionsOf(p.ParameterType).Contains(refusal.ParamName));
+
+    private static IEnumerable<string?> OptionsOf(Type type) => !typeof(TorchStab.Modules.ClipOptions).IsAssignableFrom(type) ? []
+        : type.GetProperties().Select(o => o.Name == nameof(TorchStab.Modules.ClipOptions.LearningRate) ? "lr" : o.Name);
 
     private static bool IsDocumented(MethodBase member, Exception e) => XmlDocs.Of(member is MethodInfo { IsGenericMethod: true } m ? m.GetGenericMethodDefinition() : member)
         .Elements("exception").Select(x => Type.GetType(x.Attribute("cref")!.Value[2..])).Any(type => type?.IsInstanceOfType(e) == true);

@@ -22,6 +22,7 @@ internal static class VarianceScaling
     internal static Tensor Draw(Tensor tensor, double std, InitDistribution distribution, Generator? generator)
     {
         double wide = std / TruncatedStd;
+        if (distribution is not (InitDistribution.Uniform or InitDistribution.Normal)) InitArguments.RequireFits(tensor, 2 * wide, "scale");
         return distribution switch
         {
             InitDistribution.Uniform => Uniform.Symmetric(tensor, Math.Sqrt(3.0) * std, generator, "scale"),

@@ -24,8 +24,8 @@ public sealed class GroupNorm : AffineModule
         this.eps = eps;
         this.affine = affine;
         if (!affine) return;
-        weight = ParameterFactory.Ones([num_channels], dtype, device);
-        bias = ParameterFactory.Zeros([num_channels], dtype, device);
+        weight = ParameterFactory.Ones([num_channels], dtype, device, nameof(num_channels));
+        bias = ParameterFactory.Zeros([num_channels], dtype, device, nameof(num_channels));
     }
 
     /// <summary>The number of groups that the channels are split into, in order.</summary>

@@ -20,8 +20,8 @@ public sealed class LayerNorm : AffineModule
         this.eps = eps;
         this.elementwise_affine = elementwise_affine;
         if (!elementwise_affine) return;
-        weight = ParameterFactory.Ones(normalized_shape, dtype, device);
-        if (bias) this.bias = ParameterFactory.Zeros(normalized_shape, dtype, device);
+        weight = ParameterFactory.Ones(normalized_shape, dtype, device, nameof(normalized_shape));
+        if (bias) this.bias = ParameterFactory.Zeros(normalized_shape, dtype, device, nameof(normalized_shape));
     }
 
     /// <summary>Sizes of the trailing dimensions that are normalized over.</summary>

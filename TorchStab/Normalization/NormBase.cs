@@ -31,11 +31,11 @@ public abstract class NormBase : AffineModule
         (this.num_features, this.eps, this.momentum, this.affine, this.track_running_stats) = (num_features, eps, momentum, affine, track_running_stats);
         if (affine)
         {
-            weight = ParameterFactory.Ones([num_features], dtype, device);
-            bias = ParameterFactory.Zeros([num_features], dtype, device);
+            weight = ParameterFactory.Ones([num_features], dtype, device, nameof(num_features));
+            bias = ParameterFactory.Zeros([num_features], dtype, device, nameof(num_features));
         }
         if (!track_running_stats) return;
-        ParameterFactory.Require([num_features], dtype);
+        ParameterFactory.Require([num_features], dtype, nameof(num_features));
         running_mean = zeros(num_features, dtype, device);
         running_var = ones(num_features, dtype, device);
         num_batches_tracked = zeros([], ScalarType.Int64, device);

@@ -7,28 +7,28 @@ namespace TorchStab.Normalization;
 internal static class ParameterFactory
 {
     /// <summary>A scale: ones.</summary>
-    public static Parameter Ones(ReadOnlySpan<long> shape, ScalarType? dtype, Device? device)
+    public static Parameter Ones(ReadOnlySpan<long> shape, ScalarType? dtype, Device? device, string argument)
     {
-        Require(shape, dtype);
+        Require(shape, dtype, argument);
         var parameter = new Parameter(ones(shape, dtype, device));
         parameter.DetachFromDisposeScope();
         return parameter;
     }
 
     /// <summary>A shift: zeros.</summary>
-    public static Parameter Zeros(ReadOnlySpan<long> shape, ScalarType? dtype, Device? device)
+    public static Parameter Zeros(ReadOnlySpan<long> shape, ScalarType? dtype, Device? device, string argument)
     {
-        Require(shape, dtype);
+        Require(shape, dtype, argument);
         var parameter = new Parameter(zeros(shape, dtype, device));
         parameter.DetachFromDisposeScope();
         return parameter;
     }
 
-    /// <summary>A negative size, or a dtype that can't take gradients, is refused in PyTorch's words.</summary>
-    public static void Require(ReadOnlySpan<long> shape, ScalarType? dtype)
+    /// <summary>A negative size, which came by <paramref name="argument"/>, or a dtype that can't take gradients, is refused in PyTorch's words.</summary>
+    public static void Require(ReadOnlySpan<long> shape, ScalarType? dtype, string argument)
     {
         foreach (long size in shape)
-            if (size < 0) throw new ArgumentOutOfRangeException(nameof(shape), FormattableString.Invariant($"Trying to create tensor with negative dimension {size}: {Repr.List(shape)}"));
+            if (size < 0) throw new ArgumentOutOfRangeException(argument, FormattableString.Invariant($"Trying to create tensor with negative dimension {size}: {Repr.List(shape)}"));
         if (dtype is { } d && d is not (ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64
             or ScalarType.ComplexFloat32 or ScalarType.ComplexFloat64))
             throw new ArgumentException($"Only Tensors of floating point and complex dtype can require gradients; got dtype {Repr.Of(d)}", nameof(dtype));

@@ -18,7 +18,7 @@ public sealed class RMSNorm : AffineModule
         this.normalized_shape = [.. normalized_shape];
         this.eps = eps;
         this.elementwise_affine = elementwise_affine;
-        if (elementwise_affine) weight = ParameterFactory.Ones(normalized_shape, dtype, device);
+        if (elementwise_affine) weight = ParameterFactory.Ones(normalized_shape, dtype, device, nameof(normalized_shape));
     }
 
     /// <inheritdoc cref="LayerNorm.normalized_shape"/>

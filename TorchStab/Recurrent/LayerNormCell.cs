@@ -23,10 +23,12 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
         : base(name)
     {
         RecurrentCheck.Sizes(input_size, hidden_size);
+        if (orthogonal && dtype is ScalarType.ComplexFloat32 or ScalarType.ComplexFloat64)
+            throw new ArgumentException($"expected a real dtype for orthogonal weights, got {dtype}", nameof(dtype));
         (this.input_size, this.hidden_size, this.eps, _gates, _orthogonal) = (input_size, hidden_size, eps, gates, orthogonal);
-        _weight_ih = ParameterFactory.Zeros([gates * hidden_size, input_size], dtype, device);
-        _weight_hh = ParameterFactory.Zeros([gates * hidden_size, hidden_size], dtype, device);
-        if (bias) _bias = ParameterFactory.Zeros([gates * hidden_size], dtype, device);
+        _weight_ih = ParameterFactory.Zeros([gates * hidden_size, input_size], dtype, device, nameof(input_size));
+        _weight_hh = ParameterFactory.Zeros([gates * hidden_size, hidden_size], dtype, device, nameof(hidden_size));
+        if (bias) _bias = ParameterFactory.Zeros([gates * hidden_size], dtype, device, nameof(hidden_size));
         RegisterParameters();
     }
 
