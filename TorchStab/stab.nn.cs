@@ -24,37 +24,37 @@ public static partial class stab
         /// <remarks>As <c>torch.nn.BatchNorm1d</c>, 2d, 3d. <inheritdoc cref="BatchNorm" path="/remarks/node()"/></remarks>
         public static BatchNorm1d BatchNorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
 
         /// <summary>Batch normalization of (N, C, H, W). <inheritdoc cref="BatchNorm" path="/summary/node()"/></summary>
         /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static BatchNorm2d BatchNorm2d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
 
         /// <summary>Batch normalization of (N, C, D, H, W). <inheritdoc cref="BatchNorm" path="/summary/node()"/></summary>
         /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static BatchNorm3d BatchNorm3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
 
         /// <summary>Batch normalization and ReLU of (N, C) or (N, C, L). <inheritdoc cref="BatchNormReLU" path="/summary/node()"/></summary>
         /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static BatchNormReLU1d BatchNormReLU1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
 
         /// <summary>Batch normalization and ReLU of (N, C, H, W). <inheritdoc cref="BatchNormReLU" path="/summary/node()"/></summary>
         /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static BatchNormReLU2d BatchNormReLU2d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
 
         /// <summary>Batch normalization and ReLU of (N, C, D, H, W). <inheritdoc cref="BatchNormReLU" path="/summary/node()"/></summary>
         /// <inheritdoc cref="BatchNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static BatchNormReLU3d BatchNormReLU3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
 
         /// <summary>Batch renormalization of (N, C) or (N, C, L). <inheritdoc cref="BatchRenorm" path="/summary/node()"/></summary>
         /// <param name="num_features">C, the number of channels.</param>
@@ -71,19 +71,19 @@ public static partial class stab
         /// <remarks><inheritdoc cref="BatchRenorm" path="/remarks/node()"/> <inheritdoc cref="BatchNorm" path="/remarks/node()"/></remarks>
         public static BatchRenorm1d BatchRenorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null, double rmax = 3, double dmax = 5) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype), rmax, dmax);
 
         /// <summary>Batch renormalization of (N, C, H, W). <inheritdoc cref="BatchRenorm" path="/summary/node()"/></summary>
         /// <inheritdoc cref="BatchRenorm1d(long, double, double?, bool, bool, Device?, ScalarType?, double, double)"/>
         public static BatchRenorm2d BatchRenorm2d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null, double rmax = 3, double dmax = 5) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype), rmax, dmax);
 
         /// <summary>Batch renormalization of (N, C, D, H, W). <inheritdoc cref="BatchRenorm" path="/summary/node()"/></summary>
         /// <inheritdoc cref="BatchRenorm1d(long, double, double?, bool, bool, Device?, ScalarType?, double, double)"/>
         public static BatchRenorm3d BatchRenorm3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true, Device? device = null, ScalarType? dtype = null, double rmax = 3, double dmax = 5) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype), rmax, dmax);
 
         /// <summary>Instance normalization of (N, C, L) or (C, L). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
         /// <param name="affine">Whether to learn a weight (at first 1) and a bias (at first 0), of shape (C); default false.</param>
@@ -92,18 +92,18 @@ public static partial class stab
         /// <remarks>As <c>torch.nn.InstanceNorm1d</c>, 2d, 3d. <inheritdoc cref="InstanceNorm" path="/remarks/node()"/></remarks>
         public static InstanceNorm1d InstanceNorm1d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false,
             bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
 
         /// <summary>Instance normalization of (N, C, H, W) or (C, H, W). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
         /// <inheritdoc cref="InstanceNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static InstanceNorm2d InstanceNorm2d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false,
             bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
 
         /// <summary>Instance normalization of (N, C, D, H, W) or (C, D, H, W). <inheritdoc cref="InstanceNorm" path="/summary/node()"/></summary>
         /// <inheritdoc cref="InstanceNorm1d(long, double, double?, bool, bool, Device?, ScalarType?)"/>
         public static InstanceNorm3d InstanceNorm3d(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = false,
             bool track_running_stats = false, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype));
     }
 }

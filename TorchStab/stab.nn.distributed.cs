@@ -25,7 +25,7 @@ public static partial class stab
         public static SyncBatchNorm SyncBatchNorm(long num_features, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
             bool track_running_stats = true,
             ICollective? process_group = null, Device? device = null, ScalarType? dtype = null) =>
-            new(num_features, eps, momentum, affine, track_running_stats, process_group, device, dtype);
+            new(new(num_features, eps, momentum, affine, track_running_stats, device, dtype), process_group);
 
         /// <summary>A model that several ranks train together. <inheritdoc cref="Modules.DistributedDataParallel" path="/summary/node()"/></summary>
         /// <param name="module">The model, the same on all ranks; it becomes the child "module" of the new module.</param>

@@ -16,10 +16,7 @@ namespace TorchStab.Modules;
 /// </remarks>
 public sealed class SyncBatchNorm : BatchNorm
 {
-    internal SyncBatchNorm(long num_features, double eps, double? momentum, bool affine, bool track_running_stats, ICollective? process_group,
-        Device? device, ScalarType? dtype)
-        : base(nameof(SyncBatchNorm), num_features, eps, momentum, affine, track_running_stats, device, dtype) =>
-        this.process_group = process_group;
+    internal SyncBatchNorm(NormSpec spec, ICollective? process_group) : base(nameof(SyncBatchNorm), spec) => this.process_group = process_group;
 
     /// <summary>The ranks that share statistics; null: all ranks of <c>init_process_group</c>.</summary>
     public ICollective? process_group { get; }

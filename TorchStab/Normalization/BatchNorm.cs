@@ -16,11 +16,7 @@ namespace TorchStab.Modules;
 /// </remarks>
 public abstract class BatchNorm : NormBase
 {
-    private protected BatchNorm(
-        string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
-        : base(name, num_features, eps, momentum, affine, track_running_stats, device, dtype)
-    {
-    }
+    private protected BatchNorm(string name, NormSpec spec) : base(name, spec) { }
 
     /// <summary>What to do in training when a channel holds one value only. Default: <see cref="SingleValuePolicy.Throw"/>.</summary>
     public SingleValuePolicy SingleValuePolicy { get; set; }

@@ -6,11 +6,7 @@ namespace TorchStab.Modules;
 /// <summary>Batch normalization of (N, C) or (N, C, L): see <see cref="BatchNorm"/>. Made by <c>stab.nn.BatchNorm1d</c>.</summary>
 public sealed class BatchNorm1d : BatchNorm
 {
-    internal BatchNorm1d(
-        long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
-        : base(nameof(BatchNorm1d), num_features, eps, momentum, affine, track_running_stats, device, dtype)
-    {
-    }
+    internal BatchNorm1d(NormSpec spec) : base(nameof(BatchNorm1d), spec) { }
 
     private protected override void CheckRank(Tensor input) => ShapeCheck.Rank(input, 2, 3);
 }

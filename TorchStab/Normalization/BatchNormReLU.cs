@@ -1,4 +1,4 @@
-using static TorchSharp.torch;
+using TorchStab.Normalization;
 
 namespace TorchStab.Modules;
 
@@ -8,7 +8,5 @@ namespace TorchStab.Modules;
 /// </summary>
 public abstract class BatchNormReLU : BatchNorm
 {
-    private protected BatchNormReLU(
-        string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
-        : base(name, num_features, eps, momentum, affine, track_running_stats, device, dtype) => EndsInReLU = true;
+    private protected BatchNormReLU(string name, NormSpec spec) : base(name, spec) => EndsInReLU = true;
 }

@@ -6,11 +6,7 @@ namespace TorchStab.Modules;
 /// <summary>Batch normalization and ReLU of (N, C) or (N, C, L): see <see cref="BatchNormReLU"/>. Made by <c>stab.nn.BatchNormReLU1d</c>.</summary>
 public sealed class BatchNormReLU1d : BatchNormReLU
 {
-    internal BatchNormReLU1d(
-        long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
-        : base(nameof(BatchNormReLU1d), num_features, eps, momentum, affine, track_running_stats, device, dtype)
-    {
-    }
+    internal BatchNormReLU1d(NormSpec spec) : base(nameof(BatchNormReLU1d), spec) { }
 
     private protected override void CheckRank(Tensor input) => ShapeCheck.Rank(input, 2, 3);
 }

@@ -1,4 +1,4 @@
-using static TorchSharp.torch;
+using TorchStab.Normalization;
 
 namespace TorchStab.Modules;
 
@@ -17,10 +17,7 @@ public abstract class BatchRenorm : BatchNorm
     private double _rmax;
     private double _dmax;
 
-    private protected BatchRenorm(
-        string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype,
-        double rmax, double dmax)
-        : base(name, num_features, eps, momentum, affine, track_running_stats, device, dtype) => (this.rmax, this.dmax) = (rmax, dmax);
+    private protected BatchRenorm(string name, NormSpec spec, double rmax, double dmax) : base(name, spec) => (this.rmax, this.dmax) = (rmax, dmax);
 
     /// <summary>The bound of r, at least 1.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Below 1, or NaN.</exception>

@@ -6,11 +6,7 @@ namespace TorchStab.Modules;
 /// <summary>Batch renormalization of (N, C, D, H, W): see <see cref="BatchRenorm"/>. Made by <c>stab.nn.BatchRenorm3d</c>.</summary>
 public sealed class BatchRenorm3d : BatchRenorm
 {
-    internal BatchRenorm3d(
-        long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype, double rmax, double dmax)
-        : base(nameof(BatchRenorm3d), num_features, eps, momentum, affine, track_running_stats, device, dtype, rmax, dmax)
-    {
-    }
+    internal BatchRenorm3d(NormSpec spec, double rmax, double dmax) : base(nameof(BatchRenorm3d), spec, rmax, dmax) { }
 
     private protected override void CheckRank(Tensor input) => ShapeCheck.Rank(input, 5, 5);
 }

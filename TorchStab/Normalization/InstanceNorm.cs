@@ -16,11 +16,7 @@ namespace TorchStab.Modules;
 /// </remarks>
 public abstract class InstanceNorm : NormBase
 {
-    private protected InstanceNorm(
-        string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
-        : base(name, num_features, eps, momentum, affine, track_running_stats, device, dtype)
-    {
-    }
+    private protected InstanceNorm(string name, NormSpec spec) : base(name, spec) { }
 
     /// <summary>The rank of an input with a batch dimension; one less is a single sample.</summary>
     private protected abstract int BatchedRank { get; }

@@ -22,23 +22,20 @@ public abstract class NormBase : AffineModule
     private bool _frozen;
     private bool _train = true;
 
-    private protected NormBase(
-        string name, long num_features, double eps, double? momentum, bool affine, bool track_running_stats, Device? device, ScalarType? dtype)
-        : base(name)
+    private protected NormBase(string name, NormSpec spec) : base(name)
     {
-        if (num_features < 0)
-            throw new ArgumentOutOfRangeException(nameof(num_features), FormattableString.Invariant($"Trying to create tensor with negative dimension {num_features}: [{num_features}]"));
-        (this.num_features, this.eps, this.momentum, this.affine, this.track_running_stats) = (num_features, eps, momentum, affine, track_running_stats);
+        (num_features, eps, momentum, affine, track_running_stats) = (spec.Features, spec.Eps, spec.Momentum, spec.Affine, spec.Track);
+        RequireSize(num_features);
         if (affine)
         {
-            weight = ParameterFactory.Ones([num_features], dtype, device, nameof(num_features));
-            bias = ParameterFactory.Zeros([num_features], dtype, device, nameof(num_features));
+            weight = ParameterFactory.Ones([num_features], spec.Dtype, spec.Device, nameof(num_features));
+            bias = ParameterFactory.Zeros([num_features], spec.Dtype, spec.Device, nameof(num_features));
         }
         if (!track_running_stats) return;
-        ParameterFactory.Require([num_features], dtype, nameof(num_features));
-        running_mean = zeros(num_features, dtype, device);
-        running_var = ones(num_features, dtype, device);
-        num_batches_tracked = zeros([], ScalarType.Int64, device);
+        ParameterFactory.Require([num_features], spec.Dtype, nameof(num_features));
+        running_mean = zeros(num_features, spec.Dtype, spec.Device);
+        running_var = ones(num_features, spec.Dtype, spec.Device);
+        num_batches_tracked = zeros([], ScalarType.Int64, spec.Device);
     }
 
     /// <summary>C, the number of channels (dimension 1).</summary>
@@ -132,6 +129,12 @@ public abstract class NormBase : AffineModule
 
     /// <summary>Refuses a rank that the class is not for.</summary>
     private protected abstract void CheckRank(Tensor input);
+
+    private static void RequireSize(long num_features)
+    {
+        if (num_features < 0)
+            throw new ArgumentOutOfRangeException(nameof(num_features), FormattableString.Invariant($"Trying to create tensor with negative dimension {num_features}: [{num_features}]"));
+    }
 
     private void SetBuffer(ref Tensor? field, Tensor? value)
     {

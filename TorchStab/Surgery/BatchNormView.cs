@@ -1,4 +1,5 @@
 using TorchStab.Modules;
+using TorchStab.Normalization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
@@ -15,14 +16,10 @@ internal sealed record BatchNormView(
     public bool TakesSeveralRanks => Dimensions is not (2 or 3);
 
     /// <summary>The view of a module; null if it is not a batch normalization, or has no running statistics.</summary>
-    public static BatchNormView? Of(nn.Module? module) => module switch
-    {
-        TorchSharp.Modules.BatchNorm { running_mean: not null, running_var: not null } n =>
-            new(n.num_features, n.eps, n.weight, n.bias, n.running_mean, n.running_var, DimensionsOf(n)),
-        BatchNorm { running_mean: not null, running_var: not null } n =>
-            new(n.num_features, n.eps, n.weight, n.bias, n.running_mean, n.running_var, DimensionsOf(n)),
-        _ => null,
-    };
+    public static BatchNormView? Of(nn.Module? module) =>
+        module is not null && IsBatchNorm(module) && NormSpec.Of(module) is { } spec
+            && NormState.Of(module) is { RunningMean: { } mean, RunningVar: { } variance } state
+            ? new(spec.Features, spec.Eps, state.Weight, state.Bias, mean, variance, DimensionsOf(module)) : null;
 
     private static int? DimensionsOf(nn.Module norm) => norm switch
     {

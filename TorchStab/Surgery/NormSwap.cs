@@ -1,5 +1,7 @@
 using TorchSharp.Modules;
+using TorchStab.Normalization;
 using static TorchSharp.torch;
+using Host = TorchSharp.Modules;
 
 namespace TorchStab.Surgery;
 
@@ -74,11 +76,12 @@ internal sealed class NormSwap
     {
         if (_plan.Replaces(node.Module) || !Selected(node)) return;
         var target = _options.BatchNorm;
-        if (target.Groups > 0 && BatchNormArguments.Of(node.Module) is { } norm)
+        if (target.Groups > 0 && BatchNormView.IsBatchNorm(node.Module))
         {
-            if (norm.Channels % target.Groups == 0)
-                Exchange(node, NormTwin.Grouped(node.Module, target.Groups)!, $"stab.nn.GroupNorm({target.Groups}, {norm.Channels})");
-            else _plan.Refuse(node, $"{norm.Channels} channels do not divide into {target.Groups} groups");
+            var norm = NormSpec.Of(node.Module)!;
+            if (norm.Features % target.Groups == 0)
+                Exchange(node, NormTwin.Grouped(node.Module, norm, target.Groups), $"stab.nn.GroupNorm({target.Groups}, {norm.Features})");
+            else _plan.Refuse(node, $"{norm.Features} channels do not divide into {target.Groups} groups");
         }
         else if (NormTwin.Of(node.Module) is { } twin)
         {
@@ -93,7 +96,7 @@ internal sealed class NormSwap
         }
     }
 
-    private bool Freezes(nn.Module module) => _options.BatchNorm.IsFrozen && BatchNormArguments.Of(module) is { Track: true };
+    private bool Freezes(nn.Module module) => _options.BatchNorm.IsFrozen && BatchNormView.IsBatchNorm(module) && NormSpec.Of(module) is { Track: true };
 
     private void Exchange(ModuleNode node, NormTwin twin, string to)
     {
@@ -135,9 +138,26 @@ internal sealed class NormSwap
         NormFreezing.Unfreeze(replacement);
         var (from, to) = ((nn.Module<Tensor, Tensor>)replacement, (nn.Module<Tensor, Tensor>)original);
         NormState.Of(from).PutBackInto(to);
-        NormSettings.Copy(from, to);
+        CopySettings(from, to);
         to.train(from.training);
         TorchSharpInternals.ShareHooks(from, to);
         Originals.Forget(from);
+    }
+
+    // What a user may have changed since the exchange.
+    private static void CopySettings(nn.Module from, nn.Module to)
+    {
+        switch (from, to)
+        {
+            case (TorchStab.Modules.NormBase f, Host.NormBase t):
+                (t.eps, t.momentum) = (f.eps, f.momentum);
+                break;
+            case (TorchStab.Modules.LayerNorm f, Host.LayerNorm t):
+                t.eps = f.eps;
+                break;
+            case (TorchStab.Modules.GroupNorm f, Host.GroupNorm t):
+                t.eps = f.eps;
+                break;
+        }
     }
 }

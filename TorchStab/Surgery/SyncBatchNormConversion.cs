@@ -1,4 +1,5 @@
 using TorchStab.Modules;
+using TorchStab.Normalization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
@@ -9,16 +10,16 @@ internal static class SyncBatchNormConversion
     public static SurgeryReport Convert(nn.Module model, ICollective? process_group)
     {
         ArgumentNullException.ThrowIfNull(model);
-        if (BatchNormArguments.Of(model) is not null)
+        if (BatchNormView.IsBatchNorm(model))
             throw new ArgumentException(
                 $"the model is itself a {NormNames.Of(model)}, and no model around it could hold another one; make a stab.nn.SyncBatchNorm instead",
                 nameof(model));
         var plan = new SurgeryPlan(model);
         foreach (var node in plan.Nodes)
         {
-            if (BatchNormArguments.Of(node.Module) is not { } norm || node.Module is SyncBatchNorm) continue;
+            if (!BatchNormView.IsBatchNorm(node.Module) || node.Module is SyncBatchNorm) continue;
             if (node.Module is BatchNormReLU or BatchRenorm) plan.Refuse(node, "it is more than a BatchNorm; write BatchNorm (and ReLU) in its place");
-            else plan.TryReplace(node, typeof(SyncBatchNorm), NormNames.Of(typeof(SyncBatchNorm)), () => Twin(node.Module, norm, process_group));
+            else plan.TryReplace(node, typeof(SyncBatchNorm), NormNames.Of(typeof(SyncBatchNorm)), () => Twin(node.Module, process_group));
         }
         UnreachableNorms.List(plan, null, BatchNormView.IsBatchNorm);
         if (plan.Refusals.Count > 0)
@@ -27,9 +28,9 @@ internal static class SyncBatchNormConversion
         return plan.Commit(NormSwap.Transfer);
     }
 
-    private static SyncBatchNorm Twin(nn.Module norm, BatchNormArguments a, ICollective? process_group)
+    private static SyncBatchNorm Twin(nn.Module norm, ICollective? process_group)
     {
-        var twin = new SyncBatchNorm(a.Channels, a.Eps, a.Momentum, a.Affine, a.Track, process_group, null, null);
+        var twin = new SyncBatchNorm(NormSpec.Of(norm)!, process_group);
         NormState.Of(norm).PutInto(twin);
         twin.train(norm.training);
         return twin;
