@@ -16,10 +16,11 @@ public class LayerTests
         ["Clipping"] = ["Dispatch"],
         ["Initialization"] = ["Dispatch"],
         ["Normalization"] = ["Dispatch", "Kernels"],
-        ["Recurrent"] = ["Initialization", "Normalization"],
+        ["Reparametrization"] = ["Dispatch", "Normalization"],
+        ["Recurrent"] = ["Initialization", "Normalization", "Reparametrization"],
         ["Optimization"] = ["Clipping", "Dispatch", "Initialization", "Kernels"],
         ["Diagnostics"] = ["Clipping", "Dispatch", "Initialization"],
-        ["Surgery"] = ["Dispatch", "Normalization"],
+        ["Surgery"] = ["Dispatch", "Normalization", "Reparametrization"],
         ["Distributed"] = ["Clipping", "Dispatch", "Initialization", "Normalization", "Optimization"],
         ["buildTransitive"] = [],
     };

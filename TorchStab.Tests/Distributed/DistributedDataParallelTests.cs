@@ -66,6 +66,34 @@ public class DistributedDataParallelTests
     }
 
     [Fact]
+    public void Parametrized_layers_train_on_ranks_as_in_one_process()
+    {
+        using var scope = NewDisposeScope();
+        var data = Data();
+        using var whole = Parametrized();
+        using var alone = stab.optim.SGD(whole.named_parameters(), 0.1);
+        foreach (var (x, y) in data) Step(whole, alone, x, y);
+        OnRanks([4, 2], rank =>
+        {
+            using var ddp = stab.nn.DistributedDataParallel(Parametrized());
+            using var sgd = stab.optim.SGD(ddp.named_parameters(), 0.1);
+            foreach (var (x, y) in data) Step(ddp, sgd, Part(x, [4, 2], rank), Part(y, [4, 2], rank));
+            ddp.require_identical();
+            foreach (var (expected, actual) in whole.state_dict().Values.Zip(ddp.module.state_dict().Values)) Compare.Close(expected, actual, "state", Tolerance.TrainedFloat64);
+        });
+
+        static Sequential Parametrized()
+        {
+            var network = Network(1, false);
+            stab.nn.utils.parametrizations.weight_norm((nn.Module)network, out _, filter: path => path == "first");
+            stab.nn.utils.parametrizations.spectral_norm((nn.Module)network, out _, filter: path => path == "last");
+            foreach (var (key, buffer) in network.named_buffers()) // ranks share libtorch's generator
+                using (no_grad()) buffer.copy_(arange(1, buffer.numel() + 1, dtype: ScalarType.Float64).div(key.Length));
+            return network;
+        }
+    }
+
+    [Fact]
     public void No_sync_accumulates_until_the_step_after_it()
     {
         using var scope = NewDisposeScope();

@@ -22,7 +22,7 @@ internal sealed record ActivationLayer(string Name, nn.Module Module, Activation
     public static IEnumerable<ActivationLayer> Of(nn.Module model) =>
         from node in ModuleTree.Nodes(model)
         let module = node.Module
-        where LayerKind.IsNorm(module) || Activation.Of(module) is not null || module.named_parameters(false).Any()
+        where LayerKind.IsNorm(module) || Activation.Of(module) is not null || LayerKind.Parameters(module).Any()
         select new ActivationLayer(TrainableLayer.NameOf(node), module, ShapeOf(module), AxisOf(module));
 
     private static ActivationShape ShapeOf(nn.Module module) => module switch
@@ -38,8 +38,8 @@ internal sealed record ActivationLayer(string Name, nn.Module Module, Activation
     private static int? AxisOf(nn.Module module)
     {
         string type = module.GetType().Name;
-        bool channels = module is Convolution || type.StartsWith("Batch", StringComparison.Ordinal)
+        bool channels = LayerKind.Layer(module) is Convolution || type.StartsWith("Batch", StringComparison.Ordinal)
             || type.StartsWith("Instance", StringComparison.Ordinal) || type.StartsWith("Group", StringComparison.Ordinal);
-        return channels ? 1 : module.named_parameters(false).Any() || LayerKind.IsNorm(module) ? -1 : null;
+        return channels ? 1 : LayerKind.Parameters(module).Any() || LayerKind.IsNorm(module) ? -1 : null;
     }
 }

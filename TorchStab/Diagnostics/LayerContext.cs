@@ -1,4 +1,3 @@
-using TorchSharp.Modules;
 using TorchStab.Initialization;
 using static TorchSharp.torch;
 
@@ -50,7 +49,7 @@ internal sealed class LayerContext
     {
         if (!_modules.TryGetValue(layer, out var module) || !LayerKind.IsLinearOrConvolution(module)) return false;
         if (!_firstNorms.TryGetValue(layer, out double rms)) return false;
-        var (fanIn, fanOut) = LayerKind.Fans(module, WeightOf(module));
+        var (fanIn, fanOut) = LayerKind.Fans(module, LayerKind.Weight(module));
         double gain = after.Nonlinearity is Nonlinearity.Sigmoid or Nonlinearity.Tanh or Nonlinearity.SELU or Nonlinearity.Linear ? 1 : 2;
         double[] suitable = [gain / fanIn, gain / fanOut, gain * 2 / (fanIn + fanOut)];
         return suitable.Any(variance => Math.Abs((rms / Math.Sqrt(variance)) - 1) < DefaultTolerance);
@@ -61,10 +60,8 @@ internal sealed class LayerContext
     {
         if (!_modules.TryGetValue(layer, out var module) || !LayerKind.IsLinearOrConvolution(module)) return false;
         if (!_firstNorms.TryGetValue(layer, out double rms)) return false;
-        var weight = WeightOf(module);
+        var weight = LayerKind.Weight(module);
         double fan = (double)weight.numel() / Math.Max(1, weight.size(0));
         return Math.Abs(rms * Math.Sqrt(3 * fan) - 1) < DefaultTolerance;
     }
-
-    private static Parameter WeightOf(nn.Module module) => module is Linear linear ? linear.weight! : ((Convolution)module).weight!;
 }

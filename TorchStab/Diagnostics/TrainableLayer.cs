@@ -22,7 +22,7 @@ internal sealed record TrainableLayer(string Name, string Kind, List<(string Nam
         foreach (var (name, parameter) in model.named_parameters().DistinctBy(p => ParameterIdentity.OfLeaf(p.parameter)))
         {
             if (!parameter.requires_grad) continue;
-            int dot = name.LastIndexOf('.');
+            int dot = EndOfLayer(name);
             if (path is null || !name.AsSpan(0, Math.Max(0, dot)).SequenceEqual(path))
             {
                 path = name[..Math.Max(0, dot)];
@@ -34,6 +34,14 @@ internal sealed record TrainableLayer(string Name, string Kind, List<(string Nam
     }
 
     public static string NameOf(ModuleNode node) => node.Name.Length == 0 ? node.Module.GetType().Name : node.Name;
+
+    // A weight that is computed belongs to the layer that computes it.
+    private static int EndOfLayer(string name)
+    {
+        const string computed = TorchStab.Modules.ParametrizationTable.Key;
+        if (name.StartsWith($"{computed}.", StringComparison.Ordinal)) return -1;
+        return name.IndexOf($".{computed}.", StringComparison.Ordinal) is >= 0 and var end ? end : name.LastIndexOf('.');
+    }
 
     private static string KindOf(string path, Dictionary<string, string> kinds)
     {

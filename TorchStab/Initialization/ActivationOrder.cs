@@ -42,7 +42,7 @@ internal static class ActivationOrder
     /// <summary>The layer itself or, for a module of layers without a function (ConvBN), its last registered layer.</summary>
     private static nn.Module? LastLayer(nn.Module module)
     {
-        if (!module.children().Any()) return module;
+        if (!module.children().Any() || LayerKind.IsLinearOrConvolution(module)) return module;
         var inside = module.modules().ToList();
         return inside.Exists(m => Activation.Of(m) is not null) ? null : inside.FindLast(LayerKind.IsLinearOrConvolution);
     }

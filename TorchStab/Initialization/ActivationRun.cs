@@ -56,7 +56,7 @@ internal sealed class ActivationRun : IDisposable
             Before(layer, input => _through[layer] = Take(input));
             Replace(layer, () => _through[layer]);
         }
-        else if (!module.children().Any())
+        else if (!module.children().Any() || module is TorchStab.Modules.Parametrized)
         {
             if (module.parameters().Any()) Before(layer, input => Found(Take(input), null));
             if (LayerKind.IsLinearOrConvolution(module)) Replace(layer, () => [layer]);

@@ -8,7 +8,8 @@ namespace TorchStab.Initialization;
 internal static class LayerKind
 {
     /// <summary>Whether a module is a normalization: of this library, of torch.nn, or a user's that <see cref="NormByName"/> recognizes.</summary>
-    public static bool IsNorm(nn.Module module) => IsKnownNorm(module) || NormByName.Is(module);
+    public static bool IsNorm(nn.Module module) =>
+        module is not Parametrization && (IsKnownNorm(module) || NormByName.Is(module));
 
     /// <summary>Whether a module is a normalization of this library or of torch.nn.</summary>
     public static bool IsKnownNorm(nn.Module module) =>
@@ -21,7 +22,7 @@ internal static class LayerKind
     /// <summary>Whether a module has input and recurrent matrices, as any recurrent cell does.</summary>
     public static bool IsRecurrent(nn.Module module)
     {
-        var names = module.named_parameters(false).Select(p => p.name).ToList();
+        var names = Parameters(module).Select(p => p.Name).ToList();
         return names.Exists(IsInputMatrix) && names.Exists(IsRecurrentMatrix);
     }
 
@@ -33,7 +34,28 @@ internal static class LayerKind
     public static bool IsAttention(nn.Module module) => module is MultiheadAttention or Transformer
         or TransformerEncoder or TransformerEncoderLayer or TransformerDecoder or TransformerDecoderLayer;
 
-    public static bool IsLinearOrConvolution(nn.Module module) => module is Linear or Convolution;
+    public static bool IsLinearOrConvolution(nn.Module module) => Layer(module) is Linear or Convolution;
+
+    /// <summary>The layer itself, or that whose weight a <see cref="Parametrized"/> computes.</summary>
+    public static nn.Module Layer(nn.Module module) => module is Parametrized p ? p.Layer : module;
+
+    /// <summary>
+    /// A module's own parameters, by the names that its layer has for them; in the place of a weight that is computed the parameter of its shape, with its key.
+    /// </summary>
+    public static IEnumerable<(string Name, string Key, Parameter Parameter)> Parameters(nn.Module module)
+    {
+        if (module is Parametrization) yield break; // its layer has named them
+        foreach (var (name, parameter) in module.named_parameters(false)) yield return (name, name, parameter);
+        if (module is not IParametrized computes) yield break;
+        foreach (var (name, p) in computes.Parametrizations) yield return (name, $"{ParametrizationTable.Key}.{name}.{p.MatrixName}", p.Matrix);
+    }
+
+    /// <summary>The weight of a linear layer or convolution, or what it is computed from.</summary>
+    public static Parameter Weight(nn.Module layer) => Parameters(layer).First(p => p.Name == "weight").Parameter;
+
+    /// <summary>How the module computes that weight; null where it is a parameter.</summary>
+    public static Parametrization? ComputationOf(nn.Module module, string weight) =>
+        (module as IParametrized)?.Parametrizations.FirstOrDefault(p => p.Name == weight).Parametrization;
 
     /// <summary>Whether a module only scales, drops, pools or reshapes its input: a norm, or a module of torch.nn without weights.</summary>
     public static bool IsTransparent(nn.Module module) => IsNorm(module) ? !module.children().Any()
@@ -44,6 +66,6 @@ internal static class LayerKind
         module is Sequential || (module.GetType().BaseType is { IsGenericType: true } b && b.Name.StartsWith("Sequential`", StringComparison.Ordinal));
 
     /// <summary>The real fans of a layer, with its groups and transposition.</summary>
-    public static (long fan_in, long fan_out) Fans(nn.Module module, Tensor weight) => module is Convolution convolution
+    public static (long fan_in, long fan_out) Fans(nn.Module module, Tensor weight) => Layer(module) is Convolution convolution
         ? Fan.Of(weight, convolution.groups, convolution.transposed) : Fan.Of(weight);
 }

@@ -1,5 +1,5 @@
-using TorchSharp.Modules;
 using TorchStab.Dispatch;
+using TorchStab.Modules;
 using static TorchSharp.torch;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
 using Remover = TorchSharp.torch.nn.HookableModule<
@@ -59,7 +59,7 @@ internal sealed class Lsuv
         try
         {
             foreach (var node in nodes.Where(n => !LayerKind.IsLinearOrConvolution(n.Module)))
-                foreach (var (name, parameter) in node.Module.named_parameters(false)) _owners.TryAdd(ParameterIdentity.Of(parameter), node.NameOf(name));
+                foreach (var (name, _, parameter) in LayerKind.Parameters(node.Module)) _owners.TryAdd(ParameterIdentity.Of(parameter), node.NameOf(name));
             var filled = new HashSet<ParameterIdentity>();
             foreach (var node in nodes.Where(n => LayerKind.IsLinearOrConvolution(n.Module)))
             {
@@ -79,11 +79,12 @@ internal sealed class Lsuv
 
     private static void Start(nn.Module layer, HashSet<ParameterIdentity> filled, Generator? generator)
     {
-        foreach (var (name, parameter) in layer.named_parameters(false))
+        foreach (var (name, _, parameter) in LayerKind.Parameters(layer))
         {
             if (!filled.Add(ParameterIdentity.Of(parameter)) || !parameter.requires_grad) continue;
             if (name == "weight") Orthogonal.Fill(parameter, 1, generator);
             else Constant.Fill(parameter, 0);
+            LayerKind.ComputationOf(layer, name)?.Follow();
         }
     }
 
@@ -91,14 +92,15 @@ internal sealed class Lsuv
     private Tensor Fit(Layer layer, Tensor input, Tensor output)
     {
         if (!_pending.Remove(layer, out string? name)) return output;
-        var weight = layer is Linear linear ? linear.weight! : ((Convolution)layer).weight!;
+        var weight = LayerKind.Weight(layer);
         double before = Variance(output), variance = before;
         string owner = _owners.GetValueOrDefault(ParameterIdentity.Of(weight), name);
         _owners[ParameterIdentity.Of(weight)] = owner;
         int i = 0;
         for (; owner == name && weight.requires_grad && i < _maxIterations && IsUsable(variance) && Math.Abs(variance - 1) > _tolerance; i++)
         {
-            weight.div_(Math.Sqrt(variance));
+            if (layer is not Parametrized p) weight.div_(Math.Sqrt(variance));
+            else if (!p.parametrization.TryScale(1 / Math.Sqrt(variance))) break;
             output.Dispose();
             output = layer.forward(input);
             variance = Variance(output);

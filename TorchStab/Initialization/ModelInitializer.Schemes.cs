@@ -95,7 +95,7 @@ internal sealed partial class ModelInitializer
     private InitializationEntry RecurrentParameter(nn.Module module, string name, Tensor parameter)
     {
         if (parameter.dim() < 2) return RecurrentBias(module, name, parameter);
-        var hidden = module.named_parameters(false).First(p => LayerKind.IsRecurrentMatrix(p.name)).parameter.size(1);
+        var hidden = LayerKind.Parameters(module).First(p => LayerKind.IsRecurrentMatrix(p.Name)).Parameter.size(1);
         using var scope = NewDisposeScope();
         bool recurrent = LayerKind.IsRecurrentMatrix(name);
         double std = recurrent ? 1 / Math.Sqrt(hidden) : Math.Sqrt(2.0 / (parameter.size(1) + hidden));
@@ -111,7 +111,7 @@ internal sealed partial class ModelInitializer
     private InitializationEntry RecurrentBias(nn.Module module, string name, Tensor bias)
     {
         bias.fill_(0);
-        var matrix = module.named_parameters(false).First(p => LayerKind.IsRecurrentMatrix(p.name)).parameter;
+        var matrix = LayerKind.Parameters(module).First(p => LayerKind.IsRecurrentMatrix(p.Name)).Parameter;
         long hidden = matrix.size(1);
         bool forgets = matrix.size(0) == 4 * hidden && bias.NumberOfElements == 4 * hidden && !name.StartsWith("bias_hh", StringComparison.Ordinal);
         if (!forgets) return Entry("zeros");

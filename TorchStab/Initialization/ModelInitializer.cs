@@ -75,16 +75,28 @@ internal sealed partial class ModelInitializer
 
     private void Visit(ModuleNode node)
     {
-        foreach (var (name, parameter) in node.Module.named_parameters(false))
+        foreach (var (name, key, parameter) in LayerKind.Parameters(node.Module))
         {
-            string full = node.NameOf(name);
+            string full = node.NameOf(key);
             var identity = ParameterIdentity.Of(parameter);
             if (!parameter.requires_grad && !_options.IncludeFrozen) Leave(node, full, "frozen: requires_grad is false");
             else if (_done.TryGetValue(identity, out string? first)) _entries.Add(new(full, $"shared with {first}", null, null, Std(parameter)));
-            else if (Fill(node, name, parameter) is { } done) _entries.Add(done with { Parameter = full, StdMeasured = Std(parameter) });
+            else if (Fill(node, name, parameter) is { } done)
+            {
+                _entries.Add(done with { Parameter = full, StdMeasured = Std(parameter) });
+                Follow(node, name, full);
+            }
             else Leave(node, full, "");
             _done.TryAdd(identity, full);
         }
+    }
+
+    /// <summary>What else a weight is computed from follows the parameter that was drawn, so that the weight is what was drawn.</summary>
+    private void Follow(ModuleNode node, string name, string full)
+    {
+        if (LayerKind.ComputationOf(node.Module, name) is not { } computes) return;
+        computes.Follow();
+        if (computes.Scale is var (key, scale)) _entries.Add(new($"{full[..^computes.MatrixName.Length]}{key}", $"norms of {computes.MatrixName}", null, null, Std(scale)));
     }
 
     private void Leave(ModuleNode node, string full, string reason) => _untouched.Add(new(full, node.Module.GetType().Name) { Reason = reason });
@@ -95,7 +107,7 @@ internal sealed partial class ModelInitializer
         var m when LayerKind.IsNorm(m) => name == "weight" ? NormWeight(node, parameter) : Zeros(parameter),
         _ when _tables.Tied(parameter) => EmbeddingWeight(parameter),
         var m when LayerKind.IsLinearOrConvolution(m) => name == "bias" ? Zeros(parameter) : Weight(node, parameter),
-        Embedding or EmbeddingBag => EmbeddingWeight(parameter),
+        var m when LayerKind.Layer(m) is Embedding or EmbeddingBag => EmbeddingWeight(parameter),
         PReLU => Ones(parameter, 0.25, "0.25"),
         var m when LayerKind.IsRecurrent(m) => RecurrentParameter(m, name, parameter),
         var m when LayerKind.IsAttention(m) => AttentionParameter(name, parameter),

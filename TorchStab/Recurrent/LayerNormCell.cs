@@ -3,6 +3,7 @@ using TorchSharp.Modules;
 using TorchStab.Initialization;
 using TorchStab.Normalization;
 using TorchStab.Recurrent;
+using TorchStab.Reparametrization;
 using static TorchSharp.torch;
 using Uniform = TorchStab.Initialization.Uniform;
 
@@ -11,12 +12,11 @@ namespace TorchStab.Modules;
 /// <summary>The base class of the layer-normalized recurrent cells: input and recurrent weights, a bias, loading and moving.</summary>
 /// <typeparam name="TState">The state that <c>forward</c> takes.</typeparam>
 /// <typeparam name="TResult">The state that <c>forward</c> returns.</typeparam>
-public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState, TResult>
+public abstract partial class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState, TResult>
 {
     private readonly long _gates;
     private readonly bool _orthogonal;
-    private Parameter _weight_ih, _weight_hh;
-    private Parameter? _bias;
+    private Parameter? _weight_ih, _weight_hh, _bias;
 
     private protected LayerNormCell(
         string name, long gates, long input_size, long hidden_size, bool bias, double eps, bool orthogonal, Device? device, ScalarType? dtype)
@@ -42,17 +42,19 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
     public double eps { get; }
 
     /// <summary>The input weights, shape (gates · hidden_size, input_size). The module owns a parameter that is set here.</summary>
+    /// <exception cref="InvalidOperationException">The weight is parametrized (<c>stab.nn.utils.parametrizations</c>): it is computed, and no parameter.</exception>
     public Parameter weight_ih
     {
-        get => _weight_ih;
-        set => Set(ref _weight_ih, value);
+        get => _weight_ih ?? throw IsParametrized(nameof(weight_ih));
+        set => Set(ref _weight_ih, Plain(value, nameof(weight_ih)));
     }
 
     /// <summary>The recurrent weights, shape (gates · hidden_size, hidden_size). The module owns a parameter that is set here.</summary>
+    /// <exception cref="InvalidOperationException">The weight is parametrized (<c>stab.nn.utils.parametrizations</c>): it is computed, and no parameter.</exception>
     public Parameter weight_hh
     {
-        get => _weight_hh;
-        set => Set(ref _weight_hh, value);
+        get => _weight_hh ?? throw IsParametrized(nameof(weight_hh));
+        set => Set(ref _weight_hh, Plain(value, nameof(weight_hh)));
     }
 
     /// <summary>The gates' bias, shape (gates · hidden_size); null without a bias. The module owns a parameter that is set here.</summary>
@@ -71,17 +73,20 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         double bound = 1 / Math.Sqrt(hidden_size);
-        Uniform.Fill(_weight_ih, -bound, bound, generator: null);
-        if (!_orthogonal) Uniform.Fill(_weight_hh, -bound, bound, generator: null);
+        Uniform.Fill(Matrix(nameof(weight_ih)), -bound, bound, generator: null);
+        var recurrent = Matrix(nameof(weight_hh));
+        if (!_orthogonal) Uniform.Fill(recurrent, -bound, bound, generator: null);
         else
-            for (long gate = 0; gate < _gates; gate++) Orthogonal.Fill(_weight_hh.narrow(0, gate * hidden_size, hidden_size), gain: 1, generator: null);
+            for (long gate = 0; gate < _gates; gate++) Orthogonal.Fill(recurrent.narrow(0, gate * hidden_size, hidden_size), gain: 1, generator: null);
+        foreach (var (_, parametrization) in Parametrizations) parametrization.Follow();
         _bias?.fill_(0);
-        foreach (var (_, child) in named_children()) ((LayerNorm)child).reset_parameters();
+        foreach (var norm in children().OfType<LayerNorm>()) norm.reset_parameters();
     }
 
     /// <inheritdoc cref="AffineModule.load_state_dict"/>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
-        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => new StateLoad(GetName(), state_dict(), source, skip).Run(strict);
+        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) =>
+        new StateLoad(GetName(), state_dict(), OlderKeys.Renamed(this, source), skip).Run(strict);
 
     /// <inheritdoc cref="AffineModule.load"/>
     public override nn.Module load(
@@ -103,36 +108,36 @@ public abstract class LayerNormCell<TState, TResult> : nn.Module<Tensor, TState,
     protected override nn.Module _to(Device device, ScalarType dtype, bool non_blocking)
     {
         StateMove.RequireFloatingPoint(dtype);
-        return Move(new StateMove(device, dtype, non_blocking), norm => norm.to(device, dtype, non_blocking));
+        return Move(new StateMove(device, dtype, non_blocking), child => child.to(device, dtype, non_blocking));
     }
 
     /// <inheritdoc/>
     protected override nn.Module _to(DeviceType deviceType, int deviceIndex, bool non_blocking) =>
-        Move(new StateMove(new Device(deviceType, deviceIndex), null, non_blocking), norm => norm.to(deviceType, deviceIndex, non_blocking));
+        Move(new StateMove(new Device(deviceType, deviceIndex), null, non_blocking), child => child.to(deviceType, deviceIndex, non_blocking));
 
     /// <inheritdoc/>
     protected override nn.Module _to(ScalarType dtype, bool non_blocking)
     {
         StateMove.RequireFloatingPoint(dtype);
-        return Move(new StateMove(null, dtype, non_blocking), norm => norm.to(dtype, non_blocking));
+        return Move(new StateMove(null, dtype, non_blocking), child => child.to(dtype, non_blocking));
     }
 
     /// <summary>Does nothing: the constructor registers all parameters under PyTorch's names, which are not those of the fields.</summary>
     protected override void RegisterComponents() { }
 
-    private LayerNormCell<TState, TResult> Move(StateMove move, Action<nn.Module> child)
+    private LayerNormCell<TState, TResult> Move(StateMove move, Action<nn.Module> moveChild)
     {
-        weight_ih = move.Of(_weight_ih)!;
-        weight_hh = move.Of(_weight_hh)!;
-        bias = move.Of(_bias);
-        foreach (var (_, norm) in named_children()) child(norm);
+        Set(ref _weight_ih, move.Of(_weight_ih));
+        Set(ref _weight_hh, move.Of(_weight_hh));
+        Set(ref _bias, move.Of(_bias));
+        foreach (var child in children()) moveChild(child);
         if (move.Device is not { } device) return this;
         _deviceType = device.type;
         _deviceIndex = device.type == DeviceType.CUDA ? device.index : -1;
         return this;
     }
 
-    private void Set<T>(ref T field, T value) where T : Parameter?
+    private void Set(ref Parameter? field, Parameter? value)
     {
         if (ReferenceEquals(field, value)) return;
         var old = field;

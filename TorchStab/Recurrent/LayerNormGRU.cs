@@ -51,10 +51,12 @@ public sealed class LayerNormGRU : LayerNormRecurrent<LayerNormGRUCell, Tensor?,
 
     private protected override int States => 1;
 
-    private protected override ScalarType Dtype => cells[0].weight_ih.dtype;
+    private protected override ScalarType Dtype => cells[0].WeightDtype;
 
     private protected override Tensor InputGates(LayerNormGRUCell cell, Tensor x) => LayerNormGRUCellFunctional.InputGates(cell, x);
 
-    private protected override Tensor[] Step(LayerNormGRUCell cell, Tensor inputGates, Tensor[] state) =>
-        LayerNormGRUCellFunctional.Step(cell, inputGates, state);
+    private protected override Tensor RecurrentWeight(LayerNormGRUCell cell) => cell.RecurrentWeight;
+
+    private protected override Tensor[] Step(LayerNormGRUCell cell, Tensor weight_hh, Tensor inputGates, Tensor[] state) =>
+        LayerNormGRUCellFunctional.Step(cell, weight_hh, inputGates, state);
 }

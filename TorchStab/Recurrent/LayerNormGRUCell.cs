@@ -45,11 +45,11 @@ public sealed class LayerNormGRUCell : LayerNormCell<Tensor?, Tensor>
     /// <exception cref="ArgumentException">A rank, size or dtype does not fit.</exception>
     public override Tensor forward(Tensor input, Tensor? hx = null)
     {
-        RecurrentCheck.CellInput(input, "GRUCell", input_size, weight_ih.dtype);
+        RecurrentCheck.CellInput(input, "GRUCell", input_size, WeightDtype);
         if (hx is not null) RecurrentCheck.CellState(hx, 0, "hidden", input, "GRUCell", hidden_size);
         using var scope = NewDisposeScope();
         var state = hx ?? input.new_zeros([.. input.shape[..^1], hidden_size]);
-        return LayerNormGRUCellFunctional.Step(this, LayerNormGRUCellFunctional.InputGates(this, input), [state])[0].MoveToOuterDisposeScope();
+        return LayerNormGRUCellFunctional.Step(this, RecurrentWeight, LayerNormGRUCellFunctional.InputGates(this, input), [state])[0].MoveToOuterDisposeScope();
     }
 
     /// <summary>Takes one GRU step, with the module's hooks.</summary>

@@ -13,17 +13,17 @@ internal static class LayerNormGRUCellFunctional
     /// <summary>The input's part of the gates, for one step or for all steps of a sequence at once: [LN(x W_rzᵀ), LN(x W_nᵀ)] + bias.</summary>
     public static Tensor InputGates(LayerNormGRUCell cell, Tensor x)
     {
-        var (rz, n) = Split(cell, nn.functional.linear(x, cell.weight_ih));
+        var (rz, n) = Split(cell, nn.functional.linear(x, cell.InputWeight));
         var gates = cat([Normalized(cell.ln_ih_rz, rz), Normalized(cell.ln_ih_n, n)], -1);
         return cell.bias is { } bias ? gates + bias : gates;
     }
 
     /// <summary>Computes [h'] from the step's <see cref="InputGates"/> and [h].</summary>
-    public static Tensor[] Step(LayerNormGRUCell cell, Tensor inputGates, Tensor[] state)
+    public static Tensor[] Step(LayerNormGRUCell cell, Tensor weight_hh, Tensor inputGates, Tensor[] state)
     {
         var h = state[0];
         var (rzIn, nIn) = Split(cell, inputGates);
-        var (rz, n) = Split(cell, nn.functional.linear(h, cell.weight_hh));
+        var (rz, n) = Split(cell, nn.functional.linear(h, weight_hh));
         var gates = (rzIn + Normalized(cell.ln_hh_rz, rz)).sigmoid().chunk(2, -1);
         n = (nIn + gates[0] * Normalized(cell.ln_hh_n, n)).tanh();
         return [n + gates[1] * (h - n)];

@@ -49,10 +49,12 @@ public sealed class LayerNormLSTM : LayerNormRecurrent<LayerNormLSTMCell, (Tenso
 
     private protected override int States => 2;
 
-    private protected override ScalarType Dtype => cells[0].weight_ih.dtype;
+    private protected override ScalarType Dtype => cells[0].WeightDtype;
 
     private protected override Tensor InputGates(LayerNormLSTMCell cell, Tensor x) => LayerNormLSTMCellFunctional.InputGates(cell, x);
 
-    private protected override Tensor[] Step(LayerNormLSTMCell cell, Tensor inputGates, Tensor[] state) =>
-        LayerNormLSTMCellFunctional.Step(cell, inputGates, state);
+    private protected override Tensor RecurrentWeight(LayerNormLSTMCell cell) => cell.RecurrentWeight;
+
+    private protected override Tensor[] Step(LayerNormLSTMCell cell, Tensor weight_hh, Tensor inputGates, Tensor[] state) =>
+        LayerNormLSTMCellFunctional.Step(cell, weight_hh, inputGates, state);
 }

@@ -56,7 +56,7 @@ public sealed class LayerNormLSTMCell : LayerNormCell<(Tensor h, Tensor c)?, (Te
     /// <exception cref="ArgumentException">A rank, size or dtype does not fit.</exception>
     public override (Tensor h, Tensor c) forward(Tensor input, (Tensor h, Tensor c)? hx = null)
     {
-        RecurrentCheck.CellInput(input, "LSTMCell", input_size, weight_ih.dtype);
+        RecurrentCheck.CellInput(input, "LSTMCell", input_size, WeightDtype);
         if (hx is var (h, c))
         {
             RecurrentCheck.CellState(h, 0, "hx[0]", input, "LSTMCell", hidden_size);
@@ -65,7 +65,7 @@ public sealed class LayerNormLSTMCell : LayerNormCell<(Tensor h, Tensor c)?, (Te
         using var scope = NewDisposeScope();
         long[] shape = [.. input.shape[..^1], hidden_size];
         Tensor[] state = hx is { } s ? [s.h, s.c] : [input.new_zeros(shape), input.new_zeros(shape)];
-        var next = LayerNormLSTMCellFunctional.Step(this, LayerNormLSTMCellFunctional.InputGates(this, input), state);
+        var next = LayerNormLSTMCellFunctional.Step(this, RecurrentWeight, LayerNormLSTMCellFunctional.InputGates(this, input), state);
         return (next[0].MoveToOuterDisposeScope(), next[1].MoveToOuterDisposeScope());
     }
 

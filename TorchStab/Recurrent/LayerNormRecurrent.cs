@@ -1,6 +1,7 @@
 using TorchSharp.Modules;
 using TorchStab.Normalization;
 using TorchStab.Recurrent;
+using TorchStab.Reparametrization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
@@ -45,7 +46,8 @@ public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Ten
 
     /// <inheritdoc cref="AffineModule.load_state_dict"/>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
-        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => new StateLoad(GetName(), state_dict(), source, skip).Run(strict);
+        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) =>
+        new StateLoad(GetName(), state_dict(), OlderKeys.Renamed(this, source), skip).Run(strict);
 
     /// <inheritdoc cref="AffineModule.load"/>
     public override nn.Module load(
@@ -71,8 +73,11 @@ public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Ten
     /// <summary>The input's part of a layer's gates, for all steps.</summary>
     private protected abstract Tensor InputGates(TCell cell, Tensor x);
 
+    /// <summary>The recurrent weights of a layer, the same for all steps of a pass.</summary>
+    private protected abstract Tensor RecurrentWeight(TCell cell);
+
     /// <summary>The states after one step of a layer, h first.</summary>
-    private protected abstract Tensor[] Step(TCell cell, Tensor inputGates, Tensor[] state);
+    private protected abstract Tensor[] Step(TCell cell, Tensor weight_hh, Tensor inputGates, Tensor[] state);
 
     /// <summary>Checks the arguments, runs the layers, and returns output and states in the caller's layout.</summary>
     private protected (Tensor output, Tensor[] state) Run(Tensor input, Tensor[]? hx, Tensor? lengths)
@@ -102,7 +107,8 @@ public abstract class LayerNormRecurrent<TCell, TState, TResult> : nn.Module<Ten
             var cell = cells[layer];
             if (layer > 0 && dropout > 0) x = nn.functional.dropout(x, dropout, training);
             if (valid is not null) x = Recurrence.WithoutPadding(x, valid);
-            var (output, state) = Recurrence.Run(InputGates(cell, x), [.. start.Select(s => s[layer])], valid, (gates, s) => Step(cell, gates, s));
+            var weight = RecurrentWeight(cell);
+            var (output, state) = Recurrence.Run(InputGates(cell, x), [.. start.Select(s => s[layer])], valid, (gates, s) => Step(cell, weight, gates, s));
             x = output;
             last.Add(state);
         }

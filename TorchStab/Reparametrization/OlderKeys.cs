@@ -1,0 +1,25 @@
+using TorchStab.Modules;
+using static TorchSharp.torch;
+
+namespace TorchStab.Reparametrization;
+
+/// <summary>State dicts of PyTorch's older weight_norm and spectral_norm, which kept their tensors beside the weight's place.</summary>
+internal static class OlderKeys
+{
+    /// <summary>The same tensors; where the model has a parametrization and the state dict an older key for it, under the key of today.</summary>
+    public static Dictionary<string, Tensor> Renamed(nn.Module model, Dictionary<string, Tensor> state_dict)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(state_dict);
+        var renamed = new Dictionary<string, Tensor>(state_dict);
+        foreach (var (path, module) in model.named_modules().Prepend(("", model)))
+        {
+            if (module is not IParametrized parametrized) continue;
+            string prefix = path.Length == 0 ? "" : $"{path}.";
+            foreach (var (name, parametrization) in parametrized.Parametrizations)
+                foreach (var (suffix, key) in parametrization.OlderKeys)
+                    if (renamed.Remove($"{prefix}{name}{suffix}", out var tensor)) renamed.TryAdd($"{prefix}{ParametrizationTable.Key}.{name}.{key}", tensor);
+        }
+        return renamed;
+    }
+}
