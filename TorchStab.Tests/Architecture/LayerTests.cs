@@ -19,6 +19,7 @@ public class LayerTests
         ["Reparametrization"] = ["Dispatch", "Normalization"],
         ["Recurrent"] = ["Initialization", "Normalization", "Reparametrization"],
         ["Optimization"] = ["Clipping", "Dispatch", "Initialization", "Kernels"],
+        ["Averaging"] = ["Dispatch", "Normalization"],
         ["Diagnostics"] = ["Clipping", "Dispatch", "Initialization"],
         ["Surgery"] = ["Dispatch", "Normalization", "Reparametrization"],
         ["Distributed"] = ["Clipping", "Dispatch", "Initialization", "Normalization", "Optimization"],

@@ -161,6 +161,10 @@ internal static class KernelSelection
     public static bool TakesBucket(in TensorView gradient, in TensorView bucket, long count) => Enabled && gradient.Dense && bucket.Dense && gradient.Count == count
         && bucket.Dtype == (gradient.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
 
+    /// <summary>Whether a kernel moves the average towards the value: float64 in float64, float32 and bfloat16 in float32.</summary>
+    public static bool TakesAverage(in TensorView average, in TensorView value) => Enabled && average.Dense && value.Dense && average.Count == value.Count
+        && average.Dtype == (value.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
+
     private static bool TakesState(in TensorView state, in StepMemory m) =>
         state.IsMissing || (state.Dense && state.Dtype == m.State0.Dtype && state.Count == m.Parameter.Count);
 

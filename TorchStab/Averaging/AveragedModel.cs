@@ -1,0 +1,177 @@
+using TorchStab.Averaging;
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+
+namespace TorchStab.Modules;
+
+/// <summary>
+/// The running average of a model's weights: average ← average + w·(weight − average) at each update, w by an <see cref="AveragingRule"/>; the first update
+/// copies. As <c>torch.optim.swa_utils.AveragedModel</c>, with its state-dict keys <c>n_averaged</c> and <c>module.*</c>.
+/// </summary>
+/// <example><code>
+/// using var average = stab.optim.swa_utils.AveragedModel(model, stab.optim.swa_utils.get_ema_multi_avg_fn(0.999));
+/// …
+/// optimizer.step();
+/// average.update_parameters(model, optimizer);   // nothing, if the step was skipped
+/// …
+/// using (average.Apply()) Validate(model);       // with the averages; afterwards the weights are back, bit for bit
+/// </code></example>
+/// <remarks>
+/// <para>Polyak and Juditsky 1992; Izmailov et al. 2018 (arXiv 1803.05407). TorchSharp can't copy a module, so this holds tensors by name and no module: run the model itself inside
+/// <see cref="Apply"/>, or after <see cref="CopyTo"/>.</para>
+/// <para>Averages of float16 and bfloat16 weights are float32: in their own dtype a change by 1e-3 of the difference would be rounded away. They follow the model to another device or dtype
+/// at the next update. Under <c>DistributedDataParallel</c> every rank has the same weights, and so the same averages.</para>
+/// </remarks>
+public sealed partial class AveragedModel : nn.Module
+{
+    private const string Prefix = "module.";
+    private readonly nn.Module _model;
+    private readonly AveragingRule _rule;
+    private readonly Tensor _count;
+    private readonly List<AveragedTensor> _tensors;
+    private bool _applied;
+
+    internal AveragedModel(nn.Module model, AveragingRule? avg_fn, bool use_buffers)
+        : base(nameof(AveragedModel))
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        (_model, _rule, this.use_buffers) = (model, avg_fn ?? AveragingRule.Mean(), use_buffers);
+        _tensors = [.. model.state_dict().Select(entry => new AveragedTensor(entry.Key, entry.Value))];
+        _count = zeros([], ScalarType.Int64, CPU).DetachFromDisposeScope();
+    }
+
+    /// <summary>Whether buffers (running statistics) are averaged too; otherwise they are those of the model at the last update. Integer buffers always are.</summary>
+    public bool use_buffers { get; }
+
+    /// <summary>How many updates the average holds.</summary>
+    public long n_averaged => _count.item<long>();
+
+    /// <summary>Takes the model's weights into the average.</summary>
+    /// <param name="model">The model, with the tensors of the one that this was made for.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
+    /// <exception cref="ArgumentException">A tensor is missing or has another shape; the message names it.</exception>
+    /// <exception cref="InvalidOperationException">The averages are in the model (<see cref="Apply"/>), or the rule gives no number from 0 to 1.</exception>
+    public void update_parameters(nn.Module model)
+    {
+        var values = Match(model);
+        if (_applied) throw new InvalidOperationException("the averages are in the model: dispose what Apply() returned before the next update");
+        long n = n_averaged;
+        double weight = n == 0 ? 1 : _rule.WeightAfter(n);
+        using var _ = no_grad();
+        var launch = AverageLaunch.Start();
+        foreach (var (tensor, value) in _tensors.Zip(values))
+        {
+            if (n > 0 && tensor.Averages(use_buffers)) tensor.Update(value, weight, launch);
+            else tensor.Copy(value);
+        }
+        launch.Run();
+        GC.KeepAlive(values);
+        _count.fill_(n + 1);
+    }
+
+    /// <summary>The same, unless the optimizer's last step was skipped: weights that did not move count no second time.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="optimizer">The optimizer that has just stepped: one of <c>stab.optim</c>.</param>
+    /// <returns>Whether there was an update.</returns>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <exception cref="ArgumentException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
+    /// <exception cref="InvalidOperationException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
+    public bool update_parameters(nn.Module model, IClippedStep optimizer)
+    {
+        ArgumentNullException.ThrowIfNull(optimizer);
+        if (optimizer.LastStep.Skipped) return false;
+        update_parameters(model);
+        return true;
+    }
+
+    /// <summary>
+    /// Puts the averages into the model that this was made for, parameters and buffers, until the returned object is disposed: then the model has the
+    /// values again that it had, bit for bit. Not for training in between.
+    /// </summary>
+    /// <returns>What puts the weights back.</returns>
+    /// <exception cref="InvalidOperationException">There is no update yet, the averages are in the model already, or the model can't be written.</exception>
+    /// <exception cref="ArgumentException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
+    public IDisposable Apply()
+    {
+        RequireUpdates();
+        if (_applied) throw new InvalidOperationException("the averages are in the model already: dispose what Apply() returned first");
+        var values = Match(_model);
+        var exchange = new WeightExchange(this, values);
+        exchange.Write(_tensors.ConvertAll(t => t.Average));
+        _applied = true;
+        return exchange;
+    }
+
+    /// <summary>Copies the averages into a model for good: parameters and buffers = averages. Of BatchNorms call <c>stab.nn.utils.update_bn</c> afterwards.</summary>
+    /// <param name="model">Any model with the same tensors.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
+    /// <exception cref="ArgumentException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
+    /// <exception cref="InvalidOperationException">There is no update yet.</exception>
+    public void CopyTo(nn.Module model)
+    {
+        var values = Match(model);
+        RequireUpdates();
+        using var _ = no_grad();
+        foreach (var (tensor, value) in _tensors.Zip(values)) value.copy_(tensor.Average);
+    }
+
+    /// <summary>The model's tensors in the order of the averages, checked.</summary>
+    private List<Tensor> Match(nn.Module model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var state = model.state_dict();
+        return _tensors.ConvertAll(tensor =>
+        {
+            if (!state.TryGetValue(tensor.Key, out var value))
+                throw new ArgumentException($"expected the model whose weights are averaged, got one without '{tensor.Key}'", nameof(model));
+            if (!value.shape.SequenceEqual(tensor.Average.shape))
+                throw new ArgumentException($"expected shape {Repr.Size(tensor.Average)} for '{tensor.Key}', got {Repr.Size(value)}", nameof(model));
+            return value;
+        });
+    }
+
+    private void RequireUpdates()
+    {
+        if (n_averaged == 0) throw new InvalidOperationException("there is no average yet: call update_parameters(model) after each step");
+    }
+
+    /// <summary>The weights that averages stand in for.</summary>
+    private sealed class WeightExchange(AveragedModel owner, List<Tensor> values) : IDisposable
+    {
+        private readonly List<Tensor> _kept = Copies(values);
+        private bool _done;
+
+        /// <summary>Writes to all of the model's tensors, or to none.</summary>
+        public void Write(List<Tensor> averages)
+        {
+            using var _ = no_grad();
+            int written = 0;
+            try
+            {
+                for (; written < values.Count; written++) values[written].copy_(averages[written]);
+            }
+            catch (System.Runtime.InteropServices.ExternalException refusal)
+            {
+                for (int i = 0; i < written; i++) values[i].copy_(_kept[i]);
+                _kept.ForEach(k => k.Dispose());
+                throw new InvalidOperationException($"'{owner._tensors[written].Key}' can't be written: {AutogradLibrary.WithoutTrace(refusal.Message)}", refusal);
+            }
+        }
+
+        public void Dispose()
+        {
+            if (_done) return;
+            (_done, owner._applied) = (true, false);
+            using var _ = no_grad();
+            // A model that was moved meanwhile has other tensors under the same names.
+            foreach (var (value, kept) in owner.Match(owner._model).Zip(_kept)) value.copy_(kept);
+            _kept.ForEach(k => k.Dispose());
+        }
+
+        private static List<Tensor> Copies(List<Tensor> values)
+        {
+            using var _ = no_grad();
+            return values.ConvertAll(v => v.clone().DetachFromDisposeScope());
+        }
+    }
+}

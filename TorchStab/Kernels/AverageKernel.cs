@@ -1,0 +1,58 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace TorchStab.Kernels;
+
+/// <summary>
+/// average ← average + w·(value − average), as <c>torch.lerp</c> rounds it: from w = ½ on from the other end, value − (value − average)·(1 − w), so that w = 1
+/// gives the value itself. Both streams are read once and one is written.
+/// </summary>
+internal static unsafe partial class AverageKernel
+{
+    /// <summary>The kernel for an element type and a width.</summary>
+    public readonly struct Family : IFamily<Family>
+    {
+        public delegate*<void*, void*, long, long, double, void> Run { get; private init; }
+
+        static Family IFamily<Family>.Of<V, T, E>() => new() { Run = &AverageKernel.Run<V, T, E> };
+    }
+
+    /// <param name="average">Elements of T.</param>
+    /// <param name="value">Elements of E.</param>
+    /// <param name="first">The first element of the run.</param>
+    /// <param name="count">Elements of the run.</param>
+    /// <param name="weight">w, from 0 to 1.</param>
+    [MethodImpl(Jit.Loop)]
+    public static void Run<V, T, E>(void* average, void* value, long first, long count, double weight)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
+    {
+        // Towards the value by a factor, or back from it: a·w + b in either case, with a and b swapped.
+        bool near = weight < 0.5;
+        T part = T.CreateTruncating(near ? weight : weight - 1);
+        V w = V.Create(part);
+        T* a = (T*)average;
+        long i = first, end = first + count;
+        if (near)
+        {
+            for (; i <= end - V.Count; i += V.Count)
+            {
+                V old = V.Load(a + i);
+                V.MultiplyAdd(w, Lane.Load<V, T, E>(value, i) - old, old).Store(a + i);
+            }
+        }
+        else
+        {
+            for (; i <= end - V.Count; i += V.Count)
+            {
+                V now = Lane.Load<V, T, E>(value, i);
+                V.MultiplyAdd(w, now - V.Load(a + i), now).Store(a + i);
+            }
+        }
+        V1<T> w1 = V1<T>.Create(part);
+        for (; i < end; i++)
+        {
+            V1<T> old = V1<T>.Load(a + i), now = Lane.Load<V1<T>, T, E>(value, i);
+            V1<T>.MultiplyAdd(w1, now - old, near ? old : now).Store(a + i);
+        }
+    }
+}
