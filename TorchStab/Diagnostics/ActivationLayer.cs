@@ -14,10 +14,14 @@ internal enum ActivationShape
 }
 
 /// <summary>A module whose output the monitor records: one with parameters of its own, a norm, or an activation function.</summary>
-internal sealed record ActivationLayer(string Name, nn.Module Module, ActivationShape Shape, int? ChannelAxis)
+/// <param name="Name">Its name in the model.</param>
+/// <param name="Module">The module; null for a tensor that no module returns.</param>
+/// <param name="Shape">The kind of function.</param>
+/// <param name="ChannelAxis">The dimension of the units; null if it is that of the layer before.</param>
+internal sealed record ActivationLayer(string Name, nn.Module? Module, ActivationShape Shape, int? ChannelAxis)
 {
     /// <summary>Whether it is a normalization.</summary>
-    public bool Normalizes { get; } = LayerKind.IsNorm(Module);
+    public bool Normalizes { get; } = Module is not null && LayerKind.IsNorm(Module);
 
     public static IEnumerable<ActivationLayer> Of(nn.Module model) =>
         from node in ModuleTree.Nodes(model)

@@ -21,13 +21,14 @@ internal static class ActivationMeasurement
         return new()
         {
             Layer = layer.Name,
-            Kind = layer.Module.GetType().Name,
+            Kind = layer.Module?.GetType().Name ?? "watched",
             Mean = mean,
             Std = Math.Sqrt(variance),
             DeadShare = layer.Shape == ActivationShape.Rectifier && x.dim() > 1 ? count / units : null,
             SaturatedShare = layer.Shape is ActivationShape.Sigmoid or ActivationShape.Tanh ? count / x.numel() : null,
             NonFiniteShare = double.IsFinite(mean) && double.IsFinite(variance) ? 0 : 1 - (double)x.isfinite().sum().item<long>() / x.numel(),
             Rows = x.numel() / units,
+            LargestMagnitude = layer.Module is null ? GradientNorms.Of([x], double.PositiveInfinity)[0] : null,
             Normalizes = layer.Normalizes,
         };
     }

@@ -26,6 +26,7 @@ public sealed class ActivationMonitor : IDisposable
     private readonly HashSet<string> _unseen = [];
     private readonly List<UnregisteredModule> _unregistered;
     private readonly Queue<ActivationReport> _history = new();
+    private readonly Dictionary<string, ActivationLayer> _watched = [];
     private readonly HashSet<string> _inPass = [];
     private List<ActivationRecord>? _pass;
     private ActivationLayer? _first;
@@ -47,7 +48,7 @@ public sealed class ActivationMonitor : IDisposable
         Add(ForwardHook.Watch(model, OnModelCall, null));
         foreach (var layer in ActivationLayer.Of(model))
         {
-            Add(ForwardHook.Watch(layer.Module, null, output => OnOutput(layer, output)));
+            Add(ForwardHook.Watch(layer.Module!, null, output => OnOutput(layer, output)));
             _unseen.Add(layer.Name);
         }
     }
@@ -63,6 +64,22 @@ public sealed class ActivationMonitor : IDisposable
 
     /// <summary>Layers that have not been called through <c>call()</c> so far.</summary>
     public IReadOnlyCollection<string> Unseen => _unseen;
+
+    /// <summary>
+    /// Records a tensor that no module returns, such as attention logits: its mean, deviation, share of non-finite values and largest |x|. The verdict
+    /// <see cref="VerdictKind.LargeLogits"/> reports one that exceeds <see cref="VerdictThresholds.LargestLogit"/>.
+    /// </summary>
+    /// <param name="name">The tensor's name in reports. A name that occurs again in the same pass is recorded once.</param>
+    /// <param name="x">Any shape and dtype. The monitor reads it and does not keep it.</param>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <exception cref="ArgumentException"><paramref name="name"/> is empty.</exception>
+    public void Watch(string name, Tensor x)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(x);
+        if (!_watched.TryGetValue(name, out var layer)) _watched.Add(name, layer = new(name, null, ActivationShape.Other, -1));
+        OnOutput(layer, x);
+    }
 
     /// <summary>
     /// Judges the layers' outputs by the latest reports. Layers in <see cref="Unseen"/> are <see cref="VerdictKind.NotSeen"/>, modules that the model

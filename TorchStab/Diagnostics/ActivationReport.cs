@@ -27,6 +27,9 @@ public sealed record ActivationRecord
     /// <summary>The share of output values that are NaN or infinite.</summary>
     public required double NonFiniteShare { get; init; }
 
+    /// <summary>The largest |x| of a tensor given to <see cref="ActivationMonitor.Watch"/>; null for layers.</summary>
+    public double? LargestMagnitude { get; init; }
+
     /// <summary>The number of values of each unit: the batch size, times the positions of a channel.</summary>
     public required long Rows { get; init; }
 
@@ -46,9 +49,13 @@ public sealed record ActivationReport
     /// <summary>A table with a row for each layer's output.</summary>
     public override string ToString()
     {
-        var table = new TextTable("layer", "type", "mean", "std", "dead", "saturated", "not finite");
+        var table = new TextTable("layer", "type", "mean", "std", "dead", "saturated", "not finite", "largest");
         foreach (var l in Layers)
-            table.Add(l.Layer, l.Kind, Number(l.Mean), Number(l.Std), Share(l.DeadShare), Share(l.SaturatedShare), Share(l.NonFiniteShare));
+        {
+            string largest = l.LargestMagnitude is { } m ? Number(m) : "";
+            table.Add(l.Layer, l.Kind, Number(l.Mean), Number(l.Std), Share(l.DeadShare), Share(l.SaturatedShare), Share(l.NonFiniteShare), largest);
+        }
+
         return $"call {Call}{Environment.NewLine}{table}";
     }
 

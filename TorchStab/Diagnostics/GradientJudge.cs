@@ -16,18 +16,24 @@ internal sealed class GradientJudge
     private readonly int _reference;
     private readonly int _culprit;
 
+    /// <summary>The first watched gradient of the backward pass that is not finite, and the name of the one before it; null if there is none.</summary>
+    private readonly (WatchedGradient NonFinite, string Before)? _watched;
+
     private GradientJudge(nn.Module model, List<GradientReport> history, VerdictThresholds thresholds, SteppedOptimizers optimizers)
     {
         (_thresholds, _context, _first) = (thresholds, new(model, history[0], optimizers.Clip), history[0]);
         _stepped = optimizers.Stepped(model);
         // The verdict reports a NaN as long as the history holds it, from the report in which it occurred first.
-        var nonFinite = history.Find(r => r.Layers.Any(IsNonFinite));
+        var nonFinite = history.Find(r => r.Layers.Any(IsNonFinite) || r.Watched.Any(w => w.NonFiniteShare > 0));
         _latest = nonFinite is null ? history[^Math.Min(history.Count, thresholds.Samples)..] : [nonFinite];
         _layers = _latest[^1].Layers;
         // Reports from before a swap or a folding have other layers.
         _latest.RemoveAll(r => !r.Layers.Select(l => l.Layer).SequenceEqual(_layers.Select(l => l.Layer)));
         _reference = Reference();
         _culprit = nonFinite is null ? -1 : Culprit();
+        if (nonFinite is null || (_culprit >= 0 && !double.IsFinite(_layers[_culprit].WeightNorm))) return;
+        int first = nonFinite.Watched.ToList().FindIndex(w => w.NonFiniteShare > 0);
+        if (first >= 0) _watched = (nonFinite.Watched[first], first > 0 ? nonFinite.Watched[first - 1].Name : "the loss");
     }
 
     public static Diagnosis Run(nn.Module model, List<GradientReport> history, VerdictThresholds thresholds, SteppedOptimizers optimizers)
@@ -35,9 +41,26 @@ internal sealed class GradientJudge
         var unregistered = UnregisteredModules.Of(model).ConvertAll(NotRegistered);
         if (history.Count == 0) return Diagnose(unregistered, _ => 0);
         var judge = new GradientJudge(model, history, thresholds, optimizers);
-        List<Verdict> verdicts = [.. Enumerable.Range(0, judge._layers.Count).Select(judge.Judge), .. unregistered];
-        return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge._layers[judge._culprit].Layer ? 1 : 0)
+        List<Verdict> verdicts = [.. Enumerable.Range(0, judge._layers.Count).Select(judge.Judge), .. judge.Inside(), .. unregistered];
+        return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge.Origin ? 1 : 0)
             : v.Kind == VerdictKind.NotConnected ? 0 : Math.Abs(Math.Log(v.Value)));
+    }
+
+    /// <summary>Where the first non-finite value arose.</summary>
+    private string Origin => _watched?.NonFinite.Name ?? _layers[_culprit].Layer;
+
+    /// <summary>The verdict on a watched tensor.</summary>
+    private IEnumerable<Verdict> Inside()
+    {
+        if (_watched is not var (gradient, before)) yield break;
+        yield return new()
+        {
+            Kind = VerdictKind.NonFinite,
+            Layer = gradient.Name,
+            Evidence = $"{gradient.Name}: {Share(gradient.NonFiniteShare)} of its gradient is not finite in step {_latest[^1].Step}, the first of the backward pass: it arose between {before} and {gradient.Name}",
+            Remedy = Remedies.BadGradient(_context),
+            Value = gradient.NonFiniteShare,
+        };
     }
 
     private Verdict Judge(int i)
@@ -96,7 +119,7 @@ internal sealed class GradientJudge
         var layer = _layers[i];
         bool weights = !double.IsFinite(layer.WeightNorm);
         string what = weights ? "weights are not finite" : $"{Share(layer.NonFiniteShare)} of the gradient is not finite";
-        string remedy = i != _culprit ? Remedies.Follows(_layers[_culprit].Layer)
+        string remedy = i != _culprit || _watched is not null ? Remedies.Follows(Origin)
             : weights ? Remedies.BadWeights
             : i == Last(_ => true) ? Remedies.BadLoss
             : Remedies.BadGradient(_context);

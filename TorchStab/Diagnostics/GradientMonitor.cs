@@ -19,10 +19,13 @@ namespace TorchStab;
 /// <remarks>A monitor is not safe for use by several threads at once.</remarks>
 public sealed class GradientMonitor : IDisposable
 {
+    // Between two calls of Step or Observe: a monitor whose reports nobody takes must not grow.
+    private const int MostWatched = 10_000;
     private readonly nn.Module _model;
     private readonly MonitorOptions _options;
     private readonly Queue<GradientReport> _history = new();
     private readonly SteppedOptimizers _optimizers = new();
+    private readonly List<WatchedGradient> _watched = [];
     private long _calls;
     private bool _disposed;
 
@@ -50,7 +53,7 @@ public sealed class GradientMonitor : IDisposable
     /// <exception cref="ObjectDisposedException">The monitor is disposed.</exception>
     public GradientReport? Observe()
     {
-        return Count(IsSampled() ? GradientMeasurement.Take(TrainableLayer.Of(_model), _calls + 1) : null);
+        return Count(IsSampled() ? WithWatched(GradientMeasurement.Take(TrainableLayer.Of(_model), _calls + 1)) : null);
     }
 
     /// <summary>Records the gradients, lets the optimizer step, and records how much it changed the weights.</summary>
@@ -94,7 +97,7 @@ public sealed class GradientMonitor : IDisposable
             return Count(null);
         }
         var layers = TrainableLayer.Of(_model);
-        var report = GradientMeasurement.Take(layers, _calls + 1);
+        var report = WithWatched(GradientMeasurement.Take(layers, _calls + 1));
         using var before = new WeightSnapshot(layers);
         step();
         double[] change = before.Change();
@@ -104,6 +107,24 @@ public sealed class GradientMonitor : IDisposable
             Layers = [.. report.Layers.Select((l, i) => l with { UpdateRatio = change[i] / l.WeightNorm, Change = change[i] })],
         };
         return Count(optimizer is null ? report : _optimizers.Complete(report, layers, optimizer));
+    }
+
+    /// <summary>Records a gradient during the backward pass, on any thread.</summary>
+    internal void See(string name, Tensor gradient)
+    {
+        if (_disposed || _calls % _options.Every != 0 || _watched.Count >= MostWatched) return;
+        var record = WatchedGradient.Of(name, gradient);
+        lock (_watched) _watched.Add(record);
+    }
+
+    private GradientReport WithWatched(GradientReport report)
+    {
+        lock (_watched)
+        {
+            report = report with { Watched = [.. _watched] };
+            _watched.Clear();
+        }
+        return report;
     }
 
     private bool IsSampled()

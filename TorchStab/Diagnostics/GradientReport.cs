@@ -75,6 +75,11 @@ public sealed record GradientReport
     /// <summary>The layers with trainable parameters, first to last.</summary>
     public required IReadOnlyList<GradientRecord> Layers { get; init; }
 
+    /// <summary>
+    /// The gradients of tensors inside the model (<c>stab.nn.functional.watch_gradient</c>), in the order of the backward pass; empty if none is watched.
+    /// </summary>
+    public IReadOnlyList<WatchedGradient> Watched { get; init; } = [];
+
     /// <summary>Whether the step that followed changed a weight; null if no step was recorded.</summary>
     internal bool? Stepped { get; init; }
 
@@ -97,7 +102,9 @@ public sealed record GradientReport
         var table = new TextTable("layer", "type", "norm", "max", "zero", "not finite", "norm/weight", "update/weight");
         foreach (var l in Layers)
             table.Add(l.Layer, l.Kind, Number(l.Norm), Number(l.Max), Share(l.ZeroShare), Share(l.NonFiniteShare), Number(l.Ratio), Number(l.UpdateRatio));
-        return $"step {Step}, total gradient norm {Number(Total)}{Environment.NewLine}{table}";
+        string watched = string.Concat(Watched.Select(w =>
+            $"watched {w.Name}: norm {Number(w.Norm)}, max {Number(w.Max)}, not finite {Share(w.NonFiniteShare)}{Environment.NewLine}"));
+        return $"step {Step}, total gradient norm {Number(Total)}{Environment.NewLine}{table}{watched}";
     }
 
     private static string Number(double? value) => value is { } v ? v.ToString("0.0e+0", CultureInfo.InvariantCulture) : "";

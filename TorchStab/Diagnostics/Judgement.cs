@@ -47,11 +47,14 @@ internal static class Judgement
                where verdict.Kind != VerdictKind.Healthy
                group verdict by (verdict.Kind, verdict.Cause) into verdicts
                let worst = verdicts.MaxBy(severity)
-               orderby verdicts.Key.Kind, severity(worst) descending
+               orderby Rank(verdicts.Key.Kind), severity(worst) descending
                select worst with { Also = [.. verdicts.Where(v => !ReferenceEquals(v, worst)).Select(v => v.Layer)] }
         ];
         string evidence = layers.Count == 0 ? "nothing recorded yet" : $"{layers.Count} layers examined";
         var model = findings.FirstOrDefault() ?? new() { Kind = VerdictKind.Healthy, Layer = "", Evidence = evidence };
         return new() { Model = model, Layers = layers, Findings = findings };
     }
+
+    // The order of the enumeration, in which a kind that was added later has its place here.
+    private static double Rank(VerdictKind kind) => kind == VerdictKind.LargeLogits ? (double)VerdictKind.Saturated + 0.5 : (double)kind;
 }

@@ -34,10 +34,11 @@ public static class MonitorSinks
     {
         ArgumentNullException.ThrowIfNull(reports);
         ArgumentNullException.ThrowIfNull(writer);
-        Line(writer, "call", "layer", "type", "rows", "mean", "std", "dead_share", "saturated_share", "non_finite_share");
+        Line(writer, "call", "layer", "type", "rows", "mean", "std", "dead_share", "saturated_share", "non_finite_share", "largest");
         foreach (var report in NoneIsNull(reports))
             foreach (var l in report.Layers)
-                Line(writer, report.Call, l.Layer, l.Kind, l.Rows, l.Mean, l.Std, l.DeadShare, l.SaturatedShare, l.NonFiniteShare);
+                Line(writer, report.Call, l.Layer, l.Kind, l.Rows, l.Mean, l.Std, l.DeadShare, l.SaturatedShare, l.NonFiniteShare,
+                    l.LargestMagnitude);
     }
 
     /// <summary>
@@ -67,7 +68,8 @@ public static class MonitorSinks
 
     /// <summary>
     /// Writes an activation report as scalars for TensorBoard: for each layer <c>activation_mean/…</c>, <c>activation_std/…</c>,
-    /// <c>activation_non_finite_share/…</c> and, if it has one, <c>dead_share/…</c> or <c>saturated_share/…</c>.
+    /// <c>activation_non_finite_share/…</c> and, if it has one, <c>dead_share/…</c>, <c>saturated_share/…</c> or
+    /// <c>activation_largest/…</c>.
     /// </summary>
     /// <inheritdoc cref="WriteTo(GradientReport, SummaryWriter, int?)"/>
     public static void WriteTo(this ActivationReport report, SummaryWriter writer, int? global_step = null)
@@ -82,6 +84,7 @@ public static class MonitorSinks
             Scalar(writer, "activation_non_finite_share", l.Layer, l.NonFiniteShare, step);
             Scalar(writer, "dead_share", l.Layer, l.DeadShare, step);
             Scalar(writer, "saturated_share", l.Layer, l.SaturatedShare, step);
+            Scalar(writer, "activation_largest", l.Layer, l.LargestMagnitude, step);
         }
     }
 

@@ -15,6 +15,8 @@ internal static class Remedies
     public const string BadWeights = "an earlier step wrote it: return to a checkpoint, and step with a TorchStab optimizer, "
         + "which never applies a non-finite gradient";
 
+    public const string LargeLogits = "normalize queries and keys with stab.nn.RMSNorm before their product, or add a z-loss where they are the model's output";
+
     public const string NotSeen = "hooks fire in call() only: run the model and its layers by call(), not by forward(), with the monitor enabled";
     public const string NotStepped = "give it to the optimizer (add_param_group), or freeze it with requires_grad = false";
     public const string NothingSteps = "the learning rate is 0 or every step is skipped: check the scheduler and LastStep.Skipped";

@@ -39,6 +39,12 @@ public enum VerdictKind
     /// A module that another one holds in a field or a list without registering it, so that no optimizer trains it. As severe as <see cref="NotSeen"/>.
     /// </summary>
     NotRegistered,
+
+    /// <summary>
+    /// A watched tensor of logits with values so large that their softmax is one-hot: training usually diverges. Less severe than <see cref="Saturated"/>,
+    /// more severe than <see cref="UpdateTooLarge"/>.
+    /// </summary>
+    LargeLogits,
 }
 
 /// <summary>What is wrong with one layer or with the model, the evidence for it, and a proposed fix.</summary>

@@ -46,6 +46,12 @@ public sealed record VerdictThresholds
     public double SaturatedShare { get; init => field = NotNaN(value, nameof(SaturatedShare)); } = 0.5;
 
     /// <summary>
+    /// Large logits: the largest |x| of a watched tensor. Default: 10,000; all runs of Wortsman et al. 2023 (arXiv 2309.14322) that exceeded it diverged.
+    /// </summary>
+    /// <exception cref="ArgumentException">NaN.</exception>
+    public double LargestLogit { get; init => field = NotNaN(value, nameof(LargestLogit)); } = 1e4;
+
+    /// <summary>
     /// A function is flat where its slope is below this share of its largest slope. Default: 0.05: a sigmoid outside (0.013, 0.987), a tanh beyond ±0.975.
     /// </summary>
     /// <exception cref="ArgumentException">Below 0, above 1, or NaN.</exception>

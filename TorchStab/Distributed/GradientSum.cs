@@ -43,7 +43,7 @@ internal sealed class GradientSum : ISharedGradients, IDisposable
         return (double)samples / Math.Max(1, all.Sum(a => a >> 1));
     }
 
-    public Tensor Weigh(Tensor output, double share) => Group.IsAlone ? output.alias() : ShareNode.Weigh(output, share);
+    public Tensor Weigh(Tensor output, double share) => Group.IsAlone ? output.alias() : ScaleGradientNode.Apply(output, share);
 
     public IDisposable Pause()
     {

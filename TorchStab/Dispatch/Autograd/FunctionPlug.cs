@@ -71,7 +71,7 @@ internal sealed class NormFunction : autograd.SingleTensorFunction<NormFunction>
         var (state, output) = (FunctionPlug.Call)vars[3];
         ctx.set_materialize_grads(false);
         ctx.save_data(StateKey, state);
-        ctx.save_for_backward([(Tensor)vars[0], (Tensor)vars[1], state.Op.NeedsBias ? (Tensor)vars[2] : null!]);
+        ctx.save_for_backward([state.Op.NeedsInput ? (Tensor)vars[0] : null!, (Tensor)vars[1], state.Op.NeedsBias ? (Tensor)vars[2] : null!]);
         return output;
     }
 
@@ -104,7 +104,7 @@ internal sealed class NormFunction : autograd.SingleTensorFunction<NormFunction>
         var saved = Saved(ctx, state);
         try
         {
-            Handles handles = new() { Input = saved[0]!.Handle, Weight = saved[1]?.Handle ?? 0, Bias = saved[2]?.Handle ?? 0 };
+            Handles handles = new() { Input = saved[0]?.Handle ?? 0, Weight = saved[1]?.Handle ?? 0, Bias = saved[2]?.Handle ?? 0 };
             BackwardPass.Run(state, gradOutput.Handle, handles, ref gradients);
         }
         finally

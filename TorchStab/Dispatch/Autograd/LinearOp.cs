@@ -9,6 +9,9 @@ namespace TorchStab.Dispatch;
 internal abstract class LinearOp : TensorOp
 {
     /// <inheritdoc/>
+    public sealed override bool NeedsInput => false;
+
+    /// <inheritdoc/>
     public sealed override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
         NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) => Differentiate(state, outputGradient, input, weight);
 

@@ -11,10 +11,13 @@ internal abstract class NormOp
     /// <summary>What users call it, in errors.</summary>
     public virtual string Name => GetType().Name.Replace("Node", "", StringComparison.Ordinal);
 
+    /// <summary>Whether the backward pass needs the input. One that is not saved may be changed in place afterwards, and is not held by the graph.</summary>
+    public virtual bool NeedsInput => true;
+
     /// <summary>Whether the backward pass needs the bias: only where an activation's mask is recomputed.</summary>
     public virtual bool NeedsBias => false;
 
-    /// <summary>Computes the wanted gradients by kernel, from handles; a bias that was not saved is 0. The gradients' handles are new.</summary>
+    /// <summary>Computes the wanted gradients by kernel, from handles; a bias that was not saved is 0. The gradients' handles are new. What was not saved is 0.</summary>
     public abstract void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients);
 
     /// <summary>

@@ -9,11 +9,11 @@ internal sealed unsafe class SavedInputs
     private Handles _saved;
     private int _gate;
 
-    /// <summary>Saves the input, the weight and, where the op needs it, the bias.</summary>
+    /// <summary>Saves the weight and, where the op needs them, the input and the bias.</summary>
     /// <exception cref="InvalidOperationException">libtorch refuses to save one of them.</exception>
     public void Save(NodeState state, NodeHandle node, nint input, nint weight, nint bias)
     {
-        _saved.Input = Save(input, node);
+        if (state.Op.NeedsInput) _saved.Input = Save(input, node);
         if (state.HasWeight) _saved.Weight = Save(weight, node);
         if (state.HasBias && state.Op.NeedsBias) _saved.Bias = Save(bias, node);
     }
@@ -26,7 +26,7 @@ internal sealed unsafe class SavedInputs
         SpinGate.Enter(ref _gate);
         try
         {
-            tensors.Input = Unpack(_saved.Input, node, op, "input");
+            if (_saved.Input != 0) tensors.Input = Unpack(_saved.Input, node, op, "input");
             if (_saved.Weight != 0) tensors.Weight = Unpack(_saved.Weight, node, op, "weight");
             if (_saved.Bias != 0) tensors.Bias = Unpack(_saved.Bias, node, op, "bias");
             return tensors;
@@ -46,7 +46,7 @@ internal sealed unsafe class SavedInputs
     public void ForgetInput()
     {
         SpinGate.Enter(ref _gate);
-        AutogradLibrary.ForgetSaved(_saved.Input);
+        if (_saved.Input != 0) AutogradLibrary.ForgetSaved(_saved.Input);
         SpinGate.Exit(ref _gate);
     }
 
