@@ -12,6 +12,12 @@ public partial class MarkdownTests(PackedLibrary package)
     // What a snippet may take as given.
     private const string Given = """
         internal sealed class BasicBlock() : TorchSharp.Modules.Sequential(("linear", nn.Linear(4, 4)));
+        internal sealed class Block : nn.Module<Tensor, Tensor>
+        {
+            private readonly nn.Module<Tensor, Tensor> norm = stab.nn.RMSNorm(8), up = nn.Linear(8, 32), act = nn.GELU(), down = nn.Linear(32, 8);
+            public Block() : base(nameof(Block)) => RegisterComponents();
+            public override Tensor forward(Tensor x) => x + down.call(act.call(up.call(norm.call(x))));
+        }
         internal static class Given
         {
             public static TorchSharp.Modules.Sequential model { get; } = nn.Sequential(("first", nn.Linear(4, 4)), ("norm", nn.BatchNorm1d(4)), ("block", new BasicBlock()));
