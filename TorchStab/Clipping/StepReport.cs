@@ -15,8 +15,16 @@ public readonly record struct StepReport
     /// <summary>Whether clipping changed any gradient.</summary>
     public bool Clipped { get; init; }
 
-    /// <summary>Whether the step was skipped because a gradient was not finite, or its update would not be: parameters and state did not change.</summary>
+    /// <summary>
+    /// Whether the step was skipped, because a gradient or its update was not finite or because of <see cref="Spike"/>: parameters and state did not change.
+    /// </summary>
     public bool Skipped { get; init; }
+
+    /// <summary>Whether the step was skipped as an outlier (<see cref="SpikePolicy"/>).</summary>
+    public bool Spike { get; init; }
+
+    /// <summary>What was how far above the steps before; null where <see cref="Spike"/> is false.</summary>
+    public string? SpikeReason { get; init; }
 
     /// <summary>The name of the first parameter whose gradient, or its update, was NaN or infinite; null if all were finite.</summary>
     public string? FirstNonFinite { get; init; }

@@ -46,6 +46,7 @@ public partial class ClippedOptimizer
     {
         SaveInner(writer);
         Clip.SaveMemory(writer);
+        _guard.Spikes.Save(writer);
     }
 
     private void SaveInner(BinaryWriter writer)
@@ -84,6 +85,7 @@ public partial class ClippedOptimizer
             LoadInner(reader);
             if (TorchOptimOptions.WhyNot(_inner) is { } why) throw new InvalidDataException($"The file is corrupted: {why}.");
             StateFile.ReadMemory(reader, Clip);
+            _guard.Spikes.Load(reader);
         });
     }
 

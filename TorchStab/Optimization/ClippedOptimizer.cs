@@ -46,6 +46,21 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         set => _guard.Policy = value ?? throw new ArgumentNullException(nameof(value));
     }
 
+    /// <inheritdoc cref="ClippingAwareOptimizer.Spikes"/>
+    /// <remarks>Not looked at where the inner optimizer calls the closure itself (LBFGS).</remarks>
+    public SpikePolicy Spikes
+    {
+        get => _guard.Spikes.Policy;
+        set => _guard.Spikes.Policy = value;
+    }
+
+    /// <inheritdoc cref="ClippingAwareOptimizer.Loss"/>
+    public double? Loss
+    {
+        get => _guard.Spikes.Loss;
+        set => _guard.Spikes.Loss = value;
+    }
+
     /// <summary>The rule.</summary>
     public GradientClip Clip { get; }
 
@@ -134,6 +149,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         using var _ = no_grad();
         using var gradients = Collect();
         var verdict = _guard.Examine(gradients, Clip.Order, Clip.Decide);
+        verdict = _guard.Suspect(verdict);
         RequireStep(gradients);
         if (verdict.Decision is { } decision) gradients.RequireWritable(decision);
         if (!_guard.Record(verdict)) return false;

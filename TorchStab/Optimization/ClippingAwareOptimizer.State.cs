@@ -51,6 +51,7 @@ public abstract partial class ClippingAwareOptimizer
         ArgumentNullException.ThrowIfNull(writer);
         StateFile.Write(writer, FileName, state_dict());
         Clip?.SaveMemory(writer);
+        _guard.Spikes.Save(writer);
     }
 
     /// <summary>Loads options and state from a file of this optimizer or of <c>torch.optim</c>'s of the same name. Thresholds stay.</summary>
@@ -88,6 +89,7 @@ public abstract partial class ClippingAwareOptimizer
                 for (int i = 0; i < slots.Count; i++) slots[i].State.Check(states[i]);
             });
             StateFile.ReadMemory(reader, Clip);
+            _guard.Spikes.Load(reader);
             for (int g = 0; g < options.Count; g++) _parameter_groups[g].Options.LoadStateDict(options[g]);
             for (int i = 0; i < slots.Count; i++) slots[i].State.LoadStateDict(states[i]);
         }

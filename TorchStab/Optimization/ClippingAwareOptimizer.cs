@@ -76,6 +76,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         Tensor? loss = null;
         if (closure is not null)
             using (enable_grad()) loss = closure();
+        if (loss is not null && Spikes.Window > 0) Loss = loss.item<double>();
         using var turn = _guard.Enter("step()");
         RequireAlive(); // the closure may have disposed it
         if (_guard.CompletesWindow()) Update();
@@ -135,6 +136,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
             list.Read(1.0 / _guard.Window);
             bool ordinary = list.IsOrdinary();
             var verdict = ordinary ? StepGuard.Admit(list.Gradients, list.Plan.Order, list.Decide) : _guard.Examine(list.Gradients, list.Plan.Order, list.Decide);
+            verdict = _guard.Suspect(verdict);
             Check(list, verdict.Decision); // after the callbacks of the rules, which may change anything; from here on nothing is refused
             var rest = ordinary ? null : UpdateLarge(list, ref verdict);
             if (!_guard.Record(verdict)) return;

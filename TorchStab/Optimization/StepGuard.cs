@@ -12,6 +12,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
 
     public NonFinitePolicy Policy { get; set; } = policy ?? NonFinitePolicy.Default;
 
+    public SpikeGuard Spikes { get; } = new();
+
     public StepReport Last { get; private set; } = new();
 
     public StepCounters Counters { get; private set; }
@@ -64,6 +66,9 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         return new(name is null || Policy.Admits ? decide(gradients) : null, gradients.TotalNorm(order), name, rank);
     }
 
+    /// <summary>The same verdict, or that the step is an outlier and must not be taken. One that is refused already remains so.</summary>
+    public Verdict Suspect(in Verdict verdict) => verdict.Decision is not null && Spikes.WhySpike(verdict.Norm) is { } why ? verdict with { Decision = null, Spike = why } : verdict;
+
     /// <summary>Counts and reports a step, and begins the next window; false if it must not be taken. One that is refused remains due.</summary>
     public bool Record(Verdict verdict)
     {
@@ -72,13 +77,27 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         {
             if (decision.Clipped) Counters = Counters with { Clipped = Counters.Clipped + 1 };
             Last = new() { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank };
+            Spikes.Remember(verdict.Norm, spike: false);
             _passes = 0;
             return true;
         }
+        if (verdict.Spike is not null) return RecordSpike(verdict);
         int row = Last.ConsecutiveSkips + 1;
         Counters = Counters with { Skipped = Counters.Skipped + 1 };
         Last = new() { GradNorm = verdict.Norm, Skipped = true, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, ConsecutiveSkips = row };
         if (row > Policy.MaxConsecutive) throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
+        _passes = 0;
+        return false;
+    }
+
+    private bool RecordSpike(in Verdict verdict)
+    {
+        Counters = Counters with { Skipped = Counters.Skipped + 1, Spikes = Counters.Spikes + 1 };
+        Last = new() { GradNorm = verdict.Norm, Skipped = true, Spike = true, SpikeReason = verdict.Spike, ConsecutiveSkips = Last.ConsecutiveSkips + 1 };
+        Spikes.Remember(verdict.Norm, spike: true);
+        if (Spikes.Row > Spikes.Policy.MaxConsecutive)
+            throw new InvalidOperationException($"{Spikes.Row} steps in a row were outliers; {Spikes.Policy.MaxConsecutive} may be skipped. The last one: {verdict.Spike}. Nothing was changed: "
+                + "the training diverges, which skipping cannot stop. Go back to a checkpoint and lower the learning rate, normalize queries and keys, or set Spikes = SpikePolicy.Off.");
         _passes = 0;
         return false;
     }
@@ -104,7 +123,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     /// <param name="FirstNonFinite">The name of the first parameter at fault.</param>
     /// <param name="Rank">The process it came from, where there are several.</param>
     /// <param name="Overflows">Whether the gradients are finite, and what the update would make of them is not.</param>
-    internal readonly record struct Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank, bool Overflows = false)
+    /// <param name="Spike">Why the step is an outlier; null if it is none.</param>
+    internal readonly record struct Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank, bool Overflows = false, string? Spike = null)
     {
         public double Coefficient => Decision?.Coefficient ?? 1;
     }
