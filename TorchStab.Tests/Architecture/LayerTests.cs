@@ -13,6 +13,7 @@ public class LayerTests
     {
         ["Kernels"] = [],
         ["Dispatch"] = ["Kernels"],
+        ["Amp"] = ["Dispatch"],
         ["Clipping"] = ["Dispatch"],
         ["Initialization"] = ["Dispatch"],
         ["Normalization"] = ["Dispatch", "Kernels"],

@@ -1,3 +1,4 @@
+using TorchStab.Normalization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Recurrent;
@@ -43,7 +44,7 @@ internal static class RecurrentCheck
             throw new ArgumentException($"Input batch size {input.shape[0]} doesn't match hidden{index} batch size {hx.shape[0]}", nameof(hx));
         if (hx.shape[^1] != hidden_size)
             throw new ArgumentException($"hidden{index} has inconsistent hidden_size: got {hx.shape[^1]}, expected {hidden_size}", nameof(hx));
-        StateDtype(hx, input.dtype);
+        StateDtype(hx, input);
     }
 
     /// <summary>A sequence module's input: (T, N, input_size), (N, T, input_size) or (T, input_size), with T &gt; 0.</summary>
@@ -72,7 +73,7 @@ internal static class RecurrentCheck
             if (!shape.SequenceEqual(expected))
                 throw new ArgumentException(
                     $"Expected hidden{(hx.Length > 1 ? $"[{k}]" : "")} size {Repr.Tuple(expected)}, got {Repr.List(shape)}", nameof(hx));
-            StateDtype(hx[k], input.dtype);
+            StateDtype(hx[k], input);
         }
     }
 
@@ -100,15 +101,15 @@ internal static class RecurrentCheck
 
     private static void Dtype(Tensor input, ScalarType weight)
     {
-        if (input.dtype != weight)
+        if (input.dtype != weight && !AutocastPolicy.Reconciles(input, weight))
             throw new ArgumentException(
                 $"RNN input dtype ({Repr.Of(input.dtype)}) does not match weight dtype ({Repr.Of(weight)}): convert one with .to(dtype)", nameof(input));
     }
 
-    private static void StateDtype(Tensor hx, ScalarType input)
+    private static void StateDtype(Tensor hx, Tensor input)
     {
-        if (hx.dtype != input)
+        if (hx.dtype != input.dtype && !AutocastPolicy.Reconciles(input, hx.dtype))
             throw new ArgumentException(
-                $"the state's dtype ({Repr.Of(hx.dtype)}) does not match the input's ({Repr.Of(input)}): convert one with .to(dtype)", nameof(hx));
+                $"the state's dtype ({Repr.Of(hx.dtype)}) does not match the input's ({Repr.Of(input.dtype)}): convert one with .to(dtype)", nameof(hx));
     }
 }
