@@ -38,5 +38,25 @@ public static partial class stab
         /// <returns>False for a device without autocast. True for CUDA where there is none, as in PyTorch.</returns>
         /// <exception cref="InvalidOperationException">Never.</exception>
         public static bool is_autocast_available(DeviceType device_type) => AutocastLibrary.Takes(device_type) && AutocastLibrary.IsAvailable;
+
+        /// <summary>
+        /// Scales the loss so that small float16 gradients do not become zero, and adjusts the scale s: s ← s·backoff_factor when a gradient overflows, and
+        /// s ← s·growth_factor after growth_interval steps without one.
+        /// </summary>
+        /// <remarks>
+        /// <code>scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update();</code>
+        /// For any shape, device and floating dtype. bfloat16 has float32's range and needs no scaler. Source: <c>torch.amp.GradScaler</c>; float16
+        /// gradients, which PyTorch refuses to unscale, are taken.
+        /// </remarks>
+        /// <param name="init_scale">The first scale; default 65536.</param>
+        /// <param name="growth_factor">Above 1; default 2.</param>
+        /// <param name="backoff_factor">Between 0 and 1; default 0.5.</param>
+        /// <param name="growth_interval">Steps without an overflow until the scale grows, at least 1; default 2000.</param>
+        /// <param name="enabled">Default true. A scaler that is not enabled leaves the loss alone and steps as <c>optimizer.step()</c> does.</param>
+        /// <returns>The scaler. It holds no tensor.</returns>
+        /// <exception cref="ArgumentException">A value outside its range.</exception>
+        public static GradScaler GradScaler(
+            double init_scale = 65536, double growth_factor = 2, double backoff_factor = 0.5, long growth_interval = 2000, bool enabled = true) =>
+            new(init_scale, growth_factor, backoff_factor, growth_interval, enabled);
     }
 }

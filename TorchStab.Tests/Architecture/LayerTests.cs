@@ -13,7 +13,7 @@ public class LayerTests
     {
         ["Kernels"] = [],
         ["Dispatch"] = ["Kernels"],
-        ["Amp"] = ["Dispatch"],
+        ["Amp"] = ["Clipping", "Dispatch", "Optimization"],
         ["Clipping"] = ["Dispatch"],
         ["Initialization"] = ["Dispatch"],
         ["Normalization"] = ["Dispatch", "Kernels"],

@@ -30,14 +30,16 @@ internal sealed class GradientSet : IDisposable
     /// <summary>The number of parameters that have a gradient.</summary>
     public int Count => _handles.Count;
 
-    /// <summary>1/k if the gradients are sums of k backward passes: norms are then those of the average.</summary>
+    /// <summary>The factor of every gradient: 1/k for sums of k backward passes, 1/s for a loss times s. Norms are those of the product.</summary>
     public double Average { get; private set; } = 1;
 
     /// <summary>
     /// Reads the gradients that the parameters have now; a parameter that is listed twice (a tied weight) counts once. The caller's DisposeScope owns
     /// the tensors that are made.
     /// </summary>
-    public static GradientSet Of(IEnumerable<Parameter> parameters)
+    /// <param name="parameters">What may have a gradient.</param>
+    /// <param name="average">See <see cref="Average"/>.</param>
+    public static GradientSet Of(IEnumerable<Parameter> parameters, double average = 1)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         var list = parameters.ToList();
@@ -45,7 +47,7 @@ internal sealed class GradientSet : IDisposable
         if (list.FindIndex(p => p.IsInvalid) is >= 0 and int gone)
             throw new ArgumentException($"parameter {gone} no longer exists: it was disposed, or the model was moved by .to(); pass model.parameters() anew",
                 nameof(parameters));
-        return new GradientSet(Distinct(list)).Read();
+        return new GradientSet(Distinct(list)).Read(average);
     }
 
     /// <summary>The parameters without repetitions: a weight that two layers share has one gradient, which counts once.</summary>

@@ -8,4 +8,7 @@ public readonly record struct StepCounters(long Steps, long Clipped, long Skippe
 {
     /// <summary>Steps skipped as outliers (<see cref="SpikePolicy"/>); they count among <see cref="Skipped"/> too.</summary>
     public long Spikes { get; init; }
+
+    /// <summary>Steps left out because the loss scale was too large: see <see cref="StepReport.Overflowed"/>. Not in <see cref="Skipped"/>.</summary>
+    public long Overflowed { get; init; }
 }

@@ -34,6 +34,15 @@ public readonly record struct StepReport
     /// </summary>
     public int? FirstNonFiniteRank { get; init; }
 
+    /// <summary>What the loss was multiplied by, where <see cref="GradScaler"/> took the step; 1 otherwise. <see cref="GradNorm"/> is without it.</summary>
+    public double LossScale { get; init; } = 1;
+
+    /// <summary>
+    /// Whether the step was left out because a gradient of the scaled loss was not finite. <see cref="GradScaler"/> lowers the scale then; it is no
+    /// skip that <see cref="NonFinitePolicy"/> counts.
+    /// </summary>
+    public bool Overflowed { get; init; }
+
     /// <summary>The number of steps skipped in a row, this one included; 0 after a step that was taken.</summary>
     public int ConsecutiveSkips { get; init; }
 }

@@ -8,7 +8,7 @@ using static TorchSharp.torch.optim;
 namespace TorchStab.Modules;
 
 /// <summary>Any <c>torch.optim</c> optimizer with clipping and a check for NaN before each of its steps: <see cref="stab.optim"/>.</summary>
-public partial class ClippedOptimizer : Optimizer, IClippedStep
+public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
 {
     private readonly Optimizer _inner;
     private readonly StepGuard _guard;
@@ -67,6 +67,9 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
     /// <summary>The inner optimizer's groups: learning-rate schedulers drive these.</summary>
     public override IEnumerable<ILearningRateController> ParamGroups => _inner.ParamGroups;
 
+    /// <summary>Whether a step needs a closure.</summary>
+    internal bool StepsByClosure => _inner is LBFGS;
+
     /// <summary>The inner optimizer.</summary>
     protected Optimizer Inner => _inner;
 
@@ -102,6 +105,18 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         ObjectDisposedException.ThrowIf(_disposed, this); // by the closure
         if (_guard.CompletesWindow() && ClipGradients()) _inner.step();
         return loss!;
+    }
+
+    bool IScaledStep.IsDue => _guard.IsDue;
+
+    bool? IScaledStep.Step(LossScale scale)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        using var turn = _guard.Enter("step()");
+        return _guard.WithScale(scale, () =>
+        {
+            if (ClipGradients()) _inner.step();
+        });
     }
 
     /// <summary>Sets every gradient to null: parameters without one stay as they are, even under momentum.</summary>
@@ -148,6 +163,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using var gradients = Collect();
+        _guard.RequireAny(gradients);
         var verdict = _guard.Examine(gradients, Clip.Order, Clip.Decide);
         verdict = _guard.Suspect(verdict);
         RequireStep(gradients);
@@ -178,7 +194,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep
         if (all.FindIndex(p => p.IsInvalid) is >= 0 and int gone) throw new InvalidOperationException($"The optimizer's parameter {gone} no longer exists: " +
             "the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) after that.");
         SharedGradients.Combine(all);
-        return new GradientSet(all, i => _names.TryGetValue(all[i].Handle, out string? known) ? known : $"parameter {i}").Read(1.0 / _guard.Window);
+        return new GradientSet(all, i => _names.TryGetValue(all[i].Handle, out string? known) ? known : $"parameter {i}").Read(_guard.Average);
     }
 
     // A native optimizer's parameters are other objects than the caller's: there the order tells.

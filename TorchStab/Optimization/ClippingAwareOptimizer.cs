@@ -10,7 +10,7 @@ namespace TorchStab.Modules;
 /// accumulate → clip → weight decay → update. Gradients are read, not rewritten, unless <see cref="WriteBackClippedGrads"/>.
 /// They are <c>torch.optim.Optimizer</c>s: TorchSharp's learning-rate schedulers drive them.
 /// </summary>
-public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClippedStep
+public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClippedStep, IScaledStep
 {
     private readonly List<List<ParameterSlot>> _slots = [];
     private readonly StepGuard _guard;
@@ -113,6 +113,15 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         }
     }
 
+    bool IScaledStep.IsDue => _guard.IsDue;
+
+    bool? IScaledStep.Step(LossScale scale)
+    {
+        RequireAlive();
+        using var turn = _guard.Enter("step()");
+        return _guard.WithScale(scale, Update);
+    }
+
     private void RequireAlive() => ObjectDisposedException.ThrowIf(_slots.Count == 0, this);
 
     private void Check(StepList list, ClipDecision? decision)
@@ -133,7 +142,8 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         try
         {
             ReadOptions(list);
-            list.Read(1.0 / _guard.Window);
+            list.Read(_guard.Average);
+            _guard.RequireAny(list.Gradients);
             bool ordinary = list.IsOrdinary();
             var verdict = ordinary ? StepGuard.Admit(list.Gradients, list.Plan.Order, list.Decide) : _guard.Examine(list.Gradients, list.Plan.Order, list.Decide);
             verdict = _guard.Suspect(verdict);

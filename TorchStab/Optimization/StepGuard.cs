@@ -9,6 +9,7 @@ namespace TorchStab.Optimization;
 internal sealed class StepGuard(NonFinitePolicy? policy)
 {
     private int _passes, _busy;
+    private LossScale? _windowScale;
 
     public NonFinitePolicy Policy { get; set; } = policy ?? NonFinitePolicy.Default;
 
@@ -23,6 +24,15 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
 
     /// <summary>Whether passes of a window that is not complete are waiting in the gradients.</summary>
     public bool InsideWindow => _passes > 0;
+
+    /// <summary>Whether the next backward pass completes a window.</summary>
+    public bool IsDue => _passes + 1 >= Window;
+
+    /// <summary>What the loss was multiplied by whose gradients the running step reads; null: by nothing.</summary>
+    public LossScale? Scale { get; private set; }
+
+    /// <summary>What gradients are multiplied by before anything else: the mean over the passes of a window, without the loss scale.</summary>
+    public double Average => (Scale?.Inverse ?? 1) / Window;
 
     public void Accumulate(int passes)
     {
@@ -52,9 +62,37 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     /// <summary>Counts a backward pass; true if it completes a window and the step is due. <see cref="Record"/> begins the next one.</summary>
     public bool CompletesWindow()
     {
-        if (_passes + 1 >= Window) return true;
+        if (IsDue) return true;
         _passes++;
         return false;
+    }
+
+    /// <summary>Runs a step on gradients of a scaled loss.</summary>
+    /// <returns>Whether they were finite; null where the step is not due yet.</returns>
+    public bool? WithScale(LossScale scale, Action update)
+    {
+        if (InsideWindow && _windowScale is { } first && first.Value != scale.Value)
+            throw new InvalidOperationException(FormattableString.Invariant($"the loss scale changed from {first.Value} to {scale.Value} between passes that are ") +
+                "accumulated for one step, so their gradients do not add up; call update() only after the step that completes the window of accumulate()");
+        _windowScale = scale;
+        if (!CompletesWindow()) return null;
+        Scale = scale;
+        try
+        {
+            update();
+            return !Last.Overflowed;
+        }
+        finally
+        {
+            Scale = null;
+        }
+    }
+
+    /// <summary>Refuses a scaled step without a gradient: it would tell nothing about the scale.</summary>
+    public void RequireAny(GradientSet gradients)
+    {
+        if (Scale is not null && gradients.Count == 0)
+            throw new InvalidOperationException("No inf checks were recorded for this optimizer: none of its parameters has a gradient. Call backward() on the scaled loss before step()");
     }
 
     /// <summary>Measures and decides. <paramref name="decide"/> is only asked about gradients that may pass.</summary>
@@ -63,7 +101,7 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         int bad = gradients.FirstNonFinite(order);
         string? name = bad < 0 ? null : gradients.Name(bad) ?? $"parameter {bad}";
         int? rank = bad < 0 ? null : SharedGradients.CulpritOf(gradients.Parameter(bad));
-        return new(name is null || Policy.Admits ? decide(gradients) : null, gradients.TotalNorm(order), name, rank);
+        return new(name is null || (Policy.Admits && Scale is null) ? decide(gradients) : null, gradients.TotalNorm(order), name, rank);
     }
 
     /// <summary>The same verdict, or that the step is an outlier and must not be taken. One that is refused already remains so.</summary>
@@ -76,15 +114,29 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         if (verdict.Decision is { } decision)
         {
             if (decision.Clipped) Counters = Counters with { Clipped = Counters.Clipped + 1 };
-            Last = new() { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank };
+            Last = Report(verdict) with { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped };
             Spikes.Remember(verdict.Norm, spike: false);
             _passes = 0;
             return true;
         }
         if (verdict.Spike is not null) return RecordSpike(verdict);
+        return Scale is not null && !verdict.Overflows ? RecordOverflow(verdict) : RecordSkip(verdict);
+    }
+
+    // The scale was too large, which says nothing against the model: no skip that the policy counts.
+    private bool RecordOverflow(in Verdict verdict)
+    {
+        Counters = Counters with { Overflowed = Counters.Overflowed + 1 };
+        Last = Report(verdict) with { Skipped = true, Overflowed = true, ConsecutiveSkips = Last.ConsecutiveSkips };
+        _passes = 0;
+        return false;
+    }
+
+    private bool RecordSkip(in Verdict verdict)
+    {
         int row = Last.ConsecutiveSkips + 1;
         Counters = Counters with { Skipped = Counters.Skipped + 1 };
-        Last = new() { GradNorm = verdict.Norm, Skipped = true, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, ConsecutiveSkips = row };
+        Last = Report(verdict) with { Skipped = true, ConsecutiveSkips = row };
         if (row > Policy.MaxConsecutive) throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
         _passes = 0;
         return false;
@@ -93,7 +145,7 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     private bool RecordSpike(in Verdict verdict)
     {
         Counters = Counters with { Skipped = Counters.Skipped + 1, Spikes = Counters.Spikes + 1 };
-        Last = new() { GradNorm = verdict.Norm, Skipped = true, Spike = true, SpikeReason = verdict.Spike, ConsecutiveSkips = Last.ConsecutiveSkips + 1 };
+        Last = Report(verdict) with { Skipped = true, Spike = true, SpikeReason = verdict.Spike, ConsecutiveSkips = Last.ConsecutiveSkips + 1 };
         Spikes.Remember(verdict.Norm, spike: true);
         if (Spikes.Row > Spikes.Policy.MaxConsecutive)
             throw new InvalidOperationException($"{Spikes.Row} steps in a row were outliers; {Spikes.Policy.MaxConsecutive} may be skipped. The last one: {verdict.Spike}. Nothing was changed: "
@@ -101,6 +153,9 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         _passes = 0;
         return false;
     }
+
+    private StepReport Report(in Verdict verdict) =>
+        new() { GradNorm = verdict.Norm, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, LossScale = Scale?.Value ?? 1 };
 
     private static InvalidOperationException Busy(string call) => new($"{call} was called while this optimizer takes a step: by a callback of that step, such as the " +
         "'exclude' of a clipping rule, or by another thread. Nothing was changed by this call; make it when step() has returned, and let one thread at a time use an optimizer.");
