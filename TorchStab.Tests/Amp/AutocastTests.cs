@@ -1,5 +1,6 @@
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchStab.Normalization;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 
@@ -196,6 +197,21 @@ public class AutocastTests
         }
         Assert.All(lstm.parameters().Concat(gru.parameters()), p => Assert.Equal(ScalarType.Float32, p.grad!.dtype));
         using (stab.amp.autocast()) Assert.Throws<ArgumentException>(() => lstm.call(x.to(ScalarType.Float64), null));
+    }
+
+    /// <summary>What runs on a GPU, by its parts: there libtorch's layer_norm and group_norm take and give float32.</summary>
+    [Fact]
+    public void Layer_and_group_norm_run_in_float32_where_libtorchs_do()
+    {
+        Assert.True(AutocastPolicy.IsWidened(DeviceType.CUDA) && AutocastPolicy.IsWidened(DeviceType.MPS) && !AutocastPolicy.IsWidened(DeviceType.CPU));
+        using var scope = NewDisposeScope();
+        var (x, weight) = (randn(4, 8).to(ScalarType.BFloat16).requires_grad_(), randn(8).to(ScalarType.BFloat16).requires_grad_());
+        var y = AutocastPolicy.InFloat32((input, w, b) => LayerNormFunctional.Apply(input, [8], w, b, 1e-5), x, weight, null);
+        Assert.Equal(ScalarType.Float32, y.dtype);
+        var expected = stab.nn.functional.layer_norm(x.to(ScalarType.Float32), [8], weight.to(ScalarType.Float32));
+        Assert.True(y.equal(expected).all().item<bool>());
+        y.backward([randn(4, 8)]);
+        Assert.Equal((ScalarType.BFloat16, ScalarType.BFloat16), (x.grad!.dtype, weight.grad!.dtype));
     }
 
     [Fact]

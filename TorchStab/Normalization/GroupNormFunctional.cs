@@ -13,6 +13,7 @@ internal static class GroupNormFunctional
     public static Tensor Apply(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
     {
         Require(input, num_groups, weight, bias);
+        if (AutocastPolicy.RunsInFloat32(input)) return AutocastPolicy.InFloat32((x, w, b) => Apply(x, num_groups, w, b, eps), input, weight, bias);
         ParameterTypes.Require(input, weight, bias, "GroupNormKernelImpl");
         if (KernelSelection.FormOfGroups(input, weight, bias, num_groups) == NormForm.Kernel)
         {

@@ -15,6 +15,7 @@ internal static class LayerNormFunctional
     public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask = null)
     {
         NormalizedShape.Require(input, normalized_shape, weight, bias);
+        if (AutocastPolicy.RunsInFloat32(input)) return AutocastPolicy.InFloat32((x, w, b) => Apply(x, normalized_shape, w, b, eps, mask), input, weight, bias);
         ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
         if (mask is not null) MaskCheck.Require(mask, input);
         else if (KernelSelection.FormOfRows(input, weight, bias, NormalizedShape.Count(normalized_shape)) == NormForm.Kernel
