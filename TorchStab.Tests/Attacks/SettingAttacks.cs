@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Attacks;
@@ -18,9 +20,56 @@ public static class SettingAttacks
     [Attack(Environment = ["TORCHSTAB_THREADS=openmp", "OMP_STACKSIZE=32k"])]
     public static void TeamThatCannotRun() => Refused("the environment variable TORCHSTAB_THREADS is 'openmp', but OMP_STACKSIZE leaves its threads less than 512 KiB of stack");
 
+    /// <summary>
+    /// The OpenMP team where no libgomp is to be found, as beside a libtorch that was built with another OpenMP: refused where it is asked for, done without
+    /// where not. What stands in for that one is libgomp itself under a name that says nothing.
+    /// </summary>
+    [Attack]
+    public static void NoTeam()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        using var loaded = ones(1);
+        string? library = File.ReadLines("/proc/self/maps").Select(line => line[Math.Max(0, line.IndexOf('/', StringComparison.Ordinal))..])
+            .FirstOrDefault(path => Path.GetFileName(path).StartsWith("libgomp", StringComparison.Ordinal));
+        Expect.True(library is not null, "this process has no libgomp either");
+        string folder = Directory.CreateTempSubdirectory("torchstab").FullName, copy = Path.Combine(folder, "team.so");
+        File.Copy(library!, copy);
+        File.CreateSymbolicLink(Path.Combine(folder, Path.GetFileName(library!)), copy); // found by libtorch; the process maps the file behind it
+        try
+        {
+            Child(nameof(RefusesTeam), ("LD_LIBRARY_PATH", folder), ("TORCHSTAB_THREADS", "openmp"));
+            Child(nameof(WorksWithoutTeam), ("LD_LIBRARY_PATH", folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <summary>What <see cref="NoTeam"/> starts.</summary>
+    public static void RefusesTeam() => Refused("the environment variable TORCHSTAB_THREADS is 'openmp', but the process has no libgomp");
+
+    /// <inheritdoc cref="RefusesTeam"/>
+    public static void WorksWithoutTeam()
+    {
+        Expect.True(ParallelTeam.Kind == TeamKind.ThreadPool, $"the team is {ParallelTeam.Kind}");
+        Train();
+    }
+
     /// <summary>Threads of libtorch that are too small for managed code.</summary>
     [Attack(Environment = ["OMP_STACKSIZE=32k", "OMP_NUM_THREADS=4"])]
-    public static void SmallStacks()
+    public static void SmallStacks() => Train();
+
+    private static void Child(string method, params (string Name, string Value)[] environment)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!, [typeof(SettingAttacks).Assembly.Location, $"{nameof(SettingAttacks)}.{method}"]);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
+        using var process = Process.Start(start)!;
+        process.WaitForExit();
+        Expect.True(process.ExitCode == 0, $"{method} ended with {process.ExitCode}");
+    }
+
+    private static void Train()
     {
         using var scope = NewDisposeScope();
         set_num_threads(4);

@@ -25,13 +25,22 @@ internal static class DotNet
             if (value is null) start.Environment.Remove(name);
             else start.Environment[name] = value;
         }
+        return Run(start);
+    }
+
+    /// <summary>Runs a program that needs no dotnet command.</summary>
+    public static (int ExitCode, string Output) RunProgram(string program, string folder) =>
+        Run(new ProcessStartInfo(program) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true });
+
+    private static (int ExitCode, string Output) Run(ProcessStartInfo start)
+    {
         using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
         if (!process.WaitForExit(Patience))
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"dotnet {string.Join(' ', arguments)} took longer than {Patience}");
+            throw new TimeoutException($"{start.FileName} {string.Join(' ', start.ArgumentList)} took longer than {Patience}");
         }
         return (process.ExitCode, output.Result + error.Result);
     }

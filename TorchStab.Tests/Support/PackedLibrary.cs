@@ -67,5 +67,12 @@ public sealed class PackedLibrary : IDisposable
         return folder;
     }
 
+    /// <summary>Lets a project have what this machine's sources of packages offer, too. The network may be needed.</summary>
+    public static void AddMachineSources(string folder) => File.WriteAllText(Path.Combine(folder, "nuget.config"), """
+        <configuration>
+          <packageSources><add key="nuget.org" value="https://api.nuget.org/v3/index.json" /></packageSources>
+        </configuration>
+        """);
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 }
