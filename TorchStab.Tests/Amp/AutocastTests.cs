@@ -206,12 +206,14 @@ public class AutocastTests
         Assert.True(AutocastPolicy.IsWidened(DeviceType.CUDA) && AutocastPolicy.IsWidened(DeviceType.MPS) && !AutocastPolicy.IsWidened(DeviceType.CPU));
         using var scope = NewDisposeScope();
         var (x, weight) = (randn(4, 8).to(ScalarType.BFloat16).requires_grad_(), randn(8).to(ScalarType.BFloat16).requires_grad_());
-        var y = AutocastPolicy.InFloat32((input, w, b) => LayerNormFunctional.Apply(input, [8], w, b, 1e-5), x, weight, null);
+        var y = LayerNormFunctional.ApplyInFloat32(x, [8], weight, null, 1e-5, null);
         Assert.Equal(ScalarType.Float32, y.dtype);
         var expected = stab.nn.functional.layer_norm(x.to(ScalarType.Float32), [8], weight.to(ScalarType.Float32));
         Assert.True(y.equal(expected).all().item<bool>());
         y.backward([randn(4, 8)]);
         Assert.Equal((ScalarType.BFloat16, ScalarType.BFloat16), (x.grad!.dtype, weight.grad!.dtype));
+        var grouped = GroupNormFunctional.ApplyInFloat32(x, 2, weight, null, 1e-5);
+        Assert.True(grouped.equal(stab.nn.functional.group_norm(x.to(ScalarType.Float32), 2, weight.to(ScalarType.Float32))).all().item<bool>());
     }
 
     [Fact]

@@ -10,7 +10,8 @@ public sealed class PackedLibrary : IDisposable
 
     public PackedLibrary()
     {
-        DotNet.Succeed(Repository.Root, "pack", "TorchStab", "--no-build", "-c", Repository.Configuration, "-o", Feed);
+        // A version of its own: a package of the released version may be in the cache, and would be taken instead.
+        DotNet.Succeed(Repository.Root, "pack", "TorchStab", "--no-build", "-c", Repository.Configuration, "-o", Feed, $"-p:PackageVersion=99.0.{Random.Shared.Next()}");
         Directory.CreateDirectory(Path.Combine(_folder, "packages"));
         File.WriteAllText(Path.Combine(_folder, "nuget.config"), $"""
             <configuration>

@@ -16,11 +16,4 @@ internal static class AutocastPolicy
 
     /// <summary>The devices whose list of operations in float32 has layer and group normalization. The CPU's has not.</summary>
     public static bool IsWidened(DeviceType device) => device is DeviceType.CUDA or DeviceType.MPS;
-
-    /// <summary>A norm of float32 copies; gradients come back in the dtypes of what was copied.</summary>
-    public static Tensor InFloat32(Func<Tensor, Tensor?, Tensor?, Tensor> norm, Tensor input, Tensor? weight, Tensor? bias)
-    {
-        using var scope = NewDisposeScope();
-        return norm(input.to(ScalarType.Float32), weight?.to(ScalarType.Float32), bias?.to(ScalarType.Float32)).MoveToOuterDisposeScope();
-    }
 }

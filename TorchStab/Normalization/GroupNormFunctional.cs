@@ -13,7 +13,7 @@ internal static class GroupNormFunctional
     public static Tensor Apply(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
     {
         Require(input, num_groups, weight, bias);
-        if (AutocastPolicy.RunsInFloat32(input)) return AutocastPolicy.InFloat32((x, w, b) => Apply(x, num_groups, w, b, eps), input, weight, bias);
+        if (AutocastPolicy.RunsInFloat32(input)) return ApplyInFloat32(input, num_groups, weight, bias, eps);
         ParameterTypes.Require(input, weight, bias, "GroupNormKernelImpl");
         if (KernelSelection.FormOfGroups(input, weight, bias, num_groups) == NormForm.Kernel)
         {
@@ -22,6 +22,13 @@ internal static class GroupNormFunctional
         }
         using var scope = NewDisposeScope();
         return Normalize(input, num_groups, weight, bias, eps).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The same on float32 copies; gradients come back in the dtypes of what was copied.</summary>
+    internal static Tensor ApplyInFloat32(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
+    {
+        using var scope = NewDisposeScope();
+        return Apply(input.to(ScalarType.Float32), num_groups, weight?.to(ScalarType.Float32), bias?.to(ScalarType.Float32), eps).MoveToOuterDisposeScope();
     }
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>

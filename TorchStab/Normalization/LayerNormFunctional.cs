@@ -15,13 +15,20 @@ internal static class LayerNormFunctional
     public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask = null)
     {
         NormalizedShape.Require(input, normalized_shape, weight, bias);
-        if (AutocastPolicy.RunsInFloat32(input)) return AutocastPolicy.InFloat32((x, w, b) => Apply(x, normalized_shape, w, b, eps, mask), input, weight, bias);
+        if (AutocastPolicy.RunsInFloat32(input)) return ApplyInFloat32(input, normalized_shape, weight, bias, eps, mask);
         ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
         if (mask is not null) MaskCheck.Require(mask, input);
         else if (KernelSelection.FormOfRows(input, weight, bias, NormalizedShape.Count(normalized_shape)) == NormForm.Kernel
             && RowNormNode.Layer.Run(input, normalized_shape, weight, bias, eps) is { } output) return output;
         using var scope = NewDisposeScope();
         return Normalize(input, normalized_shape, weight, bias, eps, mask).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The same on float32 copies; gradients come back in the dtypes of what was copied.</summary>
+    internal static Tensor ApplyInFloat32(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask)
+    {
+        using var scope = NewDisposeScope();
+        return Apply(input.to(ScalarType.Float32), normalized_shape, weight?.to(ScalarType.Float32), bias?.to(ScalarType.Float32), eps, mask).MoveToOuterDisposeScope();
     }
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>

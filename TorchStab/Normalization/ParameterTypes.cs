@@ -11,8 +11,9 @@ internal static class ParameterTypes
     /// <summary>Refuses, in PyTorch's words, parameters whose dtype does not match the input's, and an input that is not a real floating-point tensor.</summary>
     public static void Require(Tensor input, Tensor? weight, Tensor? bias, string kernel)
     {
+        // PyTorch looks at the input first, unless the first parameter has another dtype: then only a half-precision input passes the match.
+        if ((weight ?? bias) is not { } first || first.dtype == input.dtype) ShapeCheck.FloatingPoint(input, kernel);
         RequireMatch(input, weight, bias, null, null);
-        ShapeCheck.FloatingPoint(input, kernel);
     }
 
     /// <summary>Refuses, in PyTorch's words, parameters and statistics whose dtype does not match the input's.</summary>

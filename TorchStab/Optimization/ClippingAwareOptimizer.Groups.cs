@@ -64,9 +64,9 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     // The group that stab.optim makes of parameters, with or without names: errors name what it was given.
-    private protected void AddOnly(ParamGroup group) => AddGroups([group], group is INamedGroup { Names: not null } ? "named_parameters" : "parameters");
+    private protected void AddOnly(ParamGroup group) => AddGroups<ParamGroup>([group], group is INamedGroup { Names: not null } ? "named_parameters" : "parameters");
 
-    private void AddGroups(IEnumerable<ParamGroup> groups, string argument)
+    private void AddGroups<T>(IEnumerable<T> groups, string argument) where T : ParamGroup
     {
         try
         {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using TorchSharp.Modules;
 using TorchStab.Clipping;
@@ -58,13 +59,13 @@ internal abstract class Option(string name)
     /// <param name="name">The property, a <c>double?</c>.</param>
     /// <param name="words">PyTorch's, which come before the refused value.</param>
     /// <param name="bounds">What it may be.</param>
-    public static Option Number<TOptions>(string name, string words, Bounds bounds) where TOptions : ClipOptions =>
+    public static Option Number<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string name, string words, Bounds bounds) where TOptions : ClipOptions =>
         new Option<TOptions, double>(name, r => r.ReadDouble(), (w, v) => w.Write(v), v => bounds.Require(v, words, name));
 
     /// <summary>A choice.</summary>
     /// <typeparam name="TOptions">The class that has the property.</typeparam>
     /// <param name="name">The property, a <c>bool?</c>.</param>
-    public static Option Flag<TOptions>(string name) where TOptions : ClipOptions =>
+    public static Option Flag<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string name) where TOptions : ClipOptions =>
         new Option<TOptions, bool>(name, r => r.ReadBoolean(), (w, v) => w.Write(v), v =>
         {
             if (v is null) throw new ArgumentException($"expected {name} to be set, got null", name);
@@ -83,8 +84,12 @@ internal abstract class Option(string name)
     public abstract void Check(ClipOptions of);
 }
 
-/// <summary>An option of one type; its property is reached by delegates, so that the check of a step allocates nothing.</summary>
-internal sealed class Option<TOptions, TValue>(string name, Func<BinaryReader, TValue> read, Action<BinaryWriter, TValue> write, Action<TValue?> check) : Option(name)
+/// <summary>
+/// An option of one type; its property is reached by delegates, so that the check of a step allocates nothing. The attribute keeps the property where a
+/// program is trimmed or compiled ahead of time.
+/// </summary>
+internal sealed class Option<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions, TValue>(
+    string name, Func<BinaryReader, TValue> read, Action<BinaryWriter, TValue> write, Action<TValue?> check) : Option(name)
     where TOptions : ClipOptions where TValue : struct
 {
     private static readonly BindingFlags Public = BindingFlags.Public | BindingFlags.Instance;

@@ -123,7 +123,7 @@ internal sealed class ModelFolding : IDisposable
 
     private string? Obstacle(FoldingPair pair)
     {
-        if (FoldingCandidates.IsWatched(pair)) return $"a hook reads what goes from {pair.Layer.Name} to it";
+        if (FoldingCandidates.IsWatched(pair)) return $"a hook looks at what goes from {pair.Layer.Name} to it";
         return TorchSharpInternals.OwnTensors(pair.Layer.Module).Concat(TorchSharpInternals.OwnTensors(pair.Norm.Module)).Any(_shared.Contains)
             ? $"a parameter of it or of {pair.Layer.Name} is used by another layer too" : null;
     }
