@@ -6,6 +6,21 @@ namespace TorchStab.Modules;
 
 public partial class ClippedOptimizer
 {
+    /// <summary>Whether a step needs a closure.</summary>
+    internal bool StepsByClosure => _inner is TorchSharp.Modules.LBFGS;
+
+    bool IScaledStep.IsDue => _guard.IsDue;
+
+    bool? IScaledStep.Step(LossScale scale)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        using var turn = _guard.Enter("step()");
+        return _guard.WithScale(scale, () =>
+        {
+            if (ClipGradients()) _inner.step();
+        });
+    }
+
     /// <summary>
     /// One step of an optimizer that calls the closure from native code. Nothing may be thrown through that, and it cannot be told to
     /// stop; but it stops by itself where all gradients are zero.

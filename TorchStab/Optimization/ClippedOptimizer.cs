@@ -67,9 +67,6 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     /// <summary>The inner optimizer's groups: learning-rate schedulers drive these.</summary>
     public override IEnumerable<ILearningRateController> ParamGroups => _inner.ParamGroups;
 
-    /// <summary>Whether a step needs a closure.</summary>
-    internal bool StepsByClosure => _inner is LBFGS;
-
     /// <summary>The inner optimizer.</summary>
     protected Optimizer Inner => _inner;
 
@@ -105,18 +102,6 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
         ObjectDisposedException.ThrowIf(_disposed, this); // by the closure
         if (_guard.CompletesWindow() && ClipGradients()) _inner.step();
         return loss!;
-    }
-
-    bool IScaledStep.IsDue => _guard.IsDue;
-
-    bool? IScaledStep.Step(LossScale scale)
-    {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        using var turn = _guard.Enter("step()");
-        return _guard.WithScale(scale, () =>
-        {
-            if (ClipGradients()) _inner.step();
-        });
     }
 
     /// <summary>Sets every gradient to null: parameters without one stay as they are, even under momentum.</summary>

@@ -113,15 +113,6 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         }
     }
 
-    bool IScaledStep.IsDue => _guard.IsDue;
-
-    bool? IScaledStep.Step(LossScale scale)
-    {
-        RequireAlive();
-        using var turn = _guard.Enter("step()");
-        return _guard.WithScale(scale, Update);
-    }
-
     private void RequireAlive() => ObjectDisposedException.ThrowIf(_slots.Count == 0, this);
 
     private void Check(StepList list, ClipDecision? decision)

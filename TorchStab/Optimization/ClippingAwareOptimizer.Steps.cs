@@ -5,6 +5,15 @@ namespace TorchStab.Modules;
 
 public abstract partial class ClippingAwareOptimizer
 {
+    bool IScaledStep.IsDue => _guard.IsDue;
+
+    bool? IScaledStep.Step(LossScale scale)
+    {
+        RequireAlive();
+        using var turn = _guard.Enter("step()");
+        return _guard.WithScale(scale, Update);
+    }
+
     /// <summary>
     /// A step with a gradient so large, though finite, that its square, a sum or the parameter may overflow. Such parameters go first, and are taken back
     /// where the result is not finite: the policy then treats the step as one whose gradient is not. PyTorch steps all the same, which leaves an

@@ -1,0 +1,28 @@
+using TorchStab.Dispatch;
+using static TorchSharp.torch;
+
+namespace TorchStab.Normalization;
+
+/// <summary>
+/// Layer normalization over the channels of an image: y = (x − mean) / √(var + eps) · weight + bias at each position, mean and biased variance over dimension 1.
+/// </summary>
+internal static class LayerNorm2dFunctional
+{
+    // Where the channels come last in memory the rows of layer normalization are read where they are; other inputs are copied there and back.
+    private static readonly long[] ChannelsLast = [0, 2, 3, 1], ChannelsFirst = [0, 3, 1, 2];
+
+    /// <summary>Checks the arguments and normalizes; the result has the input's memory format.</summary>
+    public static Tensor Apply(Tensor input, long num_channels, Tensor? weight, Tensor? bias, double eps, Tensor? mask)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        ShapeCheck.Rank(input, 4, 4);
+        if (input.size(1) != num_channels)
+            throw new ArgumentException($"expected input of shape (N, {num_channels}, H, W), got {Repr.List(input.shape)}: dimension 1 holds the channels", nameof(input));
+        if (mask is not null) MaskCheck.Require(mask, input);
+        using var scope = NewDisposeScope();
+        var rows = input.permute(ChannelsLast).contiguous();
+        var counts = mask?.expand(input.shape).permute(ChannelsLast);
+        var output = LayerNormFunctional.Apply(rows, [num_channels], weight, bias, eps, counts).permute(ChannelsFirst);
+        return (input.is_contiguous() ? output.contiguous() : MemoryLayout.Suggested(output, input)).MoveToOuterDisposeScope();
+    }
+}
