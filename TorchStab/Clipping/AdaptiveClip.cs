@@ -16,17 +16,12 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
     {
         var coefficients = new GradientCoefficient[gradients.Count];
         Array.Fill(coefficients, GradientCoefficient.Identity);
-        var indices = new List<int>();
-        List<Tensor> scales = [], smallest = [];
         bool[] clips = Clips(gradients);
-        for (int i = 0; i < coefficients.Length; i++)
-        {
-            if (!clips[i]) continue;
-            indices.Add(i);
-            scales.Add(UnitScale(gradients.Parameter(i), gradients.Gradient(i), gradients.Average));
-            smallest.Add(scales[^1].min());
-        }
-        double[] least = GradientNorms.ReadBack(smallest);
+        List<int> indices = [.. Enumerable.Range(0, clips.Length).Where(i => clips[i])];
+        // All results are made before the first float64 copy: between the copies they would keep the freed memory of these in pieces.
+        var scales = indices.ConvertAll(i => NewScale(gradients.Parameter(i)));
+        for (int k = 0; k < scales.Count; k++) WriteScale(scales[k], gradients.Parameter(indices[k]), gradients.Gradient(indices[k]), gradients.Average);
+        double[] least = GradientNorms.ReadBack(scales.ConvertAll(s => s.min()));
         for (int k = 0; k < least.Length; k++)
         {
             var dtype = least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(indices[k])) : ScalarType.Float64;
@@ -49,14 +44,18 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         return clips;
     }
 
-    // Computes in float64: squares of gradients above 1e19 overflow float32. Only the result, one number for each unit, outlives the scope.
-    private Tensor UnitScale(Tensor parameter, Tensor gradient, double average)
+    // One number for each unit, which broadcasts over the parameter.
+    private static Tensor NewScale(Tensor parameter) =>
+        empty(parameter.dim() <= 1 ? [] : [parameter.size(0), .. Enumerable.Repeat(1L, (int)parameter.dim() - 1)], ScalarType.Float64, parameter.device);
+
+    // Computes in float64: squares of gradients above 1e19 overflow float32.
+    private void WriteScale(Tensor result, Tensor parameter, Tensor gradient, double average)
     {
         using var scope = NewDisposeScope();
         var largest = UnitNorm(parameter).clamp_min(eps).mul_(clipping);
         var norm = UnitNorm(gradient).mul_(average);
         var scale = largest / norm.clamp_min(SmallestNorm);
-        return where(norm < largest, ones_like(scale), scale).MoveToOuterDisposeScope();
+        result.copy_(where(norm < largest, ones_like(scale), scale));
     }
 
     private static Tensor UnitNorm(Tensor t)
