@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// libtorch's own autocast state, which TorchSharp does not show. The functions take and return plain integers, so they are called by the names
-/// that the C++ compilers give them (GCC and Clang on Linux and macOS, MSVC on Windows). <see cref="IsAvailable"/> is true only where all of
-/// them are exported and a matrix product was seen to follow them.
+/// Reads and sets libtorch's autocast state, which TorchSharp has no API for. The functions take and return plain integers, so they can be called by their
+/// mangled C++ names (GCC and Clang on Linux and macOS, MSVC on Windows). <see cref="IsAvailable"/> is true only if all functions are exported and a test
+/// confirmed that a matrix product follows them.
 /// </summary>
 /// <remarks>
-/// The functions that take a device type raise a C++ exception for one without autocast, which no managed frame can catch: they are called
-/// only for the devices of <see cref="Takes"/>. The state belongs to the thread.
+/// For a device type without autocast the functions raise a C++ exception, which managed code cannot catch. So they are called only for the devices that
+/// <see cref="Takes"/> accepts. Each thread has its own autocast state.
 /// </remarks>
 internal static unsafe class AutocastLibrary
 {
@@ -21,10 +21,12 @@ internal static unsafe class AutocastLibrary
         (delegate* unmanaged<sbyte, byte>)Export("19is_autocast_enabledEN3c1010DeviceTypeE", "is_autocast_enabled@autocast@at@@YA_NW4DeviceType@c10@@@Z");
 
     private static readonly delegate* unmanaged<sbyte, byte, void> ExportedSetEnabled =
-        (delegate* unmanaged<sbyte, byte, void>)Export("20set_autocast_enabledEN3c1010DeviceTypeEb", "set_autocast_enabled@autocast@at@@YAXW4DeviceType@c10@@_N@Z");
+        (delegate* unmanaged<sbyte, byte, void>)Export(
+            "20set_autocast_enabledEN3c1010DeviceTypeEb", "set_autocast_enabled@autocast@at@@YAXW4DeviceType@c10@@_N@Z");
 
     private static readonly delegate* unmanaged<sbyte, sbyte> ExportedDtype =
-        (delegate* unmanaged<sbyte, sbyte>)Export("18get_autocast_dtypeEN3c1010DeviceTypeE", "get_autocast_dtype@autocast@at@@YA?AW4ScalarType@c10@@W4DeviceType@4@@Z");
+        (delegate* unmanaged<sbyte, sbyte>)Export(
+            "18get_autocast_dtypeEN3c1010DeviceTypeE", "get_autocast_dtype@autocast@at@@YA?AW4ScalarType@c10@@W4DeviceType@4@@Z");
 
     private static readonly delegate* unmanaged<sbyte, sbyte, void> ExportedSetDtype =
         (delegate* unmanaged<sbyte, sbyte, void>)Export(
@@ -47,20 +49,20 @@ internal static unsafe class AutocastLibrary
 
     /// <summary>Whether autocast can be switched in this process.</summary>
     public static bool IsAvailable { get; } = ExportedIsEnabled != null && ExportedSetEnabled != null && ExportedDtype != null && ExportedSetDtype != null
-        && ExportedIsCacheEnabled != null && ExportedSetCacheEnabled != null && ExportedIncrement != null && ExportedDecrement != null && ExportedClearCache != null
-        && Works();
+        && ExportedIsCacheEnabled != null && ExportedSetCacheEnabled != null && ExportedIncrement != null && ExportedDecrement != null
+        && ExportedClearCache != null && Works();
 
-    /// <summary>The devices of TorchSharp that have autocast.</summary>
+    /// <summary>Whether autocast exists for a device of TorchSharp.</summary>
     public static bool Takes(DeviceType device) => device is DeviceType.CPU or DeviceType.CUDA or DeviceType.MPS;
 
-    /// <summary>Whether autocast is on for a device on this thread; false where it cannot be switched.</summary>
+    /// <summary>Whether autocast is on for a device on this thread; false if autocast cannot be switched.</summary>
     public static bool IsOn(DeviceType device) => IsAvailable && Takes(device) && ExportedIsEnabled((sbyte)device) != 0;
 
-    /// <summary>What this thread does now on a device.</summary>
+    /// <summary>The autocast state of a device on this thread.</summary>
     public static AutocastState Read(DeviceType device) =>
         new(ExportedIsEnabled((sbyte)device) != 0, (ScalarType)ExportedDtype((sbyte)device), ExportedIsCacheEnabled() != 0);
 
-    /// <summary>Makes this thread do so.</summary>
+    /// <summary>Sets the autocast state of a device on this thread.</summary>
     public static void Write(DeviceType device, AutocastState state)
     {
         ExportedSetEnabled((sbyte)device, (byte)(state.Enabled ? 1 : 0));
@@ -68,10 +70,10 @@ internal static unsafe class AutocastLibrary
         ExportedSetCacheEnabled((byte)(state.Caches ? 1 : 0));
     }
 
-    /// <summary>One region more is open on this thread.</summary>
+    /// <summary>Opens an autocast region on this thread.</summary>
     public static void Enter() => ExportedIncrement();
 
-    /// <summary>One region less; the last one to end frees the weights that were cast for it.</summary>
+    /// <summary>Closes an autocast region on this thread. When the outermost region closes, the cached casts of weights are freed.</summary>
     public static void Leave()
     {
         if (ExportedDecrement() == 0) ExportedClearCache();
@@ -92,9 +94,11 @@ internal static unsafe class AutocastLibrary
     }
 
     private static nint Export(string itanium, string msvc) =>
-        Library != 0 && NativeLibrary.TryGetExport(Library, OperatingSystem.IsWindows() ? "?" + msvc : "_ZN2at8autocast" + itanium, out nint address) ? address : 0;
+        Library != 0
+            && NativeLibrary.TryGetExport(Library, OperatingSystem.IsWindows() ? "?" + msvc : "_ZN2at8autocast" + itanium, out nint address) ? address : 0;
 
-    // LibTorchSharp finds libtorch's own names on Linux and macOS; Windows looks in the library that exports them, which is loaded already.
+    // On Linux and macOS a lookup in LibTorchSharp also finds libtorch's functions. On Windows the lookup must name the library that exports them, which is
+    // already loaded.
     private static nint Load()
     {
         if (!LibTorch.IsAvailable) return 0;
@@ -102,5 +106,5 @@ internal static unsafe class AutocastLibrary
     }
 }
 
-/// <summary>What autocast does on a thread: whether it is on, to which dtype it casts, and whether cast weights are kept for the next use.</summary>
+/// <summary>A thread's autocast state: whether autocast is on, the dtype that it casts to, and whether it caches cast weights.</summary>
 internal readonly record struct AutocastState(bool Enabled, ScalarType Dtype, bool Caches);

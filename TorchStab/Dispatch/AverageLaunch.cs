@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>One pass over many tensors that moves each average towards its value. <see cref="Start"/> hands out the calling thread's own, emptied.</summary>
+/// <summary>One pass over many tensors that moves each average towards its value. <see cref="Start"/> returns the calling thread's instance, emptied.</summary>
 internal sealed unsafe class AverageLaunch
 {
     [ThreadStatic]
@@ -35,7 +35,10 @@ internal sealed unsafe class AverageLaunch
         return pass;
     }
 
-    /// <summary>Takes a tensor in, or leaves it to tensor operations and says so. The caller keeps both alive until <see cref="Run"/>.</summary>
+    /// <summary>
+    /// Adds a tensor to the pass; false if no kernel can update it, so that the caller must use tensor operations. The caller keeps both tensors alive until
+    /// <see cref="Run"/>.
+    /// </summary>
     public bool TryAdd(Tensor average, Tensor value, double weight)
     {
         TensorView a = TensorView.Of(average), x = TensorView.Of(value);

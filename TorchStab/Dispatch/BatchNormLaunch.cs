@@ -4,16 +4,16 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Runs batch normalization's kernels on tensors that <see cref="KernelSelection.FormOfChannels"/> has let through: pointers, which of the
-/// three forms fits the layout, the split into items, and the team.
+/// Runs the kernels of batch normalization on tensors that <see cref="KernelSelection.FormOfChannels"/> accepted: reads pointers, chooses the form that fits
+/// the layout, splits the work into items, and runs them on the team.
 /// </summary>
 internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
 {
-    /// <summary>Statistics per channel in the order of the state's memory: mean, variance, inverse deviation.</summary>
+    /// <summary>Number of statistics per channel, in the order of the state's memory: mean, variance, inverse deviation.</summary>
     private const int Statistics = 3;
 
-    /// <summary>Normalizes with the batch's statistics, which are left in the state.</summary>
-    /// <returns>The output's handle; 0 where the values are too large or too small for a kernel. The statistics are right all the same.</returns>
+    /// <summary>Normalizes with the batch's statistics, and stores them in the state.</summary>
+    /// <returns>The output's handle; 0 if the values are too large or too small for a kernel. The statistics are correct in both cases.</returns>
     public static nint Train(NodeState state)
     {
         state.Reserve((long)Statistics * state.Middle);
@@ -27,7 +27,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     }
 
     /// <summary>Normalizes with given statistics.</summary>
-    /// <returns>The output's handle; 0 where the values are too large or too small for a kernel.</returns>
+    /// <returns>The output's handle; 0 if the values are too large or too small for a kernel.</returns>
     public static nint Evaluate(Tensor mean, Tensor variance, NodeState state)
     {
         ChannelStatistics.Fill(state.Reserve((long)Statistics * state.Middle), mean, variance, state.Epsilon);
@@ -40,7 +40,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
-    /// <summary>The wanted gradients, in new tensors.</summary>
+    /// <summary>Computes the required gradients, in new tensors.</summary>
     public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
         var job = ChannelNorm.Describe(state, saved);
@@ -78,7 +78,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         nint output = NewTensor.Like(input);
         job.Output = TensorMemory.At(output);
         job.Stream = ChannelNorm.IsLarge(job, element, readOnce: job.Given);
-        if (job.Given) HugePages.Populate(job.Output, job.Rows * job.Channels * TensorMemory.SizeOf(element)); // its threads write apart from each other
+        if (job.Given) HugePages.Populate(job.Output, job.Rows * job.Channels * TensorMemory.SizeOf(element)); // its threads write to distant addresses
         Forward(job, element, ChannelNorm.FormOf(job, layout));
         return output;
     }
@@ -114,7 +114,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         bool sums = !job.Given || job.WeightGradient != null || job.BiasGradient != null;
         void* scratch = ChannelNorm.RentRows(ref job, sumsPerChannel: sums ? 2 : 0);
         var tables = job;
-        tables.Given = true; // the statistics are known: only the table is wanted
+        tables.Given = true; // the statistics are known: Merge must only fill the table
         ChannelNorm.Merge<BatchNormRowsKernel.Merge>(tables, element);
         if (sums) ChannelNorm.Run<BatchNormRowsKernel.Sum<Relu>>(job, element, job.Blocks);
         ChannelNorm.Merge<BatchNormRowsKernel.MergeSums>(job, element);

@@ -4,15 +4,17 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Gradients into a bucket and back where a kernel can do it: a tensor operation for each would cost more than copying a small gradient does.
+/// Copies gradients into a bucket and back by a kernel, because a tensor operation for each small gradient costs more than the copy itself.
 /// </summary>
 internal static unsafe class BucketLaunch
 {
-    /// <summary>Copies a gradient to the bucket's elements [start, start + count); whether it is finite. Null, and nothing done, where there is no kernel.</summary>
+    /// <summary>
+    /// Copies a gradient to the bucket's elements [start, start + count) and returns whether it is finite; null, without a copy, if there is no kernel.
+    /// </summary>
     public static bool? TryGather(in TensorView gradient, in TensorView bucket, long start, long count) =>
         KernelSelection.TakesBucket(gradient, bucket, count) ? Of(gradient.Dtype).Gather(gradient.Data, TensorMemory.Part(bucket, start), count) : null;
 
-    /// <summary>The way back.</summary>
+    /// <summary>Copies the bucket's elements [start, start + count) to a gradient; false, without a copy, if there is no kernel.</summary>
     public static bool TryScatter(in TensorView bucket, in TensorView gradient, long start, long count)
     {
         if (!KernelSelection.TakesBucket(gradient, bucket, count)) return false;
@@ -21,15 +23,15 @@ internal static unsafe class BucketLaunch
         return true;
     }
 
-    /// <summary>Whether the gradient is those elements of the bucket.</summary>
+    /// <summary>Whether the gradient is a view of the bucket's elements [start, start + count).</summary>
     public static bool LiesIn(in TensorView gradient, in TensorView bucket, long start, long count) => gradient.Dense && bucket.Dense
         && gradient.Dtype == bucket.Dtype && gradient.Count == count && gradient.Data == TensorMemory.Part(bucket, start);
 
-    /// <summary>Whether those elements of the bucket are finite; null where there is no kernel that tells.</summary>
+    /// <summary>Whether the bucket's elements [start, start + count) are finite; null if there is no kernel.</summary>
     public static bool? TryIsFinite(in TensorView bucket, long start, long count) =>
         KernelSelection.TakesBucket(bucket, bucket, bucket.Count) ? Of(bucket.Dtype).IsFinite(TensorMemory.Part(bucket, start), count) : null;
 
-    /// <summary>The same of a tensor.</summary>
+    /// <summary>Whether all elements of a tensor are finite; null if there is no kernel.</summary>
     public static bool? TryIsFinite(Tensor tensor)
     {
         if (!KernelSelection.Takes(tensor)) return null;
@@ -39,5 +41,6 @@ internal static unsafe class BucketLaunch
         return finite;
     }
 
-    private static ref readonly BucketKernel.Family Of(ScalarType dtype) => ref Instances<BucketKernel.Family>.Of(TensorMemory.ElementOf(dtype), (int)KernelSelection.Width);
+    private static ref readonly BucketKernel.Family Of(ScalarType dtype) =>
+        ref Instances<BucketKernel.Family>.Of(TensorMemory.ElementOf(dtype), (int)KernelSelection.Width);
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>How a norm over channels is split.</summary>
+/// <summary>How the work of a norm over channels is divided: by planes, by tiles of small planes, or by rows of channels.</summary>
 internal enum ChannelForm
 {
     Planes,
@@ -11,23 +11,27 @@ internal enum ChannelForm
     Rows,
 }
 
-/// <summary>What the launches of BatchNorm, GroupNorm and InstanceNorm share.</summary>
+/// <summary>The parts that the launches of BatchNorm, GroupNorm and InstanceNorm share.</summary>
 internal static unsafe class ChannelNorm
 {
-    /// <summary>Planes of at most so many positions are taken together with their neighbours', given so many samples to sum over.</summary>
+    /// <summary>Planes of at most this many positions are processed as tiles of several channels, if there are at least this many samples.</summary>
     private const int SmallPlane = 64, ManySamples = 8;
 
     /// <summary>
-    /// Outputs from this many bytes on are stored past the caches: where x is read twice, so that it stays for the second pass; where it is read once
-    /// (given statistics), only what would not stay in the caches itself.
+    /// Outputs of at least this many bytes are stored with non-temporal stores. If x is read twice, they keep x in the caches for the second pass. If x is
+    /// read once (given statistics), they pay only for outputs larger than the caches.
     /// </summary>
     private const long StreamBytes = 2L << 20, GivenStreamBytes = 16L << 20;
 
-    /// <summary>channels_last: elements of a block of rows, the most blocks, and the fewest rows that make up for a block's sums.</summary>
+    /// <summary>
+    /// channels_last: elements of a block of rows, the largest number of blocks, and the smallest number of rows that justifies sums of a block's own.
+    /// </summary>
     private const long BlockElements = 16 * 1024;
     private const int MostBlocks = 64, LeastBlockRows = 96;
 
-    /// <summary>A team counts its items in an int; settable for tests, because a batch of so many planes takes more memory than they have.</summary>
+    /// <summary>
+    /// The most items of one job, which a team counts in an int. Settable for tests, because a batch with more planes needs more memory than tests have.
+    /// </summary>
     public static int MostItems { get; set; } = int.MaxValue;
 
     public static NormLayout LayoutOf(Tensor input) => LibTorch.IsContiguous(input.Handle) != 0 ? NormLayout.ChannelsFirst : NormLayout.ChannelsLast;
@@ -46,7 +50,7 @@ internal static unsafe class ChannelNorm
     public static bool IsLarge(in ChannelNormJob job, Element element, bool readOnce = false) =>
         job.Rows * job.Channels * TensorMemory.SizeOf(element) >= (readOnce ? GivenStreamBytes : StreamBytes);
 
-    /// <summary>A pass over the inputs of a call, or over what was saved of them.</summary>
+    /// <summary>Returns a job over the inputs of a call, or over the saved inputs.</summary>
     public static ChannelNormJob Describe(NodeState state, in Handles inputs)
     {
         int count = state.StatisticsCount;
@@ -66,7 +70,7 @@ internal static unsafe class ChannelNorm
         };
     }
 
-    /// <summary>New tensors for the wanted gradients. The bias' looks like the weight: there is no bias without one.</summary>
+    /// <summary>Creates tensors for the required gradients. The bias's gradient has the shape of the weight, which exists if there is a bias.</summary>
     public static void Allocate(NodeState state, in Handles saved, nint outputGradient, ref ChannelNormJob job, ref Handles gradients)
     {
         job.OutputGradient = TensorMemory.At(outputGradient);
@@ -76,7 +80,7 @@ internal static unsafe class ChannelNorm
         job.Stream = IsLarge(job, TensorMemory.ElementOf(saved.Input));
     }
 
-    /// <summary>A new handle to a gradient laid out as the input is.</summary>
+    /// <summary>Returns a new handle to the gradient in the input's memory layout.</summary>
     public static nint InLayoutOf(NodeState state, nint input, nint gradient)
     {
         if (state.Layout == NormLayout.ChannelsFirst) return NewTensor.Contiguous(gradient);
@@ -89,7 +93,9 @@ internal static unsafe class ChannelNorm
     public static void Run<K>(ChannelNormJob job, Element element, int items) where K : struct, IKernel =>
         ParallelTeam.Run(KernelTable<K>.Get(element, (int)KernelSelection.Width), &job, items, job.Rows * job.Channels >= KernelSelection.ParallelNorm);
 
-    /// <summary>A pass over the planes of all samples, which read and write nothing but input, output and what belongs to a channel.</summary>
+    /// <summary>
+    /// Runs a kernel whose items are the planes of all samples. Its items read and write only the input, the output and values of their channel.
+    /// </summary>
     public static void RunPlanes<K>(ChannelNormJob job, Element element) where K : struct, IKernel
     {
         int samples = job.Samples;
@@ -103,12 +109,13 @@ internal static unsafe class ChannelNorm
         }
     }
 
-    /// <summary>A pass over groups of channels that merges blocks.</summary>
+    /// <summary>Runs a kernel whose items are groups of channels; it merges the sums of blocks.</summary>
     public static void Merge<K>(ChannelNormJob job, Element element) where K : struct, IKernel =>
         ParallelTeam.Run(KernelTable<K>.Get(element, (int)KernelSelection.Width), &job,
-            (job.Channels + BatchNormRowsKernel.MergeWidth - 1) / BatchNormRowsKernel.MergeWidth, (long)job.Channels * job.Blocks >= KernelSelection.ParallelNorm);
+            (job.Channels + BatchNormRowsKernel.MergeWidth - 1) / BatchNormRowsKernel.MergeWidth,
+            (long)job.Channels * job.Blocks >= KernelSelection.ParallelNorm);
 
-    /// <summary>Splits the rows by the sizes alone, never by the number of threads, and rents tables and sums for them.</summary>
+    /// <summary>Divides the rows into blocks, which depend on the sizes and never on the number of threads, and rents memory for tables and sums.</summary>
     public static void* RentRows(ref ChannelNormJob job, int sumsPerChannel)
     {
         long blocks = Math.Clamp(job.Rows * job.Channels / BlockElements, 1, Math.Min(MostBlocks, Math.Max(1, job.Rows / LeastBlockRows)));

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Statistics between the kernels' doubles and small tensors of float32 or float64.</summary>
+/// <summary>Converts statistics between the kernels' doubles and small tensors of float32 or float64.</summary>
 internal static unsafe class ChannelStatistics
 {
-    /// <summary>Statistics that a call left in its state, as a new tensor of the accumulation type of <paramref name="input"/>.</summary>
+    /// <summary>Returns a call's statistics as a new tensor: float64 if <paramref name="input"/> is float64, otherwise float32.</summary>
     public static Tensor ToTensor(ReadOnlySpan<double> values, ReadOnlySpan<long> shape, Tensor input)
     {
         bool wide = input.dtype == ScalarType.Float64;
@@ -20,7 +20,7 @@ internal static unsafe class ChannelStatistics
     }
 
     /// <summary>
-    /// Fills mean, variance and inverse deviation of each channel from tensors that <see cref="KernelSelection.TakesStatistics"/> has let through.
+    /// Fills mean, variance and inverse deviation of each channel from tensors that <see cref="KernelSelection.TakesStatistics"/> accepted.
     /// </summary>
     public static void Fill(double* statistics, Tensor mean, Tensor variance, double eps)
     {
@@ -31,7 +31,8 @@ internal static unsafe class ChannelStatistics
     }
 
     /// <summary>
-    /// running ← (1 − momentum)·running + momentum·factor·batch, in double, rounded once; no value above <paramref name="most"/> enters or is left.
+    /// running ← (1 − momentum)·running + momentum·factor·batch, computed in double and rounded once. No batch value and no result exceeds
+    /// <paramref name="most"/>: larger values are replaced by it.
     /// </summary>
     public static void Blend(Tensor running, Tensor batch, double factor, double momentum, double most)
     {
@@ -42,7 +43,7 @@ internal static unsafe class ChannelStatistics
         Scratch.Return(wide);
     }
 
-    /// <summary>The same with statistics in double.</summary>
+    /// <summary>As above, with the batch's statistics in double.</summary>
     public static void Blend(Tensor running, ReadOnlySpan<double> batch, double factor, double momentum, double most)
     {
         if (running.dtype == ScalarType.Float64)
@@ -64,7 +65,7 @@ internal static unsafe class ChannelStatistics
         }
     }
 
-    /// <summary>Adds 1 to a counter that <see cref="KernelSelection.TakesCounter"/> has let through.</summary>
+    /// <summary>Adds 1 to a counter that <see cref="KernelSelection.TakesCounter"/> accepted.</summary>
     public static void Increment(Tensor counter) => ++*TensorMemory.Pointer<long>(counter);
 
     private static void Widen(Tensor from, double* into, int count)

@@ -1,16 +1,16 @@
 namespace TorchStab.Dispatch;
 
-/// <summary>A run of one tensor's elements.</summary>
+/// <summary>A contiguous part of one tensor's elements.</summary>
 internal readonly record struct Chunk(int Tensor, int Count, long First);
 
 /// <summary>
-/// Many tensors cut into chunks of at most <see cref="Size"/> elements, and the chunks gathered into groups of about as many: a group is what
-/// a thread takes, so that a large tensor is shared and small ones come by the dozen. The cut depends on the lengths alone, never on the
-/// number of threads.
+/// Divides many tensors into chunks of at most <see cref="Size"/> elements, and collects the chunks in groups of about that many elements. A group is one
+/// item of work: several threads share a large tensor, and one thread takes many small tensors at once. The division depends only on the lengths, never on
+/// the number of threads.
 /// </summary>
 internal sealed unsafe class Chunks
 {
-    /// <summary>Elements; 128 KiB of floats: the streams of one chunk stay in a core's second-level cache.</summary>
+    /// <summary>Elements; 128 KiB of floats, so that all tensors of one chunk fit in a core's second-level cache.</summary>
     public const int Size = 32 * 1024;
 
     private readonly NativeList<Chunk> _chunks = new();
@@ -25,7 +25,7 @@ internal sealed unsafe class Chunks
 
     public Chunk* Items => _chunks.Items;
 
-    /// <summary>Where each group starts and, after the last, where it ends; valid until the next change.</summary>
+    /// <summary>Returns the first chunk of each group, followed by the end of the last group; valid until the next change.</summary>
     public int* Bounds()
     {
         int groups = _starts.Count;

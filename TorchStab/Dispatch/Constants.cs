@@ -4,8 +4,8 @@ using TorchStab.Kernels;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Ones and zeros that stand for a missing weight and bias, so that a kernel needs no variant without them. They are read from cache,
-/// and grow by doubling; what they were before stays, because a job may still read it.
+/// Arrays of ones and zeros that replace a missing weight and bias, so that a kernel needs no variant without them. The arrays grow by doubling. The smaller
+/// arrays are not freed, because a job may still read them.
 /// </summary>
 internal static unsafe class Constants
 {

@@ -2,10 +2,11 @@ using System.Runtime.InteropServices;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>What a path leads to. .NET does not tell a device, a pipe or a socket from a file of bytes.</summary>
+/// <summary>Tells regular files from other files, because .NET does not distinguish a device, a pipe or a socket from a regular file.</summary>
 internal static unsafe class FileKind
 {
-    // struct statx of Linux is the same on all processors, struct stat of macOS on all that libtorch has: where st_mode lies in them.
+    // Offsets of the mode in Linux's struct statx, which is the same on all processors, and in struct stat of macOS on arm64, the only one with a libtorch
+    // package.
     private const int StatxMode = 28, StatMode = 4, CurrentFolder = -100, Largest = 256;
     private const uint TypeWanted = 1;
     private const ushort TypeMask = 0xF000, RegularFile = 0x8000;
@@ -13,7 +14,7 @@ internal static unsafe class FileKind
     private static readonly nint Statx = OperatingSystem.IsLinux() ? Export("libc.so.6", "statx") : 0;
     private static readonly nint Stat = OperatingSystem.IsMacOS() ? Export("libSystem.dylib", "stat") : 0;
 
-    /// <summary>Whether something that exists is a regular file, links followed; where the system cannot be asked, whether it is no folder.</summary>
+    /// <summary>Whether an existing path is a regular file, after following links. If the system call is missing: whether it is not a folder.</summary>
     public static bool IsRegular(string path) => Mode(path) is { } mode ? (mode & TypeMask) == RegularFile : File.Exists(path);
 
     private static ushort? Mode(string path)
@@ -22,7 +23,8 @@ internal static unsafe class FileKind
         nint name = Marshal.StringToCoTaskMemUTF8(path);
         try
         {
-            if (Statx != 0 && ((delegate* unmanaged<int, nint, int, uint, byte*, int>)Statx)(CurrentFolder, name, 0, TypeWanted, status) == 0) return *(ushort*)(status + StatxMode);
+            if (Statx != 0 && ((delegate* unmanaged<int, nint, int, uint, byte*, int>)Statx)(CurrentFolder, name, 0, TypeWanted, status) == 0)
+                return *(ushort*)(status + StatxMode);
             if (Stat != 0 && ((delegate* unmanaged<nint, byte*, int>)Stat)(name, status) == 0) return *(ushort*)(status + StatMode);
             return null;
         }

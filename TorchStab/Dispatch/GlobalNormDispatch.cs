@@ -1,9 +1,9 @@
 namespace TorchStab.Dispatch;
 
-/// <summary>Norms of many tensors in one pass, for those that have a kernel.</summary>
+/// <summary>Computes the norms of many tensors in one pass, if a kernel supports their dtype and the norm's order.</summary>
 internal static unsafe class GlobalNormDispatch
 {
-    /// <summary>Fills in ‖tensorᵢ‖ₚ where there is a kernel for it, and returns the indices where there is none, or null where there is one for all.</summary>
+    /// <summary>Writes ‖tensorᵢ‖ₚ for each tensor that has a kernel. Returns the indices of the others, or null if there are none.</summary>
     public static List<int>? Norms(ReadOnlySpan<TensorView> tensors, double order, Span<double> norms)
     {
         var pass = NormPass.Start();

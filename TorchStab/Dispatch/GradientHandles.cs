@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// The gradients of many parameters as native handles: a managed object for each would cost more than a small tensor's update. Between
-/// <see cref="Read"/> and <see cref="Release"/> the handles keep the gradients alive, whatever happens to <c>.grad</c>. Where handles
-/// cannot be had, tensors stand in for them.
+/// The gradients of many parameters as native handles, because a managed object for each costs more than the update of a small tensor. From
+/// <see cref="Read"/> to <see cref="Release"/> the handles keep the gradients alive, even if <c>.grad</c> changes. If LibTorchSharp's exports are missing,
+/// tensors are used instead.
 /// </summary>
 internal sealed unsafe class GradientHandles
 {
-    /// <summary>Parameters; from here on reading them, which waits for memory at every step, is worth the team.</summary>
+    /// <summary>From this number of parameters on, several threads read them: each read waits for memory.</summary>
     private const int Parallel = 64;
 
     private readonly NativeList<nint> _given = new();
@@ -25,20 +25,22 @@ internal sealed unsafe class GradientHandles
         public bool GradientsOnly;
     }
 
-    /// <summary>How many of the parameters have a gradient.</summary>
+    /// <summary>The number of parameters that have a gradient.</summary>
     public int Count => _places.Count;
 
-    /// <summary>The parameters that have one, in their order.</summary>
+    /// <summary>The parameters that have a gradient, in their order.</summary>
     public ReadOnlySpan<TensorView> Parameters => new(_parameters.Items, Count);
 
     public ReadOnlySpan<TensorView> Gradients => new(_gradients.Items, Count);
 
-    /// <summary>Which of the parameters each of them is.</summary>
+    /// <summary>The index of each of these parameters in the list that was read.</summary>
     public ReadOnlySpan<int> Places => new(_places.Items, Count);
 
-    /// <summary>Looks which parameters have a gradient, and where both lie. The caller keeps the parameters reachable until <see cref="Release"/>.</summary>
-    /// <param name="parameters">Of a model or a group.</param>
-    /// <param name="gradientsOnly">Leaves <see cref="Parameters"/> out, which takes a third of the time.</param>
+    /// <summary>
+    /// Reads which parameters have a gradient, and the memory of both. The caller keeps the parameters reachable until <see cref="Release"/>.
+    /// </summary>
+    /// <param name="parameters">The parameters of a model or of a parameter group.</param>
+    /// <param name="gradientsOnly">Whether to leave <see cref="Parameters"/> unset, which takes a third of the time. Default false.</param>
     public void Read(IReadOnlyList<Parameter> parameters, bool gradientsOnly = false)
     {
         int count = parameters.Count;
@@ -52,20 +54,20 @@ internal sealed unsafe class GradientHandles
         for (int i = 0; i < count; i++) if (!_gradients.Items[i].IsMissing) Keep(i);
     }
 
-    /// <summary>Looks again where parameter and gradient lie.</summary>
+    /// <summary>Reads the memory of one parameter and its gradient again.</summary>
     public void Reread(int i, nint parameter)
     {
         (_parameters.Items[i], _gradients.Items[i]) = (TensorMemory.View(parameter), TensorMemory.View(_gradients.Items[i].Handle));
         if (LibTorch.IsAvailable) RequireShape(ref _gradients.Items[i], _parameters.Items[i]);
     }
 
-    /// <summary>The gradient as a tensor of the current DisposeScope.</summary>
+    /// <summary>Returns a gradient as a tensor that belongs to the current DisposeScope.</summary>
     public Tensor Tensor(int i) => LibTorch.IsAvailable ? TorchSharp.torch.Tensor.UnsafeCreateTensor(LibTorch.Alias(_gradients.Items[i].Handle)) : _tensors[i];
 
-    /// <summary>Whether parameter and gradient are dense, of one device and of the same sizes, and the dtype of each has a kernel.</summary>
+    /// <summary>Whether parameter and gradient are contiguous on the CPU, have the same sizes, and have dtypes that kernels support.</summary>
     public bool Fits(int i) => _gradients.Items[i].Dense && _parameters.Items[i].Dense;
 
-    /// <summary>Takes over some gradients of another reading as they were then, whatever happened to <c>.grad</c> since.</summary>
+    /// <summary>Copies some gradients of another instance as they were when it read them, even if <c>.grad</c> has changed since.</summary>
     public void Take(GradientHandles other, int[] indices)
     {
         _parameters.Resize(indices.Length);
@@ -80,7 +82,7 @@ internal sealed unsafe class GradientHandles
         }
     }
 
-    /// <summary>Lets the gradients go.</summary>
+    /// <summary>Releases the gradients.</summary>
     public void Release()
     {
         for (int i = 0; i < Count && LibTorch.IsAvailable; i++) LibTorch.Dispose(_gradients.Items[i].Handle);
@@ -94,7 +96,7 @@ internal sealed unsafe class GradientHandles
         _places.Add(i);
     }
 
-    // A kernel counts elements: a gradient of (6) or (3, 2) would pass for one of (2, 3).
+    // A kernel sees only the number of elements, and would accept a gradient of shape (6) or (3, 2) for a parameter of shape (2, 3).
     private static void RequireShape(ref TensorView gradient, in TensorView parameter)
     {
         if (gradient.Dense && parameter.Dense && !TensorShape.Same(gradient, parameter)) gradient = gradient with { Dense = false };

@@ -2,13 +2,11 @@ using TorchStab.Kernels;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>
-/// Runs the kernels of GroupNorm and InstanceNorm on contiguous tensors that <see cref="KernelSelection.FormOfGroups"/> has let through.
-/// </summary>
+/// <summary>Runs the kernels of GroupNorm and InstanceNorm on contiguous tensors that <see cref="KernelSelection.FormOfGroups"/> accepted.</summary>
 internal static unsafe class GroupNormLaunch
 {
-    /// <summary>Normalizes into a new tensor; mean, variance and inverse deviation of each sample and group are left in the state.</summary>
-    /// <returns>The output's handle; 0 where the values are too large or too small for a kernel.</returns>
+    /// <summary>Normalizes into a new tensor, and stores mean, variance and inverse deviation of each sample and group in the state.</summary>
+    /// <returns>The output's handle; 0 if the values are too large or too small for a kernel.</returns>
     public static nint Forward(NodeState state)
     {
         state.Reserve(3L * state.StatisticsCount);
@@ -25,7 +23,7 @@ internal static unsafe class GroupNormLaunch
         return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
-    /// <summary>The wanted gradients, in new tensors.</summary>
+    /// <summary>Computes the required gradients, in new tensors.</summary>
     public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
         var job = ChannelNorm.Describe(state, saved);

@@ -3,17 +3,17 @@ using System.Runtime.InteropServices;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Asks Linux to back a new large output with pages of 2 MiB. glibc maps a block from 32 MiB on anew for each call, and faulting it in
-/// 4 KiB by 4 KiB takes several times as long as the arithmetic; by 2 MiB a fifth. Only where the system leaves the choice to the
-/// program ("madvise", the usual setting). All of the block is written at once, so it takes no more memory. Setting
-/// <c>TorchStab.HugePages</c> = auto | off (see <see cref="Setting"/>).
+/// Asks Linux to use pages of 2 MiB for a new large output. glibc maps a new block for each allocation of 32 MiB or more. Page faults of 4 KiB each then take
+/// several times as long as the arithmetic; faults of 2 MiB take a fifth of that. This applies only if the system lets programs choose ("madvise", the usual
+/// setting). The kernels write the whole block, so huge pages use no additional memory. Setting <c>TorchStab.HugePages</c> = auto | off (see
+/// <see cref="Setting"/>).
 /// </summary>
 internal static unsafe class HugePages
 {
-    /// <summary>The most that glibc's threshold for a mapping of its own grows to: smaller blocks it keeps and hands out again.</summary>
+    /// <summary>The maximum of glibc's dynamic threshold for mapping a block. glibc reuses smaller blocks after they are freed.</summary>
     public const long LeastBytes = 32L << 20;
 
-    /// <summary>Up to so many threads one is as good as all at clearing new pages.</summary>
+    /// <summary>Up to this many threads, one thread clears new pages as fast as all of them.</summary>
     private const int FewThreads = 4;
 
     private const long Page = 2L << 20, SmallPage = 4096;
@@ -26,10 +26,10 @@ internal static unsafe class HugePages
 
     private static readonly delegate* unmanaged<void*, nuint, byte*, int> Mincore = (delegate* unmanaged<void*, nuint, byte*, int>)Export("mincore");
 
-    /// <summary>Whether advice is given.</summary>
+    /// <summary>Whether the system is asked for huge pages.</summary>
     public static bool IsActive => Madvise != null;
 
-    /// <summary>Advises for the whole huge pages inside a block; a refusal changes nothing.</summary>
+    /// <summary>Asks for huge pages for those parts of a block that fill whole huge pages. The result is ignored, because a refusal only costs time.</summary>
     public static void Advise(void* block, long bytes)
     {
         if (Madvise == null) return;
@@ -38,8 +38,8 @@ internal static unsafe class HugePages
     }
 
     /// <summary>
-    /// Faults an advised block in at once, by this thread, where it is new and threads are few. Two threads that each clear huge pages of their own were
-    /// seen to hold each other up on a virtual machine: 5 ms for 32 MiB in one minute and 20 in the next, where one thread always takes 5.
+    /// Makes this thread allocate the pages of an advised block at once, if the block is new and there are few threads. On a virtual machine two threads that
+    /// clear huge pages delay each other: 32 MiB took 5 ms at one time and 20 ms at another, but always 5 ms with one thread.
     /// </summary>
     public static void Populate(void* block, long bytes)
     {

@@ -2,13 +2,17 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>The layout an output takes from its input, as libtorch chooses it: channels_last stays, everything else becomes contiguous.</summary>
+/// <summary>
+/// Chooses an output's memory layout from its input as libtorch does: channels_last stays channels_last, any other layout becomes contiguous.
+/// </summary>
 internal static class MemoryLayout
 {
     private static readonly int[] Order2d = [1, 3, 2, 0];
     private static readonly int[] Order3d = [1, 4, 3, 2, 0];
 
-    /// <summary><paramref name="output"/> in the layout suggested by the strides of <paramref name="input"/>; itself where it has it already.</summary>
+    /// <summary>
+    /// Returns <paramref name="output"/> in the layout that the strides of <paramref name="input"/> suggest: the same tensor if it already has that layout.
+    /// </summary>
     public static Tensor Suggested(Tensor output, Tensor input)
     {
         if (!IsChannelsLast(input)) return output.contiguous();
@@ -20,8 +24,8 @@ internal static class MemoryLayout
     }
 
     /// <summary>
-    /// Whether the strides of a 4-D or 5-D tensor say channels_last (or channels_last_3d). Ambiguous strides, as of sizes N × 1 × 1 × 1,
-    /// and empty tensors say contiguous.
+    /// Whether a 4-D or 5-D tensor has the strides of channels_last (or channels_last_3d). Ambiguous strides, as for sizes N × 1 × 1 × 1, and empty tensors
+    /// count as contiguous.
     /// </summary>
     public static bool IsChannelsLast(Tensor tensor)
     {
@@ -37,7 +41,7 @@ internal static class MemoryLayout
         return true;
     }
 
-    /// <summary>Whether a 4-D or 5-D tensor is channels_last without gaps, so that memory is rows of channels and nothing else.</summary>
+    /// <summary>Whether a 4-D or 5-D tensor is channels_last without gaps, so that its memory consists of rows of channels only.</summary>
     public static bool IsDenseChannelsLast(Tensor tensor)
     {
         if (!IsChannelsLast(tensor)) return false;

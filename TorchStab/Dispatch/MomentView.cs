@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Where a moment lies in the current step: its owner may have moved, resized or exchanged it since the last one.</summary>
+/// <summary>The memory of an optimizer's moment in the current step. Its owner may have moved, resized or replaced it since the last step.</summary>
 internal unsafe struct MomentView
 {
     private Tensor? _tensor;
@@ -11,13 +11,13 @@ internal unsafe struct MomentView
     private byte* _native, _storage;
     private long _dimensions;
 
-    /// <summary>Its dtype; null where there is none.</summary>
+    /// <summary>The moment's dtype; null if there is no moment.</summary>
     public readonly ScalarType? Dtype => _tensor?.dtype;
 
     /// <summary>
-    /// Looks where the moment lies now, once in a step; true where it and its parameter are what <see cref="Accept"/> was told of. In place
-    /// a tensor can change its memory, its sizes and its strides, but not its device and dtype. Sizes that differ though there are as many, and as many
-    /// elements, in the same contiguous memory, leave every element where it was.
+    /// Reads the moment's memory, once per step; true if the moment and its parameter are those that <see cref="Accept"/> stored. A tensor can change its
+    /// memory, sizes and strides in place, but not its device and dtype. So memory, element count, contiguity and number of dimensions are compared. Sizes
+    /// may then still differ, but every element is at the same address.
     /// </summary>
     public bool Look(Tensor moment, in TensorView parameter)
     {
@@ -33,8 +33,8 @@ internal unsafe struct MomentView
     }
 
     /// <summary>
-    /// Fetches what <see cref="Look"/> will read, a moment's native tensor and its storage: for hundreds of small parameters waiting for these would take
-    /// longer than the looking. They are hints: an address that is none does no harm.
+    /// Prefetches what <see cref="Look"/> will read: the moment's native tensor and its storage. For hundreds of small parameters the cache misses would take
+    /// longer than <see cref="Look"/> itself. A prefetch from an invalid address has no effect.
     /// </summary>
     public readonly void Prefetch()
     {
@@ -44,21 +44,21 @@ internal unsafe struct MomentView
         Kernels.Memory.Prefetch(_storage);
     }
 
-    /// <summary>Whether that tensor was accepted before, wherever it lay.</summary>
+    /// <summary>Whether that tensor was accepted before, at any address.</summary>
     public readonly bool Knows(Tensor moment) => ReferenceEquals(moment, _tensor);
 
-    /// <summary>Remembers that the moment fits the parameter.</summary>
+    /// <summary>Stores that the moment fits the parameter.</summary>
     public void Accept(Tensor moment, in TensorView parameter)
     {
         _tensor = moment;
         if (!_view.Dense || !parameter.Dense) return;
         _parameter = parameter.Data;
         _native = *(byte**)_view.Handle; // a handle is the address of a C++ Tensor, whose only member points to the object
-        _storage = *(byte**)(_native + (2 * sizeof(nint))); // after its table of methods and its count of references
+        _storage = *(byte**)(_native + (2 * sizeof(nint))); // after its virtual table and its reference counts
         _dimensions = LibTorch.Dimensions(_view.Handle);
     }
 
-    /// <summary>What <see cref="Look"/> saw, or where a moment lies that was made since.</summary>
+    /// <summary>Returns the view that <see cref="Look"/> read, or the view of a moment that was created since.</summary>
     public TensorView Of(Tensor? moment)
     {
         if (moment is null) return default;

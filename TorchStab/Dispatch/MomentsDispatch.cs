@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Mean and variance of a whole tensor by two sums, where there is a kernel for it.</summary>
+/// <summary>Computes mean and variance of a whole tensor from two sums, if a kernel supports it.</summary>
 internal static unsafe class MomentsDispatch
 {
-    /// <summary>False where the tensor has to go through tensor operations; the variance is the biased one.</summary>
+    /// <summary>Computes the mean and the biased variance; false if the caller must use tensor operations.</summary>
     public static bool TryTake(Tensor tensor, out double mean, out double variance)
     {
         (mean, variance) = (double.NaN, double.NaN);
@@ -18,7 +18,7 @@ internal static unsafe class MomentsDispatch
         var sums = pass.Run(max: false);
         GC.KeepAlive(tensor);
         mean = sums[0] / count;
-        // Sums in double: of float32 values the difference keeps eight digits even where the mean is 1e4 deviations away.
+        // The sums are in double: for float32 values the difference keeps eight digits even if the mean is 1e4 deviations from 0.
         variance = Math.Max(0, (sums[1] / count) - (mean * mean));
         return true;
     }

@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>A growing array outside the managed heap: its address holds while a job runs over it. Cleared, not freed, between uses.</summary>
+/// <summary>
+/// A growing array outside the managed heap, so that its address does not change while a job uses it. <see cref="Clear"/> keeps the memory for the next use.
+/// </summary>
 internal sealed unsafe class NativeList<T> where T : unmanaged
 {
     private int _capacity;
@@ -21,7 +23,7 @@ internal sealed unsafe class NativeList<T> where T : unmanaged
         Items[Count - 1] = item;
     }
 
-    /// <summary>Sets the count; new items hold anything.</summary>
+    /// <summary>Sets the count. New items are uninitialized.</summary>
     public void Resize(int count)
     {
         if (count > _capacity)

@@ -1,9 +1,11 @@
 namespace TorchStab.Dispatch;
 
-/// <summary>New tensors by handle, without a managed wrapper.</summary>
+/// <summary>Creates tensors as handles, without managed wrappers.</summary>
 internal static unsafe class NewTensor
 {
-    /// <summary>Uninitialized, of the shape, dtype and dense layout of another tensor on the CPU, which has a kernel.</summary>
+    /// <summary>
+    /// Returns an uninitialized tensor with the shape, dtype and layout of another tensor, which is dense, on the CPU and of a dtype that kernels support.
+    /// </summary>
     public static nint Like(nint tensor)
     {
         nint made = LibTorch.EmptyLike(tensor);
@@ -12,22 +14,25 @@ internal static unsafe class NewTensor
         return made;
     }
 
-    /// <summary>Releases an output that is of no use.</summary>
-    /// <returns>0, no handle.</returns>
+    /// <summary>Releases an unusable output.</summary>
+    /// <returns>0, the missing handle.</returns>
     public static nint Discard(nint output)
     {
         LibTorch.Dispose(output);
         return 0;
     }
 
-    /// <summary>The values in plain memory, whatever the strides: a copy of what lies otherwise (<see cref="KernelSelection.IsPlain"/>).</summary>
+    /// <summary>
+    /// Returns a new handle to the values in plain memory (<see cref="KernelSelection.IsPlain"/>), with any strides: the same tensor if it is plain,
+    /// otherwise a copy.
+    /// </summary>
     public static nint Plain(nint tensor)
     {
         if (KernelSelection.IsPlain(tensor)) return LibTorch.Alias(tensor);
         nint dense = LibTorch.ToDense(tensor);
         try
         {
-            return LibTorch.Clone(dense); // resolves signs, and writes the zeros
+            return LibTorch.Clone(dense); // applies the sign flag, and allocates memory for zeros
         }
         finally
         {
@@ -35,7 +40,7 @@ internal static unsafe class NewTensor
         }
     }
 
-    /// <summary>The same, contiguous: the same tensor where it is so already.</summary>
+    /// <summary>As <see cref="Plain"/>, but contiguous.</summary>
     public static nint Contiguous(nint tensor)
     {
         if (KernelSelection.IsPlain(tensor)) return LibTorch.Contiguous(tensor);

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>The instances of <see cref="GlobalNormKernel"/> by norm and dtype.</summary>
+/// <summary>Chooses the instance of <see cref="GlobalNormKernel"/> by norm and dtype.</summary>
 internal static unsafe class NormKernels
 {
     /// <summary>The kernel of a norm of order 2, 1, 0 or ∞; null for other orders and dtypes.</summary>
@@ -21,8 +21,9 @@ internal static unsafe class NormKernels
         };
     }
 
-    /// <summary>The kernel of Σ x; null for dtypes that have none.</summary>
+    /// <summary>The kernel of Σ x; null for dtypes without kernels.</summary>
     public static delegate*<void*, long, long, double> Sum(ScalarType dtype) => KernelSelection.Has(dtype) ? Of(dtype).Sum : null;
 
-    private static ref readonly GlobalNormKernel.Family Of(ScalarType dtype) => ref Instances<GlobalNormKernel.Family>.Of(TensorMemory.ElementOf(dtype), (int)KernelSelection.Width);
+    private static ref readonly GlobalNormKernel.Family Of(ScalarType dtype) =>
+        ref Instances<GlobalNormKernel.Family>.Of(TensorMemory.ElementOf(dtype), (int)KernelSelection.Width);
 }

@@ -1,8 +1,8 @@
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// One pass over many tensors that gives each tensor's Σ x², Σ |x| or max |x|. The same bits for any number of threads: chunks are fixed,
-/// and their results are merged in order. <see cref="Start"/> hands out the calling thread's own, emptied.
+/// One pass over many tensors that computes Σ x, Σ x², Σ |x|, max |x| or the number of non-zero elements of each. Chunks are fixed, and their results are
+/// merged in order, so the result has the same bits for any number of threads. <see cref="Start"/> returns the calling thread's instance, emptied.
 /// </summary>
 internal sealed unsafe class NormPass
 {
@@ -36,14 +36,14 @@ internal sealed unsafe class NormPass
         return pass;
     }
 
-    /// <summary>Adds a tensor; null elements stand for a missing gradient and give 0.</summary>
+    /// <summary>Adds a tensor. Null elements are a missing gradient, whose result is 0.</summary>
     public void Add(void* elements, long length, delegate*<void*, long, long, double> kernel)
     {
         if (elements != null) _chunks.Add(_sources.Count, length);
         _sources.Add(new() { Elements = elements, Kernel = kernel });
     }
 
-    /// <summary>Each tensor's result, in the order they were added; valid until the thread's next pass.</summary>
+    /// <summary>Returns the results in the order in which tensors were added; valid until the thread's next pass.</summary>
     public ReadOnlySpan<double> Run(bool max)
     {
         _partial.Resize(_chunks.Count);

@@ -4,13 +4,13 @@ using System.Runtime.InteropServices;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// The OpenMP team that libtorch itself uses: the libgomp already loaded into the process, entered through GOMP_parallel. A dispatch
-/// costs 0.6 µs while the team is awake, as it is after any libtorch operation. Items are split evenly, one run per thread: each
-/// thread streams through memory of its own, and meets the same memory again in the next pass.
+/// Runs jobs on libtorch's own OpenMP team, by calling GOMP_parallel of the libgomp that libtorch loaded. A dispatch costs 0.6 µs while the team's threads
+/// are awake, as they are after a libtorch operation. Items are divided evenly into one contiguous range per thread, so each thread reads its own part of
+/// memory, and the same part in the next pass.
 /// </summary>
 internal static unsafe class OpenMPTeam
 {
-    /// <summary>A worker runs managed code, which wants more stack than libtorch's loops: less, and the process would end in an overflow.</summary>
+    /// <summary>Worker threads run managed code, which needs more stack than libtorch's loops. A smaller stack could overflow and end the process.</summary>
     private const long LeastStack = 512 * 1024;
 
     private static readonly nint Library = Find();
@@ -27,7 +27,7 @@ internal static unsafe class OpenMPTeam
     private static readonly delegate* unmanaged[SuppressGCTransition]<int> InParallel =
         (delegate* unmanaged[SuppressGCTransition]<int>)Export("omp_in_parallel");
 
-    /// <summary>Why the team can't be used; null where it can.</summary>
+    /// <summary>The reason why the team cannot be used; null if it can.</summary>
     public static string? Obstacle { get; } =
         Parallel == null || ThreadNumber == null || Threads == null || InParallel == null ? "the process has no libgomp (libtorch's OpenMP library, on Linux)"
         : SmallStack("OMP_STACKSIZE") ?? SmallStack("GOMP_STACKSIZE");
@@ -59,7 +59,7 @@ internal static unsafe class OpenMPTeam
     {
         try
         {
-            // The team may be smaller than asked for (OMP_THREAD_LIMIT), so its size is read inside.
+            // The team may be smaller than requested (OMP_THREAD_LIMIT), so its size is read here.
             long thread = ThreadNumber(), threads = Threads();
             int first = (int)(job->Items * thread / threads), last = (int)(job->Items * (thread + 1) / threads);
             if (first < last) job->Body(job->Context, first, last);
@@ -70,18 +70,18 @@ internal static unsafe class OpenMPTeam
         }
     }
 
-    // libgomp's grammar: a number, and B, K (where there is none), M or G. It warns of anything else and goes on with the default.
+    // libgomp's syntax: a number, then B, K (the default), M or G. For anything else libgomp prints a warning and uses its default size.
     private static string? SmallStack(string variable)
     {
         string text = (Environment.GetEnvironmentVariable(variable) ?? "").Trim().ToUpperInvariant();
         int shift = text.Length == 0 ? 0 : text[^1] switch { 'B' => 0, 'M' => 20, 'G' => 30, _ => 10 };
-        return long.TryParse(text.TrimEnd('B', 'K', 'M', 'G').TrimEnd(), NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number < LeastStack >> shift
-            ? $"{variable} leaves its threads less than {LeastStack >> 10} KiB of stack" : null;
+        return long.TryParse(text.TrimEnd('B', 'K', 'M', 'G').TrimEnd(), NumberStyles.None, CultureInfo.InvariantCulture, out long number)
+            && number < LeastStack >> shift ? $"{variable} leaves its threads less than {LeastStack >> 10} KiB of stack" : null;
     }
 
     private static nint Export(string name) => Library != 0 && NativeLibrary.TryGetExport(Library, name, out nint address) ? address : 0;
 
-    // The package's libgomp has a hash in its name, and another one may be loaded too: libtorch's lies beside libtorch.
+    // The package's libgomp has a hash in its file name, and a second libgomp may be loaded. libtorch's is the one in libtorch's folder.
     private static nint Find()
     {
         if (!OperatingSystem.IsLinux() || !LibTorch.IsAvailable) return 0;
@@ -99,7 +99,7 @@ internal static unsafe class OpenMPTeam
         }
     }
 
-    // address perms offset dev inode path: the path is the rest of the line and may hold spaces.
+    // A line is: address perms offset dev inode path. The path is the rest of the line and may contain spaces.
     private static string PathOf(string line)
     {
         int slash = line.IndexOf('/', StringComparison.Ordinal);

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Who runs the parts of a job.</summary>
+/// <summary>The threads that run a job.</summary>
 internal enum TeamKind
 {
     OpenMP,
@@ -12,24 +12,25 @@ internal enum TeamKind
 }
 
 /// <summary>
-/// Runs a job over fixed items (rows, channels, chunks) on as many threads as <c>torch.set_num_threads</c> allows. The body gets the
-/// context and a range [first, last) of items; which thread gets which range is not said, so a result that needs merging goes
-/// into one slot per item and is merged in item order afterwards: then it is the same for any number of threads.
+/// Runs a job over fixed items (rows, channels, chunks) on as many threads as <c>torch.set_num_threads</c> allows. The body gets the context and a range
+/// [first, last) of items. Ranges are not assigned to particular threads, so a body writes a result that must be merged into one slot per item, and the
+/// caller merges the slots in item order. The result is then the same for any number of threads.
 /// <code>
 /// var job = new Job { X = x, Y = y };                      // a struct of pointers and numbers on the caller's stack
 /// ParallelTeam.Run(&amp;Rows, &amp;job, rows, parallel: elements >= KernelSelection.ParallelNorm);
 /// static void Rows(void* context, int first, int last) { var job = (Job*)context; … }
 /// </code>
-/// An exception of the body is carried over the join and thrown to the caller; it never reaches a native frame. No allocation.
+/// An exception in the body is caught, and thrown again to the caller when all threads have finished; it never reaches a native frame. A call without an
+/// exception allocates nothing.
 /// </summary>
 /// <remarks>
-/// Parts run on libtorch's own OpenMP team where one is loaded (<see cref="OpenMPTeam"/>): its workers spin for milliseconds after
-/// each libtorch operation, and threads of our own would fight them for the cores. Elsewhere see <see cref="ThreadPoolTeam"/>.
+/// Jobs run on libtorch's own OpenMP team if libgomp is loaded (<see cref="OpenMPTeam"/>): its threads spin for milliseconds after each libtorch operation,
+/// and additional threads would compete with them for the cores. Otherwise see <see cref="ThreadPoolTeam"/>.
 /// </remarks>
 internal static unsafe class ParallelTeam
 {
     /// <summary>
-    /// Settable for tests; setting <c>TorchStab.Threads</c> = openmp | threadpool | serial. Not OpenMP where its threads have too small a stack.
+    /// Settable for tests. Setting <c>TorchStab.Threads</c> = openmp | threadpool | serial. OpenMP is not used if its threads have too small a stack.
     /// </summary>
     public static TeamKind Kind { get; set; } = OpenMPTeam.IsAvailable ? Setting.Read("Threads", TeamKind.OpenMP)
         : Setting.Read("Threads", TeamKind.ThreadPool) == TeamKind.Serial ? TeamKind.Serial : TeamKind.ThreadPool;
@@ -43,7 +44,7 @@ internal static unsafe class ParallelTeam
         else ThreadPoolTeam.Run(body, context, items, threads);
     }
 
-    /// <summary>Keeps the first exception of a job in its slot, as a handle: the slot lies in memory the collector does not see.</summary>
+    /// <summary>Stores the first exception of a job in its slot, as a GCHandle, because the slot is in native memory.</summary>
     internal static void Record(ref nint slot, Exception exception)
     {
         var handle = GCHandle.Alloc(exception);

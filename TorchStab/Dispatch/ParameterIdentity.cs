@@ -3,17 +3,17 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Which parameter a tensor is, whatever object and handle hold it: <c>Embedding.weight</c> is a new handle at every read, and a weight that two
-/// layers share stands in each of them under a handle of its own. A key for sets and dictionaries; compute it where parameters are collected,
-/// not at every step, and only while the tensor is alive.
+/// Identifies a parameter independently of its wrapper and handle: each read of <c>Embedding.weight</c> returns a new handle, and two layers that share a
+/// weight have a handle each. It is a key for sets and dictionaries. Compute it when parameters are collected, not at every step, and use it only while the
+/// tensor is alive.
 /// </summary>
-/// <param name="Address">The first element in memory, or the native tensor.</param>
-/// <param name="Layout">Device, dtype, sizes and strides; null where <paramref name="Address"/> is that of the native tensor.</param>
+/// <param name="Address">The address of the first element, or of the native tensor.</param>
+/// <param name="Layout">Device, dtype, sizes and strides; null if <paramref name="Address"/> is the address of the native tensor.</param>
 internal readonly record struct ParameterIdentity(nint Address, string? Layout)
 {
     /// <summary>
-    /// By memory: equal where the same elements are meant, in the same order. For what reads or writes values. Tensors without memory of their own
-    /// (empty, on the meta device, sparse, in an opaque layout) are equal where they are the same native tensor.
+    /// Identity by memory, for code that reads or writes values: equal if two tensors have the same elements in the same order. Tensors without memory
+    /// (empty, on the meta device, sparse, in an opaque layout) are equal if they are the same native tensor.
     /// </summary>
     public static ParameterIdentity Of(Tensor tensor)
     {
@@ -23,8 +23,8 @@ internal readonly record struct ParameterIdentity(nint Address, string? Layout)
     }
 
     /// <summary>
-    /// By native tensor: equal where the tensors have one gradient in common. For what reads gradients. Two leaves over one memory
-    /// (<c>new Parameter(other.detach())</c>) have a gradient each, and neither may be left out.
+    /// Identity by native tensor, for code that reads gradients: equal if two tensors share one <c>.grad</c>. Two leaves with the same memory (<c>new
+    /// Parameter(other.detach())</c>) have a gradient each, and both must be included.
     /// </summary>
     public static ParameterIdentity OfLeaf(Tensor tensor) => new(TensorMemory.NativeTensor(tensor), null);
 }

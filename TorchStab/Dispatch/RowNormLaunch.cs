@@ -3,23 +3,25 @@ using TorchStab.Kernels;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Runs the kernels of a norm over rows on tensors that <see cref="KernelSelection.FormOfRows"/> has let through: pointers, the split into
-/// items, and the team.
+/// Runs the kernels of a norm over rows on tensors that <see cref="KernelSelection.FormOfRows"/> accepted: reads pointers, splits the work into items, and
+/// runs them on the team.
 /// </summary>
 internal static unsafe class RowNormLaunch
 {
-    /// <summary>Elements of a block of rows whose columns' sums are taken together; more blocks serve more threads and cost more merging.</summary>
+    /// <summary>Elements of a block of rows, which has its own sums of columns. More blocks allow more threads, but their sums take longer to merge.</summary>
     private const long BlockElements = 32 * 1024;
     private const int MostBlocks = 64;
 
-    /// <summary>A block has at least so many rows, which bounds the memory for its sums to a quarter of the activation.</summary>
+    /// <summary>The smallest number of rows of a block, which limits the memory for sums to a quarter of the activation.</summary>
     private const int LeastBlockRows = 8;
 
-    /// <summary>Outputs and input gradients from this many bytes on do not stay in the caches, and are stored past them.</summary>
+    /// <summary>Outputs and input gradients of at least this many bytes do not fit in the caches, and are stored with non-temporal stores.</summary>
     private const long StreamBytes = 16L << 20;
 
-    /// <summary>Normalizes rows of <see cref="NodeState.Inner"/> columns into a new tensor, and leaves the statistics in the state if the call is recorded.</summary>
-    /// <returns>The output's handle; 0 where the values are too large or too small for a kernel.</returns>
+    /// <summary>
+    /// Normalizes rows of <see cref="NodeState.Inner"/> columns into a new tensor, and stores the statistics in the state if the call is recorded.
+    /// </summary>
+    /// <returns>The output's handle; 0 if the values are too large or too small for a kernel.</returns>
     public static nint Forward(NodeState state, bool centred)
     {
         var inputs = state.Inputs;
@@ -40,7 +42,7 @@ internal static unsafe class RowNormLaunch
         return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
-    /// <summary>The wanted gradients, in new tensors.</summary>
+    /// <summary>Computes the required gradients, in new tensors.</summary>
     public static void Backward(NodeState state, bool centred, nint outputGradient, in Handles saved, ref Handles gradients)
     {
         var job = Describe(saved, state.Inner, out var element, out long elements);
@@ -79,7 +81,7 @@ internal static unsafe class RowNormLaunch
         ParallelTeam.Run(KernelTable<RowNormMerge>.Get(element, width), &job, tiles, 2L * job.Blocks * job.Columns >= KernelSelection.ParallelNorm);
     }
 
-    // Depends on the sizes alone, never on the number of threads: the order of the sums is fixed by it.
+    // Depends only on the sizes, never on the number of threads, because the blocks determine the order of the sums.
     private static void Split(ref RowNormJob job, long elements)
     {
         long blocks = Math.Clamp(elements / BlockElements, 1, Math.Min(MostBlocks, Math.Max(1, job.Rows / LeastBlockRows)));

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Native memory for the length of one job. A thread keeps a block of moderate size for its next job; larger ones are freed.</summary>
+/// <summary>Native memory for one job. Each thread keeps a block of moderate size for its next job; larger blocks are freed.</summary>
 internal sealed unsafe class Scratch
 {
     private const long KeptBytes = 4L << 20;
@@ -16,7 +16,10 @@ internal sealed unsafe class Scratch
 
     ~Scratch() => NativeMemory.AlignedFree(_block);
 
-    /// <summary>Uninitialized memory on a cache line; give it to <see cref="Return"/>. Not to be rented twice at once by one thread.</summary>
+    /// <summary>
+    /// Returns uninitialized memory, aligned to a cache line. The caller gives it back with <see cref="Return"/>. A thread must not rent a second block
+    /// before it has returned the first.
+    /// </summary>
     public static void* Rent(long bytes)
     {
         if (bytes > KeptBytes) return NativeMemory.AlignedAlloc((nuint)bytes, Alignment);

@@ -4,24 +4,26 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Sums of tensors over ranks that share memory, in the tensors' place: piece by piece, every rank writes what others add up, adds its own share of the
-/// elements over all ranks, and takes the other shares from those who added them. Nothing is gathered in a message first, and no element is added twice.
+/// Sums tensors in place over ranks that share memory, piece by piece. Each rank writes to shared memory the elements that other ranks add, computes the sums
+/// of its own share of the elements, and copies the sums of the other shares from the ranks that computed them. There is no message to collect first, and
+/// only one rank adds each element.
 /// </summary>
 /// <remarks>
-/// The ranks go through the same runs of elements in the same order. Each sum is made by one rank, in the ranks' order: the same bits on all, in every run.
+/// All ranks process the same runs of elements in the same order. One rank computes each sum, in the order of ranks, so all ranks get the same bits, in every
+/// program run.
 /// </remarks>
 internal sealed unsafe class SharedSum
 {
-    /// <summary>Of memory that each rank gives: two pieces, since others may still look into the one while this rank writes to the other.</summary>
+    /// <summary>Bytes of shared memory per rank: two pieces, because other ranks may still read one piece while this rank writes to the other.</summary>
     public const long Bytes = (2 * PieceBytes) + CacheLine;
 
-    /// <summary>What is written in one piece is still in the last cache when it is read.</summary>
+    /// <summary>Small enough that a written piece is still in the last-level cache when it is read.</summary>
     private const long PieceBytes = 1 << 20;
 
-    /// <summary>What is looked at for NaN and added at once, out of the first cache.</summary>
+    /// <summary>Bytes that are checked for NaN and added together, small enough for the first-level cache.</summary>
     private const long BlockBytes = 16 * 1024;
 
-    /// <summary>Runs and shares begin with one: two cores that write to the same would wait for each other.</summary>
+    /// <summary>Runs and shares are aligned to cache lines, because two cores that write to one line wait for each other.</summary>
     private const long CacheLine = 64;
 
     private readonly NativeList<Run> _runs = new();
@@ -32,14 +34,14 @@ internal sealed unsafe class SharedSum
     private int _first;
     private long _from, _half;
 
-    /// <summary>A rank's view of all ranks' memory.</summary>
+    /// <summary>Stores this rank's addresses of all ranks' memory.</summary>
     /// <param name="rank">This rank.</param>
-    /// <param name="parts">Where each rank's <see cref="Bytes"/> lie for this one.</param>
-    /// <param name="meet">Returns once all ranks have called it.</param>
+    /// <param name="parts">The address of each rank's part in this process; it has <see cref="Bytes"/> bytes.</param>
+    /// <param name="meet">A barrier: returns when all ranks have called it.</param>
     public SharedSum(int rank, nint[] parts, Action meet) =>
         (_rank, _parts, _meet) = (rank, Array.ConvertAll(parts, part => (nint)RoundedUp(part)), meet);
 
-    /// <summary>Elements that lie together, and their place among all.</summary>
+    /// <summary>The contiguous elements of one tensor, and their byte positions in the sequence of all runs.</summary>
     private struct Run
     {
         public nint Handle;
@@ -49,7 +51,7 @@ internal sealed unsafe class SharedSum
 
         public readonly byte* At(long place) => Data + (place - Start);
 
-        /// <summary>What it has in common with a stretch: from where on, and how many elements.</summary>
+        /// <summary>The intersection with the positions [first, last): its start and its number of elements.</summary>
         public readonly (long Start, long Count) Common(long first, long last)
         {
             long start = Math.Max(first, Start);
@@ -57,15 +59,27 @@ internal sealed unsafe class SharedSum
         }
     }
 
-    /// <summary>Adds a tensor to those that are summed next, all float32 or all float64; it lies densely on the CPU and stays reachable.</summary>
+    /// <summary>
+    /// Adds a tensor to those that are summed next, which are all float32 or all float64. It must be contiguous on the CPU, and the caller keeps it
+    /// reachable.
+    /// </summary>
     public void Append(in TensorView tensor)
     {
-        long size = tensor.Dtype == ScalarType.Float64 ? sizeof(double) : sizeof(float), start = _runs.Count == 0 ? 0 : RoundedUp(_runs.Items[_runs.Count - 1].End);
+        long size = tensor.Dtype == ScalarType.Float64 ? sizeof(double) : sizeof(float);
+        long start = _runs.Count == 0 ? 0 : RoundedUp(_runs.Items[_runs.Count - 1].End);
         _kernels = Instances<SharedSumKernel.Family>.Of(TensorMemory.ElementOf(tensor.Dtype), (int)KernelSelection.Width);
-        _runs.Add(new() { Handle = tensor.Handle, Data = (byte*)tensor.Data, Start = start, End = start + (tensor.Count * size), ElementSize = size, Finite = true });
+        _runs.Add(new()
+        {
+            Handle = tensor.Handle,
+            Data = (byte*)tensor.Data,
+            Start = start,
+            End = start + (tensor.Count * size),
+            ElementSize = size,
+            Finite = true,
+        });
     }
 
-    /// <summary>Puts the sums in place; all ranks call it with as many elements in each tensor.</summary>
+    /// <summary>Replaces the tensors' elements by the sums. All ranks must call it with the same number of elements in each tensor.</summary>
     public void Sum()
     {
         long end = _runs.Count == 0 ? 0 : _runs.Items[_runs.Count - 1].End;
@@ -77,7 +91,7 @@ internal sealed unsafe class SharedSum
     /// <summary>Whether this rank's elements of the n-th tensor were all finite.</summary>
     public bool WasFinite(int n) => _runs.Items[n].Finite;
 
-    /// <summary>Forgets the tensors.</summary>
+    /// <summary>Removes the tensors.</summary>
     public void Clear() => _runs.Clear();
 
     private void SumPiece(long end)

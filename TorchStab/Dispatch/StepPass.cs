@@ -2,19 +2,20 @@ using TorchStab.Kernels;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>The tensors that the update of one parameter works on: the gradient is read, the others are read and written.</summary>
-internal readonly struct StepMemory(in TensorView parameter, in TensorView gradient, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default)
+/// <summary>The tensors of one parameter's update: the gradient is read, the others are read and written.</summary>
+internal readonly struct StepMemory(
+    in TensorView parameter, in TensorView gradient, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default)
 {
     public readonly TensorView Parameter = parameter, Gradient = gradient, State0 = state0, State1 = state1, State2 = state2;
 }
 
 /// <summary>
-/// One pass over many parameters that updates each by the kernel K, whose arguments <typeparamref name="TArguments"/> are. <see cref="Start"/> hands out
-/// the calling thread's own, emptied.
+/// One pass over many parameters that updates each with the kernel <typeparamref name="K"/> and arguments of type <typeparamref name="TArguments"/>.
+/// <see cref="Start"/> returns the calling thread's instance, emptied.
 /// </summary>
 internal sealed unsafe class StepPass<K, TArguments> where K : struct, IKernel where TArguments : unmanaged
 {
-    /// <summary>Chunks that the prefetch runs ahead: two small tensors are about the latency of memory.</summary>
+    /// <summary>How many chunks ahead to prefetch: the update of two small tensors takes about as long as a memory access.</summary>
     private const int Ahead = 2;
 
     [ThreadStatic]
@@ -46,7 +47,10 @@ internal sealed unsafe class StepPass<K, TArguments> where K : struct, IKernel w
         return pass;
     }
 
-    /// <summary>Takes a parameter in, or leaves it to the tensor-op form and says so. The caller keeps the tensors alive until <see cref="Run"/>.</summary>
+    /// <summary>
+    /// Adds a parameter to the pass; false if no kernel can update it, so that the caller must use the tensor-op form. The caller keeps the tensors alive
+    /// until <see cref="Run"/>.
+    /// </summary>
     public bool TryAdd(in TArguments arguments, in StepMemory memory)
     {
         if (!KernelSelection.TakesStep(memory)) return false;
@@ -67,7 +71,7 @@ internal sealed unsafe class StepPass<K, TArguments> where K : struct, IKernel w
     {
         var job = (Job*)context;
         int start = job->Bounds[first];
-        // Backwards: the gradients that the norm read last are still in the caches.
+        // In reverse order, because the gradients that the norm read last are still in the caches.
         for (int k = job->Bounds[last] - 1; k >= start; k--)
         {
             if (k - Ahead >= start) Prefetch(job, job->Chunks[k - Ahead]);
@@ -78,7 +82,7 @@ internal sealed unsafe class StepPass<K, TArguments> where K : struct, IKernel w
         }
     }
 
-    // The middle of a large tensor needs none.
+    // Only the first chunk of a tensor: afterwards the hardware prefetches.
     private static void Prefetch(Job* job, Chunk chunk)
     {
         if (chunk.First == 0) job->Targets[chunk.Tensor].Streams.Prefetch(chunk.Count);

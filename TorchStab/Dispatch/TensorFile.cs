@@ -3,20 +3,20 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Tensors in TorchSharp's file format: dtype, rank and sizes as LEB128 numbers, then the elements. TorchSharp's own reader believes whatever stands
-/// there, and one flipped bit can end the process: so a header is checked here before anything is allocated or read.
+/// Reads tensors in TorchSharp's file format: dtype, rank and sizes as LEB128 numbers, then the elements. TorchSharp's reader does not check a header, and
+/// one flipped bit can end the process. So this class checks a header before it allocates or reads anything.
 /// </summary>
 internal static class TensorFile
 {
-    // More than any tensor has; libtorch's own operations stop at 64.
+    // libtorch's operations support at most 64 dimensions.
     private const int MostDimensions = 64;
 
-    /// <summary>A tensor in a file, before its elements.</summary>
+    /// <summary>The header of a tensor in a file.</summary>
     public readonly record struct Header(ScalarType Dtype, long[] Shape, long Bytes);
 
-    /// <summary>Reads a header. <paramref name="name"/> is what messages call the tensor.</summary>
-    /// <exception cref="InvalidDataException">It is none of a tensor.</exception>
-    /// <exception cref="EndOfStreamException">The file is shorter than the elements that the header announces.</exception>
+    /// <summary>Reads a header. <paramref name="name"/> is the tensor's name in error messages.</summary>
+    /// <exception cref="InvalidDataException">The bytes are not the header of a tensor.</exception>
+    /// <exception cref="EndOfStreamException">The file ends before the elements that the header describes.</exception>
     public static Header ReadHeader(BinaryReader reader, string name)
     {
         long dtype = ReadNumber(reader), rank = ReadNumber(reader);
@@ -24,7 +24,7 @@ internal static class TensorFile
         if (size == 0 || rank is < 0 or > MostDimensions) throw Corrupted($"{name} has dtype {dtype} and {rank} dimensions");
         var shape = new long[rank];
         for (int i = 0; i < rank; i++) shape[i] = ReadNumber(reader);
-        // Sizes beside a 0 count too: libtorch's strides are products of them.
+        // If one size is 0, the other sizes are checked too, because libtorch's strides are products of sizes.
         UInt128 most = (UInt128)size;
         foreach (long s in shape)
             if (s < 0 || (most *= (UInt128)Math.Max(1, s)) > long.MaxValue) throw Corrupted($"{name} has shape [{string.Join(", ", shape)}]");
@@ -35,7 +35,10 @@ internal static class TensorFile
         return new((ScalarType)dtype, shape, bytes);
     }
 
-    /// <summary>The elements that follow a header: a new tensor on the CPU, of the current DisposeScope. What the header says is to be checked first.</summary>
+    /// <summary>
+    /// Reads the elements after a header into a new tensor on the CPU, which belongs to the current DisposeScope. The caller must check the header's dtype
+    /// and shape first.
+    /// </summary>
     public static Tensor ReadElements(BinaryReader reader, Header header)
     {
         var tensor = empty(header.Shape, header.Dtype, CPU);
@@ -51,7 +54,7 @@ internal static class TensorFile
         }
     }
 
-    /// <summary>Passes over the elements; allocates nothing, however many the header says there are.</summary>
+    /// <summary>Skips the elements with a small buffer, however many the header describes.</summary>
     public static void SkipElements(BinaryReader reader, Header header)
     {
         var buffer = new byte[Math.Min(header.Bytes, 1 << 16)];
@@ -59,13 +62,13 @@ internal static class TensorFile
             reader.BaseStream.ReadExactly(buffer, 0, (int)Math.Min(left, buffer.Length));
     }
 
-    /// <summary>A count or a size.</summary>
+    /// <summary>Reads a count or a size.</summary>
     public static long ReadNumber(BinaryReader reader) => Read(reader.Read7BitEncodedInt64);
 
-    /// <summary>A key.</summary>
+    /// <summary>Reads a key.</summary>
     public static string ReadName(BinaryReader reader) => Read(reader.ReadString);
 
-    /// <summary>Whether something follows: 0 or 1, where BinaryReader takes any byte.</summary>
+    /// <summary>Reads a flag, which must be 0 or 1; BinaryReader accepts any byte.</summary>
     public static bool ReadFlag(BinaryReader reader) => reader.ReadByte() switch
     {
         0 => false,
@@ -89,7 +92,7 @@ internal static class TensorFile
         }
     }
 
-    /// <summary>Of an element; 0 where the number is no dtype that TorchSharp saves.</summary>
+    /// <summary>Bytes of an element; 0 if the number is not a dtype that TorchSharp saves.</summary>
     private static int SizeOf(long dtype) => dtype is < 0 or > sbyte.MaxValue ? 0 : (ScalarType)dtype switch
     {
         ScalarType.Byte or ScalarType.Int8 or ScalarType.Bool => 1,

@@ -5,28 +5,28 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// The only place where a tensor becomes a pointer. Nothing here checks device, dtype or layout: ask
-/// <see cref="KernelSelection"/> first. Read pointers anew for every call (5 ns): <c>set_</c>, <c>resize_</c> and
-/// <c>.to()</c> move a tensor's data. The caller keeps the tensor reachable (<see cref="GC.KeepAlive"/>) until the kernel is done.
+/// The only place where a tensor becomes a pointer. Except for <see cref="View(nint)"/>, nothing here checks device, dtype or layout: ask
+/// <see cref="KernelSelection"/> first. Read pointers again for every call (5 ns), because <c>set_</c>, <c>resize_</c> and <c>.to()</c> move a tensor's data.
+/// The caller keeps the tensor reachable (<see cref="GC.KeepAlive"/>) until the kernel has finished.
 /// </summary>
 internal static unsafe class TensorMemory
 {
-    /// <summary>The address of the first element (the storage offset included).</summary>
+    /// <summary>The address of the first element, including the storage offset.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void* At(nint tensor) => LibTorch.Data(tensor);
 
-    /// <summary>The same of a wrapped tensor.</summary>
+    /// <summary>The address of a wrapped tensor's first element.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T* Pointer<T>(Tensor tensor) where T : unmanaged => (T*)At(tensor.Handle);
 
     /// <summary>Bytes of an element.</summary>
     public static int SizeOf(Element element) => element switch { Element.Float64 => 8, Element.Float32 => 4, _ => 2 };
 
-    /// <summary>The same; null for a missing optional tensor (a norm without weight or bias).</summary>
+    /// <summary>As <see cref="Pointer"/>; null for a missing optional tensor (a norm without weight or bias).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T* PointerOrNull<T>(Tensor? tensor) where T : unmanaged => tensor is null ? null : Pointer<T>(tensor);
 
-    /// <summary>The kernels' word for the dtype of a tensor that <see cref="KernelSelection"/> has let through.</summary>
+    /// <summary>The kernels' element type for the dtype of a tensor that <see cref="KernelSelection"/> accepted.</summary>
     public static Element ElementOf(nint tensor) => ElementOf((ScalarType)LibTorch.Dtype(tensor));
 
     /// <inheritdoc cref="ElementOf(nint)"/>
@@ -40,7 +40,7 @@ internal static unsafe class TensorMemory
     /// <summary>The elements of a small tensor; a span's length is an int, so a large one needs <see cref="Pointer"/>.</summary>
     public static Span<T> Span<T>(Tensor tensor) where T : unmanaged => new(Pointer<T>(tensor), checked((int)LibTorch.Numel(tensor.Handle)));
 
-    /// <summary>All that a kernel needs of a tensor; the caller keeps the handle alive. 0 gives a missing one.</summary>
+    /// <summary>Reads everything that a kernel needs about a tensor. The caller keeps the handle alive. Handle 0 gives a missing tensor.</summary>
     public static TensorView View(nint tensor) => tensor == 0 || !KernelSelection.LiesWell(tensor, out var dtype) ? new() { Handle = tensor } : new()
     {
         Handle = tensor,
@@ -50,7 +50,7 @@ internal static unsafe class TensorMemory
         Dense = true,
     };
 
-    /// <summary>The same of any tensor, on any device; 0 where it has no memory of its own.</summary>
+    /// <summary>The address of the first element of any tensor, on any device; 0 if the tensor has no memory.</summary>
     public static nint AddressOrZero(Tensor tensor)
     {
         nint address = LibTorch.IsAvailable && LibTorch.Numel(tensor.Handle) > 0 ? (nint)LibTorch.Data(tensor.Handle) : 0;
@@ -60,8 +60,8 @@ internal static unsafe class TensorMemory
     }
 
     /// <summary>
-    /// The native tensor, which several handles may share: a handle is the address of an <c>at::Tensor</c>, and that is a pointer to the
-    /// tensor and nothing else.
+    /// The address of the native tensor, which several handles may share. A handle is the address of an <c>at::Tensor</c>, whose only member is the pointer
+    /// to the native tensor.
     /// </summary>
     public static nint NativeTensor(Tensor tensor)
     {
@@ -70,10 +70,10 @@ internal static unsafe class TensorMemory
         return native;
     }
 
-    /// <summary>The address of an element further on.</summary>
+    /// <summary>The address of element <paramref name="start"/>.</summary>
     public static void* Part(in TensorView tensor, long start) => (byte*)tensor.Data + (start * SizeOf(ElementOf(tensor.Handle)));
 
-    /// <summary>Where the tensors of a parameter's update lie.</summary>
+    /// <summary>The addresses of the tensors of a parameter's update.</summary>
     public static StepStreams Streams(in StepMemory memory) => new()
     {
         Parameter = memory.Parameter.Data,
@@ -84,8 +84,8 @@ internal static unsafe class TensorMemory
     };
 
     /// <summary>
-    /// Tells autograd that a kernel has written to the tensor, as every in-place operation does: a backward pass that saved the old
-    /// values then ends in its usual error instead of in wrong gradients. Inside <c>no_grad</c> for a leaf.
+    /// Raises the tensor's version counter after a kernel has written to it, as every in-place operation does. A backward pass that saved the old values then
+    /// raises its usual error instead of computing wrong gradients. For a leaf, call it inside <c>no_grad</c>.
     /// </summary>
     public static void MarkWritten(Tensor tensor) => MarkWritten(tensor.Handle);
 

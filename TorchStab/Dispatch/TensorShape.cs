@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Compares shapes by handle: TorchSharp's <c>shape</c> allocates, which costs a hundred times as much.</summary>
+/// <summary>Compares shapes by handle, because TorchSharp's <c>shape</c> allocates and takes a hundred times as long.</summary>
 internal static unsafe class TensorShape
 {
     /// <summary>Whether two tensors have the same sizes.</summary>
@@ -15,7 +15,10 @@ internal static unsafe class TensorShape
         return same;
     }
 
-    /// <summary>The same of two that a kernel can read. The last size follows from the others and the count, unless there are no elements.</summary>
+    /// <summary>
+    /// Whether two tensors that a kernel can read have the same sizes. The last size follows from the other sizes and the number of elements, unless there
+    /// are no elements.
+    /// </summary>
     public static bool Same(in TensorView a, in TensorView b) => a.Count == b.Count && Same(a.Handle, b.Handle, last: a.Count == 0 ? 0 : 1);
 
     private static bool Same(nint a, nint b, int last)

@@ -1,8 +1,8 @@
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// The team where no libgomp is loaded (Windows, macOS): the caller claims runs of items and pool threads help if they come in time.
-/// The caller waits only for helpers that have claimed something, never for one that is late, so a busy pool costs nothing.
+/// The team for processes without libgomp (Windows, macOS). The caller claims runs of items, and pool threads that start in time claim runs too. The caller
+/// waits only for pool threads that have entered the job, never for one that has not started, so a busy pool does not delay it.
 /// </summary>
 internal sealed unsafe class ThreadPoolTeam : IThreadPoolWorkItem
 {
@@ -16,13 +16,13 @@ internal sealed unsafe class ThreadPoolTeam : IThreadPoolWorkItem
     private void* _context;
     private int _items, _run, _queued;
     private long _next;
-    private int _state = Closed; // helpers inside, and whether the job is closed to further ones
+    private int _state = Closed; // number of pool threads in the job, and a flag that no more may enter
     private nint _failure;
 
     public static void Run(delegate*<void*, int, int, void> body, void* context, int items, int threads)
     {
         var team = t_own ??= new ThreadPoolTeam();
-        if (Volatile.Read(ref team._state) != Closed) body(context, 0, items); // a job within a job
+        if (Volatile.Read(ref team._state) != Closed) body(context, 0, items); // a job inside a job
         else team.Work(body, context, items, threads);
     }
 

@@ -2,19 +2,19 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Which plug records ops.</summary>
+/// <summary>The implementation of <see cref="IAutogradPlug"/> that records ops.</summary>
 internal enum AutogradKind
 {
-    /// <summary>Pooled nodes over LibTorchSharp's exports: no garbage, no second activation.</summary>
+    /// <summary>Pooled nodes through LibTorchSharp's exports: no managed allocation and no second copy of an activation.</summary>
     Pooled,
 
-    /// <summary>TorchSharp's public <c>Function&lt;T&gt;</c>: slower, with some garbage for each call, but promised to stay.</summary>
+    /// <summary>TorchSharp's public <c>Function&lt;T&gt;</c>: slower, and each call allocates managed objects, but it is a supported API.</summary>
     Function,
 }
 
 /// <summary>
-/// Chooses the plug once: pooled nodes where their exports and a known version of TorchSharp are found, else <c>Function&lt;T&gt;</c>.
-/// Setting <c>TorchStab.Autograd</c> = pooled | function forces either (see <see cref="Setting"/>).
+/// Chooses the plug once: pooled nodes if their exports exist and the version of TorchSharp is known, otherwise <c>Function&lt;T&gt;</c>. The setting
+/// <c>TorchStab.Autograd</c> = pooled | function selects one (see <see cref="Setting"/>).
 /// </summary>
 internal static class AutogradPlug
 {
@@ -22,17 +22,17 @@ internal static class AutogradPlug
     private static readonly FunctionPlug Function = new();
     private static AutogradKind s_kind = Choose(Setting.Read("Autograd", AutogradKind.Pooled));
 
-    /// <summary>Settable so that tests run both in one process; <c>Pooled</c> is refused where its exports are missing.</summary>
+    /// <summary>Settable so that tests run both in one process. <c>Pooled</c> becomes <c>Function</c> if its exports are missing.</summary>
     public static AutogradKind Kind
     {
         get => s_kind;
         set => s_kind = Choose(value);
     }
 
-    /// <summary>Begins a call of an op: asks once whether a gradient is wanted. Dispose the state at the end of the call.</summary>
+    /// <summary>Begins a call of an op, and reads once which inputs require a gradient. Dispose the state at the end of the call.</summary>
     public static NodeState Begin(NormOp op, Tensor input, Tensor? weight, Tensor? bias)
     {
-        // Before a state is rented: a disposed tensor refuses.
+        // Read before a state is rented, because a disposed tensor throws here.
         var wanted = (input.requires_grad, weight is { requires_grad: true }, bias is { requires_grad: true });
         var state = s_kind == AutogradKind.Pooled ? Pooled.Rent() : Function.Rent();
         state.Begin(op, input, weight, bias, wanted);

@@ -5,9 +5,9 @@ using System.Runtime.InteropServices;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Why a backward pass came to nothing, for whoever called <c>backward()</c>. A callback cannot raise: it refuses its gradients, and libtorch's engine
-/// raises "Function CSharpNode returned an invalid …", which TorchSharp turns into an <see cref="ExternalException"/>. As that is thrown, before any
-/// handler sees it, its message is exchanged for the reason.
+/// Reports to the caller of <c>backward()</c> why a node's backward pass failed. A callback must not throw through native frames, so it returns invalid
+/// gradients. libtorch's engine then raises "Function CSharpNode returned an invalid …", which TorchSharp turns into an <see cref="ExternalException"/>. A
+/// first-chance handler replaces the message of that exception by the reason, before any catch block sees it.
 /// </summary>
 internal static class BackwardFailure
 {
@@ -16,13 +16,13 @@ internal static class BackwardFailure
     [ThreadStatic]
     private static string? t_last, t_pending;
 
-    private static string? s_pending; // of whichever thread: gradients on a GPU are computed on a thread of libtorch's
+    private static string? s_pending; // of any thread: libtorch computes gradients on a GPU on a thread of its own
     private static int s_watches;
 
     /// <summary>The reason of the last failure on this thread.</summary>
     public static string? Last => t_last;
 
-    /// <summary>Notes why the callback that runs refuses its gradients; raises nothing.</summary>
+    /// <summary>Records why the current callback returns invalid gradients. Never throws.</summary>
     public static void Note(NormOp op, Exception exception)
     {
         try
@@ -34,7 +34,7 @@ internal static class BackwardFailure
         }
         catch (Exception)
         {
-            // The engine's own message has to do.
+            // The exception then keeps the engine's message.
         }
     }
 
@@ -55,11 +55,11 @@ internal static class BackwardFailure
         }
         catch (MissingFieldException)
         {
-            // Another runtime: what it was thrown with stays.
+            // Another runtime has no such field: the exception keeps its message.
         }
     }
 
-    // An exception's message has no other way to be set once it is made.
+    // There is no public way to change the message of an existing exception.
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_message")]
     private static extern ref string? MessageOf(Exception exception);
 }

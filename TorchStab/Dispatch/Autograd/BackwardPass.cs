@@ -2,12 +2,12 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>The part of a backward pass that both plugs share. Runs under native frames, so what it raises is caught there.</summary>
+/// <summary>The part of a backward pass that both plugs share. It runs below native frames, so its callers catch every exception.</summary>
 internal static unsafe class BackwardPass
 {
     /// <summary>
-    /// Computes the wanted gradients: by kernel, or in tensor operations where the backward pass is itself recorded (create_graph). A sparse gradient
-    /// of the output is made dense.
+    /// Computes the gradients that are required: by a kernel, or in tensor operations if the backward pass is itself recorded (create_graph). A sparse output
+    /// gradient is converted to a dense one.
     /// </summary>
     public static void Run(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
@@ -20,7 +20,7 @@ internal static unsafe class BackwardPass
         }
     }
 
-    // Not by autograd.grad over the op in tensor operations: what libtorch raises in that export ends the process.
+    // Does not use autograd.grad on the tensor-op form: an exception of libtorch in that export ends the process.
     private static void Record(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
         using var scope = NewDisposeScope();
@@ -29,10 +29,10 @@ internal static unsafe class BackwardPass
         gradients = new() { Input = Take(state.InputWanted, input), Weight = Take(state.WeightWanted, weight), Bias = Take(state.BiasWanted, bias) };
     }
 
-    /// <summary>A second handle to a tensor, in a wrapper of its own; null for 0.</summary>
+    /// <summary>A new wrapper with a second handle to the same tensor; null for handle 0.</summary>
     public static Tensor? Copy(nint handle) => handle == 0 ? null : Tensor.UnsafeCreateTensor(LibTorch.Alias(handle));
 
-    /// <summary>A gradient's handle, out of its wrapper and its scope; 0 where it is not wanted or missing.</summary>
+    /// <summary>Takes a gradient's handle out of its wrapper and DisposeScope; 0 if the gradient is missing or not required.</summary>
     public static nint Take(bool wanted, Tensor? gradient) =>
         wanted && gradient is not null ? gradient.DetachFromDisposeScope().DecoupleFromNativeHandle() : 0;
 

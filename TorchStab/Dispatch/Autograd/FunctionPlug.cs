@@ -4,13 +4,14 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Records ops with TorchSharp's public custom function. The output is computed before it is applied, so that its forward pass only hands
-/// it over; every wrapper that TorchSharp would leave to the finalizer is disposed here, and its spare of each output too: that is for undefined
-/// gradients, which ours are never made from.
+/// Records ops with TorchSharp's public custom function. The output is computed before the function is applied, and the function's forward pass only returns
+/// it. This class disposes the wrappers that TorchSharp would leave to the finalizer, among them the tensor that TorchSharp keeps for each output to replace
+/// undefined gradients: these nodes do not use it.
 /// </summary>
 /// <remarks>
-/// Two limits are TorchSharp's own: it releases what a node saved within the node's callback, so dropping a chain of some ten thousand norms needs a stack of
-/// 8 MB; and its callbacks take locks, at which <see cref="Thread.Interrupt"/> raises if several threads meet there. <see cref="PooledPlug"/> has neither.
+/// TorchSharp sets two limits, which <see cref="PooledPlug"/> does not have. It releases saved tensors inside the node's callback, so releasing a chain of
+/// about ten thousand norms needs a stack of 8 MB. Its callbacks take locks, where <see cref="Thread.Interrupt"/> raises an exception if several threads
+/// wait.
 /// </remarks>
 internal sealed class FunctionPlug : IAutogradPlug
 {
@@ -18,7 +19,7 @@ internal sealed class FunctionPlug : IAutogradPlug
 
     public void Return(NodeState state)
     {
-        // Collected with its statistics.
+        // Nothing to do: the garbage collector frees the state and its statistics.
     }
 
     public Tensor Attach(NodeState state, Tensor input, Tensor? weight, Tensor? bias, nint output)
@@ -30,14 +31,15 @@ internal sealed class FunctionPlug : IAutogradPlug
         return recorded;
     }
 
-    // A tensor made in inference mode cannot be saved; where no gradient of it is wanted, a copy serves. TorchSharp keeps a node for good whose saving failed.
+    // Autograd refuses to save a tensor made in inference mode. If it requires no gradient, a copy is saved. The refusal must not happen inside TorchSharp,
+    // because TorchSharp then leaks the node.
     private static Tensor? Savable(Tensor? tensor)
     {
         if (tensor is null || tensor.requires_grad) return tensor;
         return AutogradLibrary.IsInference(tensor.Handle) ?? TakesNoGradient(tensor) ? tensor.clone() : tensor;
     }
 
-    // What sets a tensor of inference mode apart, where libtorch cannot be asked.
+    // Recognizes a tensor of inference mode if libtorch has no export that tells: only such a tensor refuses requires_grad.
     private static bool TakesNoGradient(Tensor tensor)
     {
         using var probe = tensor.detach();
@@ -52,7 +54,7 @@ internal sealed class FunctionPlug : IAutogradPlug
         }
     }
 
-    /// <summary>What one call hands to its forward pass; no tensor by itself, so no input of the graph.</summary>
+    /// <summary>What a call passes to the forward pass. It is not a tensor, so autograd does not treat it as an input.</summary>
     internal sealed record Call(NodeState State, Tensor Output);
 }
 
@@ -75,8 +77,8 @@ internal sealed class NormFunction : autograd.SingleTensorFunction<NormFunction>
         return output;
     }
 
-    // Called by libtorch's engine: no exception may leave. A gradient of no dimension for an input that has some makes the engine raise in
-    // C++, which is what reaches the caller of backward() as an exception.
+    // Called by libtorch's engine: no exception may leave this method. To report a failure it returns a gradient without dimensions, which is invalid for an
+    // input with dimensions. The engine then raises a C++ exception, which TorchSharp rethrows to the caller of backward().
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         var state = (NodeState)ctx.get_data(StateKey);
@@ -121,7 +123,7 @@ internal sealed class NormFunction : autograd.SingleTensorFunction<NormFunction>
         }
         catch (ExternalException e)
         {
-            // TorchSharp unpacks all of them and does not say which one failed.
+            // TorchSharp unpacks all saved tensors in one call and does not report which one failed.
             throw new InvalidOperationException($"{state.Op.Name}'s input, weight or bias: {AutogradLibrary.WithoutTrace(e.Message)}", e);
         }
     }
@@ -136,7 +138,7 @@ internal sealed class NormFunction : autograd.SingleTensorFunction<NormFunction>
         return gradients;
     }
 
-    // C++ copies what was returned after the callback is over, so the wrappers can only go at the next one.
+    // C++ copies the returned gradients after the callback has ended, so their wrappers can be disposed only in the next callback.
     private static void ReleaseReturned()
     {
         if (t_returned is null) return;

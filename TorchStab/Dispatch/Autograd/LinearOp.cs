@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// An op whose gradient is linear in the output's gradient and depends on nothing else: for derivatives of derivatives its backward pass is
-/// recorded as it stands.
+/// An op whose gradient is linear in the output's gradient and depends on nothing else. So its backward pass can be recorded unchanged for second
+/// derivatives.
 /// </summary>
 internal abstract class LinearOp : TensorOp
 {
@@ -16,9 +16,9 @@ internal abstract class LinearOp : TensorOp
         NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) => Differentiate(state, outputGradient, input, weight);
 
     /// <inheritdoc/>
-    protected sealed override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight) =>
-        (Transpose(state, outputGradient), null, null);
+    protected sealed override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(
+        NodeState state, Tensor outputGradient, Tensor input, Tensor? weight) => (Transpose(state, outputGradient), null, null);
 
-    /// <summary>The input's gradient; with a graph where gradients are enabled.</summary>
+    /// <summary>Computes the input's gradient, recorded if gradients are enabled.</summary>
     protected abstract Tensor Transpose(NodeState state, Tensor outputGradient);
 }

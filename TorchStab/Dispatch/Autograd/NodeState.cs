@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// One call of an op on its way into the autograd graph, and what the call keeps for its backward pass besides its saved tensors: sizes, and statistics in
-/// memory of its own. <see cref="AutogradPlug.Begin"/> makes it, <see cref="Finish"/> puts the output into the graph, and the caller disposes it at the end
-/// of the call. Until then the statistics can be read; afterwards the state belongs to the graph, or to the next call where nothing was recorded.
+/// One call of an op, and what its backward pass needs besides the saved tensors: sizes, and statistics in native memory that the state owns.
+/// <see cref="AutogradPlug.Begin"/> creates it, <see cref="Finish"/> adds the output to the graph, and the caller disposes it at the end of the call. Until
+/// then the caller may read the statistics. Afterwards the graph owns the state, or, if nothing was recorded, the next call reuses it.
 /// </summary>
 internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : IDisposable
 {
-    /// <summary>Statistics up to this many bytes are kept for the next call when a pooled node is returned.</summary>
+    /// <summary>A returned pooled node keeps its statistics memory for the next call up to this many bytes.</summary>
     private const long KeptBytes = 64 * 1024;
 
     private long _capacity;
@@ -20,36 +20,39 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
 
     public NormOp Op { get; private set; } = null!;
 
-    /// <summary>The pooled node that this state belongs to for good; null under <see cref="FunctionPlug"/>.</summary>
+    /// <summary>The pooled node that owns this state permanently; null under <see cref="FunctionPlug"/>.</summary>
     public PooledNode? Node => node;
 
     /// <summary>Whether the call is to be recorded.</summary>
     public bool IsWanted { get; private set; }
 
-    /// <summary>Whether the graph has taken the state over: a plug notes it once the output is in the graph.</summary>
+    /// <summary>Whether the graph owns the state. A plug sets it when the output is in the graph.</summary>
     public bool IsAttached { get; set; }
 
-    /// <summary>Which inputs want a gradient.</summary>
+    /// <summary>Which inputs require a gradient.</summary>
     public bool InputWanted, WeightWanted, BiasWanted;
 
     public double Epsilon;
 
-    /// <summary>Sizes in the op's own terms: rows and columns, or samples, channels and positions, and groups of channels.</summary>
+    /// <summary>
+    /// Sizes whose meaning depends on the op. Norms over rows use only <c>Inner</c>, the number of columns. Norms over channels: samples, channels,
+    /// positions, and groups of channels (0: one channel is one set of statistics).
+    /// </summary>
     public int Outer, Middle, Inner, Groups;
 
     public NormLayout Layout;
 
     public bool Training;
 
-    /// <summary>Whether there was a weight and a bias.</summary>
+    /// <summary>Whether the call has a weight and a bias.</summary>
     public bool HasWeight, HasBias;
 
     /// <summary>LayerNorm's and RMSNorm's normalized_shape.</summary>
     public long[]? NormalizedShape;
 
     /// <summary>
-    /// In the order of the kernels: for norms over channels the means, the biased variances and the inverse deviations of each channel, or of each sample
-    /// and group; for norms over rows the means and the inverse deviations.
+    /// The statistics, in the kernels' order. Norms over channels: all means, then all biased variances, then all inverse deviations, one for each channel or
+    /// for each sample and group. Norms over rows: all means, then all inverse deviations (RMSNorm leaves the means unset).
     /// </summary>
     public double* Statistics { get; private set; }
 
@@ -59,28 +62,31 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
     /// <summary>The biased variances of a norm over channels.</summary>
     public ReadOnlySpan<double> Variances => new(Statistics + StatisticsCount, StatisticsCount);
 
-    /// <summary>How many means there are: one for each channel, or for each sample and group.</summary>
+    /// <summary>The number of means: one for each channel, or one for each sample and group.</summary>
     public int StatisticsCount => Groups == 0 ? Middle : Outer * Groups;
 
-    /// <summary>The inputs of the call, while it runs.</summary>
+    /// <summary>Handles of the call's inputs; valid until the state is disposed.</summary>
     public Handles Inputs => new() { Input = _input!.Handle, Weight = _weight?.Handle ?? 0, Bias = _bias?.Handle ?? 0 };
 
-    /// <summary>Notes the op and its inputs, which the state keeps reachable until it is disposed.</summary>
+    /// <summary>Stores the op and its inputs. The state keeps the inputs reachable until it is disposed.</summary>
     /// <param name="op">The op.</param>
     /// <param name="input">Its input.</param>
     /// <param name="weight">Its weight; null for none.</param>
     /// <param name="bias">Its bias; null for none.</param>
-    /// <param name="wanted">Which of them want a gradient.</param>
+    /// <param name="wanted">Which of the inputs require a gradient.</param>
     public void Begin(NormOp op, Tensor input, Tensor? weight, Tensor? bias, (bool Input, bool Weight, bool Bias) wanted)
     {
         (Op, _input, _weight, _bias) = (op, input, weight, bias);
         (HasWeight, HasBias) = (weight is not null, bias is not null);
         (InputWanted, WeightWanted, BiasWanted) = wanted;
-        // Inference mode records nothing, even where gradients are enabled within it.
+        // Inference mode records nothing, even if gradients are enabled inside it.
         IsWanted = (wanted.Input || wanted.Weight || wanted.Bias) && is_grad_enabled() && !is_inference_mode_enabled();
     }
 
-    /// <summary>Notes samples, channels and positions of an input (N, C, …), its layout, and the groups that have statistics; 0 for whole channels.</summary>
+    /// <summary>
+    /// Stores the numbers of samples, channels and positions of an input (N, C, …), its layout, and the number of groups; 0 (the default): each channel has
+    /// its own statistics.
+    /// </summary>
     public void Channels(int groups = 0)
     {
         (Outer, Middle, Groups) = ((int)_input!.size(0), (int)_input.size(1), groups);
@@ -88,12 +94,12 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
         Layout = ChannelNorm.LayoutOf(_input);
     }
 
-    /// <summary>Makes a tensor of the output's handle, which is taken over; it is in the graph where a gradient is wanted.</summary>
+    /// <summary>Takes ownership of the output's handle and returns the output as a tensor, which is in the graph if an input requires a gradient.</summary>
     /// <exception cref="InvalidOperationException">libtorch refuses to save an input. The output is released.</exception>
     public Tensor Finish(nint output) =>
         _output = IsWanted ? plug.Attach(this, _input!, _weight, _bias, output) : Tensor.UnsafeCreateTensor(output);
 
-    /// <summary>Ends the call. The output, if there is one, was kept reachable until here, and with it the graph that may own the state.</summary>
+    /// <summary>Ends the call. Until here the state kept the output reachable, and so also the graph that may own the state.</summary>
     public void Dispose()
     {
         (_input, _weight, _bias, _output) = (null, null, null, null);
@@ -102,7 +108,7 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
 
     public bool AnyAffineWanted => WeightWanted || BiasWanted;
 
-    /// <summary>Memory for so many doubles.</summary>
+    /// <summary>Returns uninitialized memory for <paramref name="count"/> doubles.</summary>
     public double* Reserve(long count)
     {
         long bytes = Math.Max(64, count * sizeof(double));
@@ -113,19 +119,19 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
         return Statistics;
     }
 
-    /// <summary>What an op without kernels remembers, in the same memory.</summary>
+    /// <summary>Stores the values that an op without kernels needs for its backward pass, in the same memory.</summary>
     public void Keep(ReadOnlySpan<double> values)
     {
         values.CopyTo(new(Reserve(values.Length), values.Length));
         KeptCount = values.Length;
     }
 
-    /// <summary>What <see cref="Keep"/> was given.</summary>
+    /// <summary>The values stored by <see cref="Keep"/>.</summary>
     public ReadOnlySpan<double> Kept => new(Statistics, KeptCount);
 
     private int KeptCount { get; set; }
 
-    /// <summary>Readies the state for another call: large statistics are given back, as a large activation would be.</summary>
+    /// <summary>Prepares the state for another call. Large statistics are freed, so that an idle node holds little memory.</summary>
     public void Recycle()
     {
         if (_capacity > KeptBytes) Release();
@@ -142,7 +148,7 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
     }
 }
 
-/// <summary>How the elements of a channel lie: in runs of positions, or one to each position of all channels.</summary>
+/// <summary>The memory layout of channels: all positions of a channel are contiguous, or all channels of a position are.</summary>
 internal enum NormLayout
 {
     ChannelsFirst,

@@ -3,9 +3,10 @@ using System.Runtime.InteropServices;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// What a thread hands to C++ and what C++ hands to it. The gradients that a callback returned are copied on its own thread as soon as it is over, so
-/// the memory that they are returned in belongs to the thread: a node's would be written by all passes that go through it.
-/// Where <see cref="TensorOwnership"/> cannot hand the handles over they are released later: at the thread's next callback or recorded op, or when a node goes.
+/// A thread's memory for handles that it exchanges with C++. After a callback has ended, C++ copies the gradients that it returned, on the same thread. So
+/// the memory of returned gradients belongs to the thread and not to the node: several threads may run the same node at once. If
+/// <see cref="TensorOwnership"/> cannot transfer the handles, they are released later: at the thread's next callback or recorded op, or when a node is
+/// deleted.
 /// </summary>
 internal sealed unsafe class PendingHandles
 {
@@ -32,10 +33,13 @@ internal sealed unsafe class PendingHandles
 
     public static PendingHandles Own => t_own ??= new PendingHandles();
 
-    /// <summary>A place where C++ may write one handle.</summary>
+    /// <summary>Memory in which C++ may write one handle.</summary>
     public nint* Slot { get; }
 
-    /// <summary>What a callback returns: a gradient, or 0, for each input that there was. Takes the gradients over; those of the callback before are released already.</summary>
+    /// <summary>
+    /// Builds a callback's result: a gradient, or 0, for each input of the call. Takes ownership of the gradients. The caller has already released those of
+    /// the previous callback.
+    /// </summary>
     public HandleArray Return(NodeState state, in Handles gradients)
     {
         int count = 0;

@@ -3,12 +3,12 @@ using System.Runtime.InteropServices;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// A node of the autograd graph whose backward pass is ours. Its two callbacks carry no data of their own, so each node owns a pair of
-/// delegates for good. C++ owns the node while a graph holds it, and calls <see cref="Deleted"/> when the last one lets go.
+/// A node of the autograd graph whose backward pass is a callback into C#. C++ passes no user data to its two callbacks, so each node has its own pair of
+/// delegates for the life of the process. The graph owns the native node, and C++ calls <see cref="Deleted"/> when the last reference is gone.
 /// </summary>
 /// <remarks>
-/// Callbacks run on any thread, <see cref="Apply"/> on several at once where they share a graph, and <see cref="Deleted"/> within another node's. Nothing
-/// may leave them by exception, so they take no lock that can be interrupted and call no code of the user's.
+/// Callbacks run on any thread: <see cref="Apply"/> on several at once if they share a graph, and <see cref="Deleted"/> also inside the callback of another
+/// node. No exception may leave them, so they take no lock that can be interrupted and call no user code.
 /// </remarks>
 internal sealed unsafe class PooledNode
 {
@@ -41,17 +41,20 @@ internal sealed unsafe class PooledNode
 
     public NodeState State { get; }
 
-    /// <summary>The next one in the list that this node stands in: of those that wait to be used, or of those that a thread has to release.</summary>
+    /// <summary>The next node in the list that contains this node: the list of free nodes, or a thread's list of nodes to release.</summary>
     public PooledNode? Next { get; set; }
 
-    /// <summary>Creates the native node. Where that succeeds <see cref="Close"/> follows, whatever comes in between.</summary>
+    /// <summary>Creates the native node. If it succeeds, the caller must call <see cref="Close"/>, also after an exception.</summary>
     public void Open()
     {
         _node = AutogradLibrary.CreateNode(_applyAddress, _deletedAddress);
         LibTorch.Made(_node.Weak);
     }
 
-    /// <summary>Makes the node the origin of a tensor, with edges to the graphs of the inputs; the allocator receives a new handle to the tensor.</summary>
+    /// <summary>
+    /// Makes the node the <c>grad_fn</c> of a tensor, with edges to the graphs of the inputs. C++ writes a new handle to the tensor into the allocator's
+    /// memory.
+    /// </summary>
     public void Attach(nint input, nint weight, nint bias, nint output, delegate* unmanaged<nuint, nint*> allocate)
     {
         nint* inputs = stackalloc nint[3];
@@ -67,10 +70,11 @@ internal sealed unsafe class PooledNode
         State.IsAttached = true;
     }
 
-    /// <summary>Leaves the node to the graph; where nothing was attached to it, C++ deletes it at once.</summary>
+    /// <summary>Gives up this class's ownership of the node. If no tensor was attached to it, C++ deletes it at once.</summary>
     public void Close() => AutogradLibrary.ReleaseShared(_node);
 
-    // Called by libtorch's engine. A wrong number of gradients makes the engine raise in C++, which is what reaches the caller of backward() as an exception.
+    // Called by libtorch's engine. To report a failure it returns a wrong number of gradients. The engine then raises a C++ exception, which TorchSharp
+    // rethrows to the caller of backward().
     private HandleArray Apply(nint* outputGradients, int count)
     {
         Handles gradients = default;
@@ -108,8 +112,9 @@ internal sealed unsafe class PooledNode
         }
     }
 
-    // What a node saved may be all that holds the node before it, and so on through the whole graph: released here, each would be deleted within the
-    // other's callback, and a deep graph would end the stack. So the outermost callback of a thread releases for all that come meanwhile.
+    // A node's saved tensors may be the only references to the node before it, and so on through the whole graph. If each callback released its own tensors,
+    // the callbacks would nest, and a deep graph would overflow the stack. So the outermost callback of a thread releases the tensors of all nodes that are
+    // deleted meanwhile.
     private void Deleted()
     {
         Next = t_deleted;
@@ -129,6 +134,6 @@ internal sealed unsafe class PooledNode
     {
         _saved.Release();
         AutogradLibrary.ReleaseWeak(_node);
-        if (State.IsAttached) PooledPlug.Recycle(this); // otherwise the call that could not attach it gives it back
+        if (State.IsAttached) PooledPlug.Recycle(this); // otherwise the call that failed to attach it returns it to the pool
     }
 }

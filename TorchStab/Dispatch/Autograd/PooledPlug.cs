@@ -4,22 +4,22 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Records ops with nodes that are used again and again: a node is rented, filled in by the forward pass, attached to the graph,
-/// and comes back when libtorch drops it. Nodes are never collected, because C++ holds the addresses of their two callbacks, so their
-/// number is the largest number of recorded calls that were ever alive at once.
+/// Records ops with nodes from a pool: the forward pass rents a node, fills it in and attaches it to the graph, and it returns to the pool when libtorch
+/// deletes its native node. C++ holds the addresses of a node's callbacks, so nodes are never garbage collected. Their number is the largest number of
+/// recorded calls that existed at the same time.
 /// </summary>
 internal sealed unsafe class PooledPlug : IAutogradPlug
 {
     private static int s_gate, s_created, s_idle;
     private static PooledNode? s_free;
 
-    /// <summary>How many nodes there are, in use or not.</summary>
+    /// <summary>The number of nodes, in use or free.</summary>
     public static int Created => s_created;
 
-    /// <summary>How many nodes wait to be used.</summary>
+    /// <summary>The number of free nodes.</summary>
     public static int Idle => s_idle;
 
-    /// <summary>Takes back a node that is in no graph.</summary>
+    /// <summary>Returns a node that is in no graph to the pool.</summary>
     public static void Recycle(PooledNode node)
     {
         node.State.Recycle();
@@ -54,7 +54,7 @@ internal sealed unsafe class PooledPlug : IAutogradPlug
         }
         finally
         {
-            LibTorch.Dispose(output); // the wrapped handle is another one to the same tensor
+            LibTorch.Dispose(output); // WrapOutputs made another handle to the same tensor
         }
     }
 
@@ -74,12 +74,12 @@ internal sealed unsafe class PooledPlug : IAutogradPlug
     private PooledNode Create()
     {
         var node = new PooledNode(this);
-        _ = GCHandle.Alloc(node); // for good
+        _ = GCHandle.Alloc(node); // never freed
         Interlocked.Increment(ref s_created);
         return node;
     }
 
-    // C++ writes the handle of the one output here.
+    // C++ writes the handle of the one output into this memory.
     [UnmanagedCallersOnly]
     private static nint* Allocate(nuint count) => PendingHandles.Own.Slot;
 }

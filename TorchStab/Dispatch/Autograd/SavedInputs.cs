@@ -1,15 +1,15 @@
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// What a node saved of its inputs. Backward passes of several threads may go through one node at once (libtorch's own nodes have a mutex each), so a
-/// gate guards the saved variables; what was unpacked belongs to the pass that did it.
+/// The inputs that a node saved. Backward passes of several threads may run one node at once, so a gate guards the saved variables (libtorch's own nodes have
+/// a mutex each). Each pass owns the handles that it unpacked.
 /// </summary>
 internal sealed unsafe class SavedInputs
 {
     private Handles _saved;
     private int _gate;
 
-    /// <summary>Saves the weight and, where the op needs them, the input and the bias.</summary>
+    /// <summary>Saves the weight and, if the op needs them, the input and the bias.</summary>
     /// <exception cref="InvalidOperationException">libtorch refuses to save one of them.</exception>
     public void Save(NodeState state, NodeHandle node, nint input, nint weight, nint bias)
     {
@@ -18,8 +18,9 @@ internal sealed unsafe class SavedInputs
         if (state.HasBias && state.Op.NeedsBias) _saved.Bias = Save(bias, node);
     }
 
-    /// <summary>New handles to what was saved; give them to <see cref="Handles.Dispose"/>.</summary>
-    /// <exception cref="InvalidOperationException">A tensor was changed in place, or let go by an earlier backward pass: libtorch's words, and which one it is.</exception>
+    /// <summary>Returns new handles to the saved tensors. The caller disposes them with <see cref="Handles.Dispose"/>.</summary>
+    /// <exception cref="InvalidOperationException">A tensor was changed in place, or an earlier backward pass released it: libtorch's message after the
+    /// tensor's name.</exception>
     public Handles Unpack(NormOp op, NodeHandle node)
     {
         Handles tensors = default;
@@ -42,7 +43,7 @@ internal sealed unsafe class SavedInputs
         }
     }
 
-    /// <summary>Lets go of the input, which is as large as an activation; a later <see cref="Unpack(NormOp, NodeHandle)"/> is autograd's usual error.</summary>
+    /// <summary>Releases the input, which is as large as an activation. A later <see cref="Unpack(NormOp, NodeHandle)"/> is autograd's usual error.</summary>
     public void ForgetInput()
     {
         SpinGate.Enter(ref _gate);
@@ -50,7 +51,7 @@ internal sealed unsafe class SavedInputs
         SpinGate.Exit(ref _gate);
     }
 
-    /// <summary>Lets go of everything; no pass can run any more.</summary>
+    /// <summary>Releases all saved tensors. No backward pass can run afterwards.</summary>
     public void Release()
     {
         Release(_saved.Input);
@@ -69,8 +70,8 @@ internal sealed unsafe class SavedInputs
         return wanted ? throw new InvalidOperationException(error) : SaveCopy(tensor, node);
     }
 
-    // A tensor made in inference mode cannot be saved: it counts no changes, so one would go unseen. A copy of it can. A gradient of a gradient would not
-    // pass through the copy, so a tensor that wants one is refused.
+    // Autograd refuses to save a tensor made in inference mode, because such a tensor has no version counter that would show a change in place. A copy can be
+    // saved. Second derivatives would not pass through the copy, so a tensor that requires a gradient is an error.
     private static nint SaveCopy(nint tensor, NodeHandle node)
     {
         nint copy = LibTorch.Clone(tensor);

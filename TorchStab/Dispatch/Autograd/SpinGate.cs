@@ -1,8 +1,8 @@
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// A lock for a few instructions, as a field that is 0 where nobody holds it. The callbacks of a node use it: <c>lock</c> raises in a thread that was
-/// interrupted, and what a callback raises ends the process.
+/// A spin lock for a few instructions; its field is 0 while it is free. A node's callbacks use it instead of <c>lock</c>, which throws in an interrupted
+/// thread: an exception that leaves a callback ends the process.
 /// </summary>
 internal static class SpinGate
 {

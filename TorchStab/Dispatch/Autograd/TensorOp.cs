@@ -2,12 +2,12 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>An op whose backward pass is a formula in tensor operations of its own instead of a kernel.</summary>
+/// <summary>An op whose backward pass is a formula in tensor operations instead of a kernel.</summary>
 internal abstract class TensorOp : NormOp
 {
     /// <summary>
-    /// Puts an output that was computed without a graph into the graph of its inputs, where one of them wants a gradient. What
-    /// <see cref="Differentiate"/> is to remember goes into <paramref name="kept"/>. The output is taken over, another one returned.
+    /// Adds an output that was computed without a graph to the graph of its inputs, if one of them requires a gradient. <paramref name="kept"/> holds the
+    /// values that <see cref="Differentiate"/> needs. Takes ownership of the output and returns a new wrapper, or the output itself if nothing is recorded.
     /// </summary>
     public Tensor Record(Tensor output, Tensor input, Tensor? weight, Tensor? bias, ReadOnlySpan<double> kept)
     {
@@ -27,6 +27,6 @@ internal abstract class TensorOp : NormOp
         gradients.Bias = BackwardPass.Take(state.BiasWanted, bias);
     }
 
-    /// <summary>The gradients that are wanted; others may be null. Runs in a scope of its own.</summary>
+    /// <summary>Computes the required gradients; others may be null. The caller opens a DisposeScope for it.</summary>
     protected abstract (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight);
 }

@@ -3,25 +3,25 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Hands a tensor over to C++ with its reference. LibTorchSharp copies the gradients that a node's callback returned once the callback is over, and nobody
-/// frees the handles that they were returned in. A handle that lives on makes autograd copy the gradient of a leaf instead of taking it over, and holds memory
-/// that the rest of the pass could use: so the handle is freed here, and the tensor's count lowered by the reference that the copy adds at once.
+/// Transfers ownership of a gradient to C++. LibTorchSharp copies the gradients that a node's callback returned after the callback has ended, but it never
+/// frees their handles. A remaining handle makes autograd copy the gradient of a leaf instead of storing it, and keeps memory that the rest of the pass could
+/// use. So this class frees the handle and lowers the tensor's reference count by one; LibTorchSharp's copy raises it again directly afterwards.
 /// </summary>
 /// <remarks>
-/// A handle is the address of a C++ <c>Tensor</c>, whose only member points to the object; the object starts with its table of methods and the count of
-/// references. That is no published interface: <see cref="IsProven"/> is true only where a tensor's count was seen there going up and down with its handles.
-/// Elsewhere handles wait in <see cref="PendingHandles"/>.
+/// A handle is the address of a C++ <c>Tensor</c>, whose only member points to the tensor object. The object starts with its virtual table and its reference
+/// count. That layout is not a public interface, so <see cref="IsProven"/> is true only if a test saw a tensor's count at that address change with the number
+/// of its handles. Otherwise <see cref="PendingHandles"/> keeps the handles and releases them later.
 /// </remarks>
 internal static unsafe class TensorOwnership
 {
-    // Takes a tensor's place in a handle that is freed. Lives as long as the process.
+    // The tensor that a handle points to when it is freed, so that freeing the handle cannot delete the gradient. It is never released.
     private static readonly nint StandIn = MakeStandIn();
 
-    /// <summary>Whether counts lie where they are expected.</summary>
+    /// <summary>Whether reference counts are at the expected address.</summary>
     public static bool IsProven { get; } = StandIn != 0 && Prove();
 
-    /// <summary>Frees the handle but not the tensor. Whoever copies the tensor next from where the result is kept owns what the handle did.</summary>
-    /// <returns>What the C++ <c>Tensor</c> consisted of.</returns>
+    /// <summary>Frees the handle but not the tensor. The next C++ copy of the returned value owns the handle's reference.</summary>
+    /// <returns>The pointer that the C++ <c>Tensor</c> contained.</returns>
     public static nint Take(nint handle)
     {
         nint tensor = *(nint*)handle;

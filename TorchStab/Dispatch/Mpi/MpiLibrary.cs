@@ -3,18 +3,18 @@ using System.Runtime.InteropServices;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// The C functions and handles of Open MPI's libmpi, loaded by name at first use. Its handles are addresses of exported objects
-/// (<c>ompi_mpi_comm_world</c>), which other MPIs do not have.
+/// The C functions and handles of Open MPI's libmpi, loaded by name at first use. The handles are addresses of exported objects (<c>ompi_mpi_comm_world</c>),
+/// which other MPI implementations do not have.
 /// </summary>
 internal static unsafe class MpiLibrary
 {
     /// <summary>MPI_IN_PLACE in Open MPI.</summary>
     public const nint InPlace = 1;
 
-    /// <summary>MPI_THREAD_SERIALIZED: any thread may call, one at a time.</summary>
+    /// <summary>MPI_THREAD_SERIALIZED: any thread may call MPI, one at a time.</summary>
     public const int Serialized = 2;
 
-    /// <summary>The names that Open MPI 4 and 5 install, without and with the development package.</summary>
+    /// <summary>The library names of Open MPI 4 and 5, without and with the development package.</summary>
     private static readonly string[] Names = OperatingSystem.IsMacOS() ? ["libmpi.40.dylib", "libmpi.dylib"] : ["libmpi.so.40", "libmpi.so"];
 
     private static readonly nint Library = Load();
@@ -24,14 +24,16 @@ internal static unsafe class MpiLibrary
     public static readonly nint Byte = Export("ompi_mpi_byte"), Float = Export("ompi_mpi_float"), Double = Export("ompi_mpi_double"),
         Int32 = Export("ompi_mpi_int32_t"), Int64 = Export("ompi_mpi_int64_t");
 
-    public static readonly nint Sum = Export("ompi_mpi_op_sum"), Product = Export("ompi_mpi_op_prod"), Min = Export("ompi_mpi_op_min"), Max = Export("ompi_mpi_op_max");
+    public static readonly nint Sum = Export("ompi_mpi_op_sum"), Product = Export("ompi_mpi_op_prod"),
+        Min = Export("ompi_mpi_op_min"), Max = Export("ompi_mpi_op_max");
 
     public static readonly delegate* unmanaged<int*, int> Initialized = (delegate* unmanaged<int*, int>)Export("MPI_Initialized");
 
     public static readonly delegate* unmanaged<int*, int> Finalized = (delegate* unmanaged<int*, int>)Export("MPI_Finalized");
 
     /// <summary>(argc, argv, level wanted, level got)</summary>
-    public static readonly delegate* unmanaged<nint, nint, int, int*, int> InitThread = (delegate* unmanaged<nint, nint, int, int*, int>)Export("MPI_Init_thread");
+    public static readonly delegate* unmanaged<nint, nint, int, int*, int> InitThread =
+        (delegate* unmanaged<nint, nint, int, int*, int>)Export("MPI_Init_thread");
 
     public static readonly delegate* unmanaged<int> Finish = (delegate* unmanaged<int>)Export("MPI_Finalize");
 
@@ -47,7 +49,8 @@ internal static unsafe class MpiLibrary
         (delegate* unmanaged<nint, nint, int, nint, nint, nint, int>)Export("MPI_Allreduce");
 
     /// <summary>(buffer, count, type, root, communicator)</summary>
-    public static readonly delegate* unmanaged<nint, int, nint, int, nint, int> Broadcast = (delegate* unmanaged<nint, int, nint, int, nint, int>)Export("MPI_Bcast");
+    public static readonly delegate* unmanaged<nint, int, nint, int, nint, int> Broadcast =
+        (delegate* unmanaged<nint, int, nint, int, nint, int>)Export("MPI_Bcast");
 
     /// <summary>(send, count, type, receive, count, type, communicator)</summary>
     public static readonly delegate* unmanaged<nint, int, nint, nint, int, nint, nint, int> AllGather =
@@ -58,13 +61,14 @@ internal static unsafe class MpiLibrary
     /// <summary>(communicator, exit code)</summary>
     public static readonly delegate* unmanaged<nint, int, int> Abort = (delegate* unmanaged<nint, int, int>)Export("MPI_Abort");
 
-    /// <summary>MPI_COMM_TYPE_SHARED in Open MPI: those that can share memory.</summary>
+    /// <summary>MPI_COMM_TYPE_SHARED in Open MPI: the ranks that can share memory.</summary>
     public const int SharedType = 0;
 
     public static readonly nint NoInfo = Export("ompi_mpi_info_null");
 
     /// <summary>(communicator, type, key, info, new communicator)</summary>
-    public static readonly delegate* unmanaged<nint, int, int, nint, nint*, int> SplitType = (delegate* unmanaged<nint, int, int, nint, nint*, int>)Export("MPI_Comm_split_type");
+    public static readonly delegate* unmanaged<nint, int, int, nint, nint*, int> SplitType =
+        (delegate* unmanaged<nint, int, int, nint, nint*, int>)Export("MPI_Comm_split_type");
 
     /// <summary>(communicator)</summary>
     public static readonly delegate* unmanaged<nint*, int> FreeCommunicator = (delegate* unmanaged<nint*, int>)Export("MPI_Comm_free");
@@ -74,7 +78,8 @@ internal static unsafe class MpiLibrary
         (delegate* unmanaged<nint, int, nint, nint, nint*, nint*, int>)Export("MPI_Win_allocate_shared");
 
     /// <summary>(window, rank, bytes, unit, address)</summary>
-    public static readonly delegate* unmanaged<nint, int, nint*, int*, nint*, int> QueryShared = (delegate* unmanaged<nint, int, nint*, int*, nint*, int>)Export("MPI_Win_shared_query");
+    public static readonly delegate* unmanaged<nint, int, nint*, int*, nint*, int> QueryShared =
+        (delegate* unmanaged<nint, int, nint*, int*, nint*, int>)Export("MPI_Win_shared_query");
 
     /// <summary>(window)</summary>
     public static readonly delegate* unmanaged<nint*, int> FreeWindow = (delegate* unmanaged<nint*, int>)Export("MPI_Win_free");
@@ -82,22 +87,25 @@ internal static unsafe class MpiLibrary
     /// <summary>(code, text, length)</summary>
     public static readonly delegate* unmanaged<int, byte*, int*, int> ErrorString = (delegate* unmanaged<int, byte*, int*, int>)Export("MPI_Error_string");
 
-    /// <summary>Whether it has MPI 3's shared memory, which is not needed.</summary>
-    public static bool CanShare { get; } = NoInfo != 0 && SplitType != null && FreeCommunicator != null && AllocateShared != null && QueryShared != null && FreeWindow != null;
+    /// <summary>Whether the library has the functions of MPI 3's shared memory, which are optional.</summary>
+    public static bool CanShare { get; } = NoInfo != 0 && SplitType != null && FreeCommunicator != null && AllocateShared != null
+        && QueryShared != null && FreeWindow != null;
 
-    /// <summary>Why it cannot be used, in words for the user; null where it can.</summary>
+    /// <summary>The reason why the library cannot be used, as an error message; null if it can.</summary>
     public static string? Problem { get; } = FindProblem();
 
     private static string? FindProblem()
     {
         if (Library == 0)
-            return $"libmpi was not found (tried {string.Join(", ", Candidates())}). Install Open MPI 4 or 5: apt-get install openmpi-bin, dnf install openmpi, brew install " +
-                "open-mpi; or name the file in the environment variable TORCHSTAB_MPI.";
-        nint[] needed = [World, ErrorsReturn, Byte, Float, Double, Int32, Int64, Sum, Product, Min, Max, (nint)Initialized, (nint)Finalized, (nint)InitThread, (nint)Finish,
-            (nint)SetErrorHandler, (nint)Rank, (nint)Size, (nint)AllReduce, (nint)Broadcast, (nint)AllGather, (nint)Barrier, (nint)Abort, (nint)ErrorString];
+            return $"libmpi was not found (tried {string.Join(", ", Candidates())}). " +
+                "Install Open MPI 4 or 5: apt-get install openmpi-bin, dnf install openmpi, " +
+                "brew install open-mpi; or name the file in the environment variable TORCHSTAB_MPI.";
+        nint[] needed = [World, ErrorsReturn, Byte, Float, Double, Int32, Int64, Sum, Product, Min, Max, (nint)Initialized,
+            (nint)Finalized, (nint)InitThread, (nint)Finish, (nint)SetErrorHandler,
+            (nint)Rank, (nint)Size, (nint)AllReduce, (nint)Broadcast, (nint)AllGather, (nint)Barrier, (nint)Abort, (nint)ErrorString];
         return !needed.Contains(0) ? null
-            : "the libmpi that was found is not Open MPI (ompi_mpi_comm_world and its like are missing). Install Open MPI 4 or 5 (apt-get install openmpi-bin), " +
-                "start the program with its mpirun, or name its libmpi in the environment variable TORCHSTAB_MPI.";
+            : "the libmpi that was found is not Open MPI (ompi_mpi_comm_world and its like are missing). Install Open MPI 4 or 5 " +
+                "(apt-get install openmpi-bin), start the program with its mpirun, or name its libmpi in the environment variable TORCHSTAB_MPI.";
     }
 
     private static string[] Candidates() => Setting.Read("Mpi") is { Length: > 0 } path ? [path] : Names;

@@ -3,16 +3,18 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Tensors as MPI's messages, over all ranks of the job. They are contiguous, on the CPU and, for sums, of a dtype MPI adds.</summary>
+/// <summary>
+/// Sends tensors as MPI messages between all ranks of the job. Tensors must be contiguous, on the CPU and, for sums, of a dtype that MPI can add.
+/// </summary>
 internal static unsafe class MpiMessages
 {
-    /// <summary>MPI counts in an int.</summary>
+    /// <summary>The most elements of one message: MPI counts them in an int.</summary>
     private const long MostAtOnce = 1 << 30;
 
     private const int LongestError = 4096;
 
-    /// <summary>Starts MPI; later errors come back as codes instead of ending the job without a word of ours.</summary>
-    /// <returns>Whether any thread may call, one at a time; else only this one may.</returns>
+    /// <summary>Starts MPI. Later errors are returned as codes, so that an exception can explain them; by default MPI ends the job.</summary>
+    /// <returns>Whether any thread may call MPI, one at a time; if false, only this thread may.</returns>
     public static bool Start()
     {
         int provided;
@@ -45,7 +47,7 @@ internal static unsafe class MpiMessages
         return (rank, size);
     }
 
-    /// <summary>The lowest of the ranks' numbers.</summary>
+    /// <summary>Returns the smallest of the ranks' numbers.</summary>
     public static int Lowest(int number)
     {
         Check(MpiLibrary.AllReduce(MpiLibrary.InPlace, (nint)(&number), 1, MpiLibrary.Int32, MpiLibrary.Min, MpiLibrary.World), "MPI_Allreduce");
@@ -57,8 +59,8 @@ internal static unsafe class MpiMessages
         long count = tensor.numel(), size = tensor.element_size();
         nint data = (nint)TensorMemory.Pointer<byte>(tensor);
         for (long done = 0; done < count; done += MostAtOnce)
-            Check(MpiLibrary.AllReduce(MpiLibrary.InPlace, data + (nint)(done * size), (int)Math.Min(count - done, MostAtOnce), TypeOf(tensor.dtype), Operation(op), MpiLibrary.World),
-                "MPI_Allreduce");
+            Check(MpiLibrary.AllReduce(MpiLibrary.InPlace, data + (nint)(done * size), (int)Math.Min(count - done, MostAtOnce), TypeOf(tensor.dtype),
+                Operation(op), MpiLibrary.World), "MPI_Allreduce");
         TensorMemory.MarkWritten(tensor);
         GC.KeepAlive(tensor);
     }
@@ -103,7 +105,7 @@ internal static unsafe class MpiMessages
         _ => MpiLibrary.Sum,
     };
 
-    /// <summary>Raises MPI's error as an exception.</summary>
+    /// <summary>Throws if the code is an error.</summary>
     public static void Check(int code, string call)
     {
         if (code == 0) return;

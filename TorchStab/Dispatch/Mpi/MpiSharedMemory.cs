@@ -1,8 +1,8 @@
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Memory that all ranks of a job on one host share, by MPI 3 (<c>MPI_Win_allocate_shared</c>). Setting <c>TorchStab.SharedMemory</c> = auto | off; off
-/// on one rank, as several hosts, means none for all.
+/// Memory that all ranks of a job on one host share, by MPI 3 (<c>MPI_Win_allocate_shared</c>). Setting <c>TorchStab.SharedMemory</c> = auto | off. If one
+/// rank has it off, or the ranks run on several hosts, no rank uses shared memory.
 /// </summary>
 internal sealed unsafe class MpiSharedMemory
 {
@@ -10,13 +10,14 @@ internal sealed unsafe class MpiSharedMemory
 
     private MpiSharedMemory(nint window, nint host, nint[] parts) => (_window, _host, Parts) = (window, host, parts);
 
-    /// <summary>Where each rank's part lies.</summary>
+    /// <summary>The address of each rank's part.</summary>
     public nint[] Parts { get; }
 
-    /// <summary>Null where not all ranks can, or one does not want to; all ranks call it together.</summary>
+    /// <summary>Allocates the memory; null if a rank cannot share memory or has it switched off. All ranks must call it together.</summary>
     public static MpiSharedMemory? Create(int rank, int ranks, long bytes)
     {
-        bool wanted = !Setting.Refuse() && MpiLibrary.CanShare && LibTorch.IsAvailable && Setting.Read("SharedMemory", SharedMemoryMode.Auto) == SharedMemoryMode.Auto;
+        bool wanted = !Setting.Refuse() && MpiLibrary.CanShare && LibTorch.IsAvailable
+            && Setting.Read("SharedMemory", SharedMemoryMode.Auto) == SharedMemoryMode.Auto;
         if (ranks == 1 || !OnAll(wanted)) return null;
         nint host, window = 0;
         MpiMessages.Check(MpiLibrary.SplitType(MpiLibrary.World, MpiLibrary.SharedType, rank, MpiLibrary.NoInfo, &host), "MPI_Comm_split_type");
@@ -26,7 +27,7 @@ internal sealed unsafe class MpiSharedMemory
         return null;
     }
 
-    /// <summary>Gives it back; all ranks call it together.</summary>
+    /// <summary>Frees the memory. All ranks must call it together.</summary>
     public void Free()
     {
         nint window = _window, host = _host;
