@@ -2,7 +2,7 @@ namespace TorchStab.Kernels;
 
 internal partial struct AdamKernel
 {
-    /// <summary>The published step, one element after the other, in double.</summary>
+    /// <summary>The published step, for one element after the other, in double.</summary>
     public static class Reference
     {
         public static void Update(AdamArguments a, Span<double> p, ReadOnlySpan<double> g, Span<double> m, Span<double> v, Span<double> max)

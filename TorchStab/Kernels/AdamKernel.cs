@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>The numbers of one parameter's step of Adam or AdamW.</summary>
+/// <summary>The scalars of one parameter's step of Adam or AdamW.</summary>
 internal struct AdamArguments
 {
     public GradientTransform Gradient;
@@ -20,8 +20,8 @@ internal struct AdamArguments
 }
 
 /// <summary>
-/// Adam and AdamW, clipping included, in one pass: reads p, g, m, v (and v̂ with amsgrad), writes all but g. Seven streams of memory
-/// traffic are the whole cost; the gradient is clipped on the way in and never written back. State: exp_avg, exp_avg_sq, and with amsgrad max_exp_avg_sq.
+/// Adam and AdamW with clipping in one pass: reads p, g, m and v (and v̂ with amsgrad), and writes all but g. The cost is the memory traffic of seven streams
+/// (nine with amsgrad). The gradient is clipped when it is read and is not written back. State: exp_avg, exp_avg_sq, and with amsgrad max_exp_avg_sq.
 /// <code>
 /// g ← transform(g, p)     m ← β₁·m + (1 − β₁)·g     v ← β₂·v + (1 − β₂)·g²     p ← decay·p − stepSize · m / (√v · correction + eps)
 /// </code>

@@ -4,12 +4,12 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// average ← average + w·(value − average), as <c>torch.lerp</c> rounds it: from w = ½ on from the other end, value − (value − average)·(1 − w), so that w = 1
-/// gives the value itself. Both streams are read once and one is written.
+/// average ← average + w·(value − average), rounded as <c>torch.lerp</c> rounds: for w ≥ ½ it computes value − (value − average)·(1 − w), so that w = 1 gives
+/// exactly the value. One pass reads both tensors and writes the average.
 /// </summary>
 internal static unsafe partial class AverageKernel
 {
-    /// <summary>The kernel for an element type and a width.</summary>
+    /// <summary>The kernel's instance for an element type and a width.</summary>
     public readonly struct Family : IFamily<Family>
     {
         public delegate*<void*, void*, long, long, double, void> Run { get; private init; }
@@ -19,14 +19,14 @@ internal static unsafe partial class AverageKernel
 
     /// <param name="average">Elements of T.</param>
     /// <param name="value">Elements of E.</param>
-    /// <param name="first">The first element of the run.</param>
-    /// <param name="count">Elements of the run.</param>
+    /// <param name="first">The index of the first element.</param>
+    /// <param name="count">The number of elements.</param>
     /// <param name="weight">w, from 0 to 1.</param>
     [MethodImpl(Jit.Loop)]
     public static void Run<V, T, E>(void* average, void* value, long first, long count, double weight)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        // Towards the value by a factor, or back from it: a·w + b in either case, with a and b swapped.
+        // Both forms are w·(value − average) + base. For w < ½ the base is the average; otherwise it is the value, and w − 1 replaces w.
         bool near = weight < 0.5;
         T part = T.CreateTruncating(near ? weight : weight - 1);
         V w = V.Create(part);

@@ -4,14 +4,13 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Batch normalization with given statistics (eval mode): nothing is summed, so x is read once, in the order of memory, and y written once, past
-/// the caches from 16 MB on. Channels come back with every sample, so their coefficients are computed once, into a table
-/// (<see cref="BatchNormRowsKernel.Merge"/>), before the pass. Planes of a few positions too: tables with an entry for each position, read beside x,
-/// took half as long again.
+/// Batch normalization with given statistics (eval mode). There are no sums, so one pass reads x in memory order and writes y, with non-temporal stores from
+/// 16 MB on. All samples share the channels' coefficients, so <see cref="BatchNormRowsKernel.Merge"/> computes them before the pass into a table. Small
+/// planes use the same table: a table with an entry for each position was 1.5 times as slow.
 /// </summary>
 internal static unsafe class BatchNormGivenKernel
 {
-    /// <summary>Items: planes.</summary>
+    /// <summary>Items are planes.</summary>
     public readonly struct Planes<Relu> : IKernel where Relu : struct, IFlag
     {
         public static void Run<V, T, E>(void* job, int first, int last)
@@ -21,7 +20,7 @@ internal static unsafe class BatchNormGivenKernel
     }
 }
 
-/// <summary>The passes with given statistics.</summary>
+/// <summary>The pass with given statistics.</summary>
 internal static unsafe class BatchNormGiven<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>

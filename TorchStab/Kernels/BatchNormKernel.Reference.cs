@@ -1,8 +1,8 @@
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// The formulas of <see cref="BatchNormKernel"/> on contiguous (samples, channels, positions), an element at a time in double: what the kernels
-/// are held against.
+/// The formulas of <see cref="BatchNormKernel"/> on contiguous (samples, channels, positions), for one element at a time in double. Tests compare the kernels
+/// with them.
 /// </summary>
 internal sealed class BatchNormReference(int samples, int channels, int positions, double eps, bool relu)
 {
@@ -17,7 +17,7 @@ internal sealed class BatchNormReference(int samples, int channels, int position
         {
             double mean = 0, rest = 0, variance = 0;
             foreach (int i in Of(c)) mean += x[i] / n;
-            foreach (int i in Of(c)) rest += (x[i] - mean) / n; // what the first sum rounded off
+            foreach (int i in Of(c)) rest += (x[i] - mean) / n; // the rounding error of the first sum
             mean += rest;
             foreach (int i in Of(c)) variance += (x[i] - mean) * (x[i] - mean) / n;
             (Mean[c], Variance[c]) = (mean, variance);
@@ -36,7 +36,7 @@ internal sealed class BatchNormReference(int samples, int channels, int position
         }
     }
 
-    /// <summary>With given statistics no gradient passes through them.</summary>
+    /// <summary>Given statistics are constants: no gradient passes through them.</summary>
     public void Backward(ReadOnlySpan<double> x, ReadOnlySpan<double> dy, ReadOnlySpan<double> weight, ReadOnlySpan<double> bias, bool given,
         Span<double> dx, Span<double> dweight, Span<double> dbias)
     {

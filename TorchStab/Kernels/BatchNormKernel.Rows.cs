@@ -4,11 +4,11 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Batch normalization of channels_last tensors, and of (N, C): rows of channels, cut into blocks by the sizes alone. Each block's column
-/// sums about one shift (the mean of rows from all over the tensor) are kept apart and added in order, so any number of threads gives the
-/// same bits (<see cref="RowSums{V, T, E}"/>); then every row is written as it lies with a table of coefficients
-/// (<see cref="Columns{V, T, E}"/>), the last block first, because it is the one the caches still hold.
-/// Memory is read twice and written once, past the caches from 2 MB on: a whole channel does not lie together.
+/// Batch normalization of channels_last tensors and of (N, C), whose memory consists of rows of channels. Rows are divided into blocks, which depend only on
+/// the sizes. Each block has its own sums of columns (<see cref="RowSums{V, T, E}"/>) about one shift, the mean of rows from the whole tensor. The blocks'
+/// sums are added in order, so any number of threads gives the same bits. A second pass normalizes each row with a table of coefficients
+/// (<see cref="Columns{V, T, E}"/>); it starts with the last block, which is still in the caches. A channel is not contiguous, so memory is read twice. It is
+/// written once, with non-temporal stores from 2 MB on.
 /// </summary>
 internal static unsafe class BatchNormRows<V, T, E>
     where V : unmanaged, IVector<V, T>
@@ -17,7 +17,7 @@ internal static unsafe class BatchNormRows<V, T, E>
 {
     private const int ShiftRows = 32, MergeWidth = BatchNormRowsKernel.MergeWidth;
 
-    /// <summary>Channels [first, last) of <see cref="MergeWidth"/>: a value near the mean of each.</summary>
+    /// <summary>Groups [first, last) of <see cref="MergeWidth"/> channels: computes a value near the mean of each channel.</summary>
     public static void Shift(ChannelNormJob* job, int first, int last)
     {
         int channels = job->Channels, begin = first * MergeWidth, width = Math.Min(last * MergeWidth, channels) - begin;
@@ -25,7 +25,7 @@ internal static unsafe class BatchNormRows<V, T, E>
         Columns<V, T, E>.Shift((E*)job->Input + begin, job->Rows / rows * channels, rows, width, Shifts(job) + begin);
     }
 
-    /// <summary>Blocks [first, last): Σ(x − shift), Σ(x − shift)² of each channel into the block's two rows of sums.</summary>
+    /// <summary>Blocks [first, last): writes Σ(x − shift) and Σ(x − shift)² of each channel to the block's two rows of sums.</summary>
     public static void Measure(ChannelNormJob* job, int first, int last)
     {
         int channels = job->Channels;
@@ -38,7 +38,9 @@ internal static unsafe class BatchNormRows<V, T, E>
         }
     }
 
-    /// <summary>Channels [first, last) of the merge width: statistics from the blocks, and the table of coefficients.</summary>
+    /// <summary>
+    /// Groups [first, last) of <see cref="MergeWidth"/> channels: computes the statistics from the blocks' sums, and the table of coefficients.
+    /// </summary>
     public static void Merge(ChannelNormJob* job, int first, int last)
     {
         int channels = job->Channels, end = Math.Min(last * MergeWidth, channels);
@@ -56,7 +58,7 @@ internal static unsafe class BatchNormRows<V, T, E>
         }
     }
 
-    /// <summary>Blocks [first, last) of rows of the output.</summary>
+    /// <summary>Blocks [first, last) of rows: writes the output.</summary>
     public static void Normalize<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
         bool stream = job->Stream && Lane.CanStream<E>(job->Output, job->Channels);
@@ -65,7 +67,7 @@ internal static unsafe class BatchNormRows<V, T, E>
         if (stream) Memory.Fence();
     }
 
-    /// <summary>Blocks [first, last): Σd and Σd·(x − high) of each channel into the block's two rows of sums.</summary>
+    /// <summary>Blocks [first, last): writes Σd and Σd·(x − high) of each channel to the block's two rows of sums.</summary>
     public static void Sum<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
         int channels = job->Channels;
@@ -74,11 +76,15 @@ internal static unsafe class BatchNormRows<V, T, E>
             long at = (long)block * job->BlockRows * channels;
             double* sums = job->Sums + (2L * block * channels);
             new Span<double>(sums, 2 * channels).Clear();
-            RowSums<V, T, E>.AddGradients<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, RowsOf(job, block), channels, TablesOf(job), sums, sums + channels);
+            RowSums<V, T, E>.AddGradients<Relu>((E*)job->Input + at, (E*)job->OutputGradient + at, RowsOf(job, block), channels, TablesOf(job),
+                sums, sums + channels);
         }
     }
 
-    /// <summary>Channels [first, last) of the merge width: gradients of weight and bias, and the table of the input's.</summary>
+    /// <summary>
+    /// Groups [first, last) of <see cref="MergeWidth"/> channels: writes the gradients of weight and bias, and the table of coefficients of the input's
+    /// gradient.
+    /// </summary>
     public static void MergeSums(ChannelNormJob* job, int first, int last)
     {
         int channels = job->Channels, end = Math.Min(last * MergeWidth, channels);
@@ -94,7 +100,7 @@ internal static unsafe class BatchNormRows<V, T, E>
         }
     }
 
-    /// <summary>Blocks [first, last) of rows of the input's gradient.</summary>
+    /// <summary>Blocks [first, last) of rows: writes the input's gradient.</summary>
     public static void Differentiate<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
     {
         bool stream = job->Stream && Lane.CanStream<E>(job->InputGradient, job->Channels);
@@ -130,12 +136,12 @@ internal static unsafe class BatchNormRows<V, T, E>
 
     private static ColumnTables<T> TablesOf(ChannelNormJob* job) => new((T*)job->Tables, job->Channels);
 
-    // Before the backward pass there is nothing else in this row of the tables.
+    // The forward pass does not use this row of the tables otherwise.
     private static T* Shifts(ChannelNormJob* job) => TablesOf(job).A;
 
     private static int RowsOf(ChannelNormJob* job, int block) => (int)Math.Min(job->BlockRows, job->Rows - ((long)block * job->BlockRows));
 
-    // The two sums of some channels, over the blocks in order.
+    // Adds the two sums of some channels over all blocks, in order.
     [MethodImpl(Jit.Loop)]
     private static void AddBlocks(ChannelNormJob* job, int c, int width, double* sum, double* other)
     {

@@ -4,16 +4,16 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Batch normalization where a plane has few positions: planes of neighbouring channels lie together, so a tile of channels is a matrix
-/// with a row for each sample, whose columns are summed and scaled by whole vectors. A plane's own vectors would be tails mostly. A tile
-/// stays in the second cache between its passes.
+/// Batch normalization for planes of few positions, which are shorter than a few vectors. Planes of neighbouring channels are contiguous, so a tile of
+/// channels is a matrix with one row per sample, whose columns are summed and scaled in whole vectors. A tile stays in the second-level cache between its
+/// passes.
 /// </summary>
 internal static unsafe class BatchNormTiles<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    /// <summary>Channels of a tile.</summary>
+    /// <summary>The number of channels in a tile.</summary>
     public static int Width(int positions) => Math.Max(1, BatchNormTile.Columns / positions);
 
     public static void Forward<Relu>(ChannelNormJob* job, int first, int last) where Relu : struct, IFlag
@@ -56,7 +56,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
         }
     }
 
-    // Each channel's coefficients, once for each of its positions.
+    // Writes each channel's coefficients once for each of its positions.
     private static void Expand(ChannelNormJob* job, int begin, int channels, ColumnTables<T> tables)
     {
         int n = job->Positions;
@@ -67,7 +67,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
         }
     }
 
-    // Sums in T over a block of samples about one shift for each channel, added up in double.
+    // Sums in T over a block of samples, about one shift per channel. The blocks' sums are added in double.
     private static void Measure(ChannelNormJob* job, int begin, int channels, T* shift, T* sum, T* square)
     {
         int n = job->Positions, width = channels * n;
@@ -93,7 +93,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
         }
     }
 
-    // The mean of about as many values as elsewhere, from samples all over the batch.
+    // The shift is the mean of about 64 values, from samples of the whole batch.
     private static void Shift(ChannelNormJob* job, int begin, int channels, T* shift)
     {
         const int Values = 64;
@@ -106,7 +106,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
         for (int k = 0; k < channels; k++) new Span<T>(shift + (k * n), n).Fill(T.CreateTruncating(means[k] / n));
     }
 
-    // Adds the columns of each channel to its total; four sums, because one would wait for itself.
+    // Adds the columns of each channel to its total. Four independent sums hide the latency of the addition.
     [MethodImpl(Jit.Loop)]
     private static void AddPositions<U>(U* columns, int n, int channels, double* totals) where U : unmanaged, IBinaryFloatingPointIeee754<U>
     {
@@ -130,7 +130,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
     {
         int n = job->Positions, width = channels * n;
         long stride = (long)job->Channels * n;
-        T* sum = tables.A, dot = tables.B; // not filled yet
+        T* sum = tables.A, dot = tables.B; // unused until the gradient's coefficients are known
         double* totals = stackalloc double[2 * width], dots = totals + width;
         new Span<double>(sums, 2 * channels).Clear();
         if (job->Given && job->WeightGradient == null && job->BiasGradient == null) return;
@@ -159,6 +159,8 @@ internal static unsafe class BatchNormTiles<V, T, E>
 
 internal static class BatchNormTile
 {
-    /// <summary>Columns of a tile: with a hundred samples it just fits the second cache. No plane of a tile has more positions.</summary>
+    /// <summary>
+    /// Columns of a tile: with a hundred samples a tile just fits in the second-level cache. A plane in a tile has at most this many positions.
+    /// </summary>
     public const int Columns = 1024;
 }

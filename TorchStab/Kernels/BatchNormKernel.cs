@@ -4,15 +4,14 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Batch normalization of each channel over samples and positions: y = (x − mean) / √(var + eps) · weight + bias, var biased; optionally
-/// behind a relu.
-/// <para>Planes (this file): a channel is one item, because its runs of positions (up to a megabyte) stay in the second cache between the
-/// pass that sums them (<see cref="Statistics{V, T, E}"/>) and the pass that writes; memory is read once and written once, past the caches
-/// from 2 MB on, which keeps x there. The next plane's beginning is fetched early: planes of a channel lie apart.</para>
-/// <para>Backward: a pass over x and dy for Σd and Σd·(x − mean), a pass for dx = d·a + (x − mean)·b + c. The relu's mask is computed
-/// again from x: nothing is saved but x and the statistics.</para>
-/// Planes of a few positions: <see cref="BatchNormTiles{V, T, E}"/>. Channels last: <see cref="BatchNormRows{V, T, E}"/>. Forward with given
-/// statistics: <see cref="BatchNormGivenKernel"/>.
+/// Batch normalization of each channel over samples and positions: y = (x − mean) / √(var + eps) · weight + bias, var biased; optionally followed by a relu.
+/// <para>Planes (this file): a channel is one item, because its planes (up to a megabyte) stay in the second-level cache between the pass that sums them
+/// (<see cref="Statistics{V, T, E}"/>) and the pass that writes the output. Memory is read once and written once, with non-temporal stores from 2 MB on,
+/// which keep x in the cache. The planes of a channel are not contiguous, so the beginning of the next plane is prefetched.</para>
+/// <para>Backward: one pass over x and dy computes Σd and Σd·(x − mean), a second pass computes dx = d·a + (x − mean)·b + c. The relu's mask is recomputed
+/// from x, so only x and the statistics are saved.</para>
+/// Other forms: planes of few positions, <see cref="BatchNormTiles{V, T, E}"/>; channels_last, <see cref="BatchNormRows{V, T, E}"/>; forward with given
+/// statistics, <see cref="BatchNormGivenKernel"/>.
 /// </summary>
 internal static unsafe class BatchNormKernel
 {
@@ -34,7 +33,7 @@ internal static unsafe class BatchNormKernel
             where E : unmanaged => BatchNormPlanes<V, T, E>.Backward<Relu>((ChannelNormJob*)job, first, last);
     }
 
-    /// <summary>Items: tiles of channels, as many as <see cref="BatchNormTile.Columns"/> columns hold.</summary>
+    /// <summary>Items: tiles of as many channels as fit in <see cref="BatchNormTile.Columns"/> columns.</summary>
     public readonly struct ForwardTiles<Relu> : IKernel where Relu : struct, IFlag
     {
         public static void Run<V, T, E>(void* job, int first, int last)
@@ -53,7 +52,7 @@ internal static unsafe class BatchNormKernel
     }
 }
 
-/// <summary>Channels of contiguous planes.</summary>
+/// <summary>The passes over channels whose planes are contiguous.</summary>
 internal static unsafe class BatchNormPlanes<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -87,7 +86,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         if (stream) Memory.Fence();
     }
 
-    /// <summary>Mean and variance of a channel.</summary>
+    /// <summary>Computes mean and variance of a channel.</summary>
     [MethodImpl(Jit.Loop)]
     public static void Measure(ChannelNormJob* job, int channel)
     {
@@ -106,7 +105,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         BatchNormTerms<T, E>.Set(job, channel, mean, variance);
     }
 
-    /// <summary>The same in double about a mean that is known to a few digits.</summary>
+    /// <summary>Computes mean and variance in double, from sums about an approximate mean.</summary>
     public static (double Mean, double Variance) Centred(ChannelNormJob* job, int channel, double mean)
     {
         int n = job->Positions;

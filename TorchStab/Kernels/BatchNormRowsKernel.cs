@@ -2,10 +2,10 @@ using System.Numerics;
 
 namespace TorchStab.Kernels;
 
-/// <summary>The passes of <see cref="BatchNormRows{V, T, E}"/>. Items are blocks of rows, or groups of channels in Shift and the merging ones.</summary>
+/// <summary>The passes of <see cref="BatchNormRows{V, T, E}"/>. Items are blocks of rows; in Shift, Merge and MergeSums they are groups of channels.</summary>
 internal static unsafe class BatchNormRowsKernel
 {
-    /// <summary>Channels of an item that merges.</summary>
+    /// <summary>Channels of an item of Shift, Merge and MergeSums.</summary>
     public const int MergeWidth = 64;
 
     public readonly struct Shift : IKernel

@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace TorchStab.Kernels;
 
-/// <summary>The scalars of one channel of a batch normalization, from its statistics and sums.</summary>
+/// <summary>The coefficients of one channel of a batch normalization, computed from its statistics and sums.</summary>
 internal static unsafe class BatchNormTerms<T, E>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
@@ -18,7 +18,7 @@ internal static unsafe class BatchNormTerms<T, E>
 
     public static Affine<T> Forward(ChannelNormJob* job, int channel) => Forward(job, channel, channel);
 
-    /// <summary>The same where statistics are of samples and groups: <paramref name="item"/> is the place of the channel's.</summary>
+    /// <summary>As above, for statistics of samples and groups: <paramref name="item"/> is the index of the channel's statistics.</summary>
     public static Affine<T> Forward(ChannelNormJob* job, int item, int channel)
     {
         double mean = job->Mean[item], r = job->InverseDeviation[item];
@@ -29,8 +29,8 @@ internal static unsafe class BatchNormTerms<T, E>
     }
 
     /// <summary>
-    /// Writes the channel's dweight = r·Σd·(x − mean) and dbias = Σd. With scale = weight·r and n values a channel,
-    /// dx = scale·(d − Σd/n − (x − mean)·r²·Σd·(x − mean)/n); given statistics pass no gradient: dx = scale·d.
+    /// Writes the channel's dweight = r·Σd·(x − mean) and dbias = Σd. With scale = weight·r and n values per channel, dx = scale·(d − Σd/n − (x −
+    /// mean)·r²·Σd·(x − mean)/n). No gradient passes through given statistics: dx = scale·d.
     /// </summary>
     public static Slope<T> Backward(ChannelNormJob* job, int channel, double sum, double dot)
     {
@@ -39,7 +39,8 @@ internal static unsafe class BatchNormTerms<T, E>
         Parameter<T, E>.Write(job->BiasGradient, channel, sum);
         double n = (double)job->Samples * job->Positions, mean = job->Given ? 0 : sum / n, through = job->Given ? 0 : r * dot / n;
         var slope = Slope<T>.Of(scale, -scale * r * through, -scale * mean, job->Given ? 0 : job->Mean[channel]);
-        if (!Magnitude<T>.HoldsSums(sum, dot, job->Given ? 1 : job->Variance[channel], r, n) || !Magnitude<T>.HoldsSlope(slope, scale, mean, through, n)) job->ReportExtreme();
+        if (!Magnitude<T>.HoldsSums(sum, dot, job->Given ? 1 : job->Variance[channel], r, n)
+            || !Magnitude<T>.HoldsSlope(slope, scale, mean, through, n)) job->ReportExtreme();
         return slope;
     }
 }

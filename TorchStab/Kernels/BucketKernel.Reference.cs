@@ -2,7 +2,7 @@ namespace TorchStab.Kernels;
 
 internal static partial class BucketKernel
 {
-    /// <summary>The definition, one element after the other.</summary>
+    /// <summary>The definition, for one element after the other.</summary>
     public static class Reference
     {
         public static bool Gather(ReadOnlySpan<double> source, Span<double> target)

@@ -4,12 +4,12 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Gradients into a bucket and back, and whether they are finite: 0·x is 0 of every finite x and NaN of the rest, so an accumulator tells, and
-/// cannot overflow as a sum can.
+/// Copies gradients into a bucket and back, and checks whether they are finite. 0·x is 0 for every finite x and NaN for any other x, so the sum of 0·x shows
+/// whether all are finite, and it cannot overflow as a sum of x can.
 /// </summary>
 /// <remarks>
-/// What is stored as it is sent is copied by the C library: another core has just read the bucket, and a copy that announces whole lines does not
-/// fetch them back first, which vector stores do (half the time where the cores share no cache).
+/// Elements that need no conversion are copied by the C library's memmove. Another core has just read the bucket, and vector stores fetch each cache line
+/// back before they write it; memmove of whole lines does not, which halves the time if the cores share no cache.
 /// </remarks>
 internal static unsafe partial class BucketKernel
 {
@@ -25,7 +25,7 @@ internal static unsafe partial class BucketKernel
             new() { Gather = &BucketKernel.Gather<V, T, E>, IsFinite = &BucketKernel.IsFinite<V, T, E>, Scatter = &BucketKernel.Scatter<V, T, E> };
     }
 
-    /// <summary>Copies stored elements to T; whether all are finite.</summary>
+    /// <summary>Copies elements to T, and returns whether all are finite.</summary>
     [MethodImpl(Jit.Loop)]
     public static bool Gather<V, T, E>(void* source, void* target, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
@@ -35,7 +35,7 @@ internal static unsafe partial class BucketKernel
         return IsFinite<V, T, T>(target, count);
     }
 
-    /// <summary>Whether all of the elements are finite.</summary>
+    /// <summary>Returns whether all elements are finite.</summary>
     [MethodImpl(Jit.Loop)]
     public static bool IsFinite<V, T, E>(void* elements, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
@@ -54,7 +54,7 @@ internal static unsafe partial class BucketKernel
         return V.Sum((a0 + a1) + (a2 + a3)) + V1<T>.Sum(rest) == T.Zero;
     }
 
-    /// <summary>Copies T back to how it is stored.</summary>
+    /// <summary>Copies T back to the element type.</summary>
     [MethodImpl(Jit.Loop)]
     public static void Scatter<V, T, E>(void* source, void* target, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged

@@ -4,17 +4,17 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// What BatchNorm, GroupNorm and InstanceNorm share: samples × channels × positions, with a weight and a bias per channel. Pointers are to
-/// the element type but the statistics and sums (double) and the tables (the accumulator type).
+/// The job of BatchNorm, GroupNorm and InstanceNorm: samples × channels × positions, with a weight and a bias per channel. Pointers are to the element type,
+/// except statistics and sums (double) and tables (the accumulator type).
 /// </summary>
 internal unsafe struct ChannelNormJob
 {
     public void* Input, Output, OutputGradient, InputGradient;
 
-    /// <summary>Per channel; null for a missing one, which is 1 or 0.</summary>
+    /// <summary>Per channel; null if missing: then the weight is 1 and the bias 0.</summary>
     public void* Weight, Bias;
 
-    /// <summary>Null where not wanted.</summary>
+    /// <summary>Null if not required.</summary>
     public void* WeightGradient, BiasGradient;
 
     /// <summary>Per channel (BatchNorm), or per sample and group.</summary>
@@ -23,20 +23,20 @@ internal unsafe struct ChannelNormJob
     /// <summary>Partial sums: per block of rows and channel, or per sample and channel.</summary>
     public double* Sums;
 
-    /// <summary>channels_last: what each channel's elements are multiplied and shifted by, a row of channels for each coefficient.</summary>
+    /// <summary>channels_last: the coefficients of each channel, one row of channels per coefficient (<see cref="ColumnTables{T}"/>).</summary>
     public void* Tables;
 
     public int Samples, Channels, Positions, Groups;
 
-    /// <summary>channels_last: rows of channels, in blocks.</summary>
+    /// <summary>channels_last: the number of rows of channels, which are divided into blocks.</summary>
     public long Rows;
 
     public int BlockRows, Blocks;
     public double Epsilon;
 
     /// <summary>
-    /// Set to 1 where values are finite but their deviation, or what is computed from it, is beyond <see cref="Magnitude{T}"/>: the results are then of no
-    /// use. In a backward pass also where a gradient is not finite.
+    /// A kernel sets it to 1 if values are finite but their deviation, or a coefficient, is outside the range of <see cref="Magnitude{T}"/>; the results are
+    /// then invalid. In a backward pass also if a gradient is not finite.
     /// </summary>
     public int* Extreme;
 
@@ -52,7 +52,7 @@ internal unsafe struct ChannelNormJob
     }
 }
 
-/// <summary>y = (x − High) · Scale + Offset: a channel's normalization in T. High is the mean's value in T; what it lacks is in Offset.</summary>
+/// <summary>y = (x − High) · Scale + Offset: a channel's normalization in T. High is the mean rounded to T; Offset includes the rounding error.</summary>
 internal readonly record struct Affine<T>(T High, T Scale, T Offset)
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -64,13 +64,13 @@ internal readonly record struct Affine<T>(T High, T Scale, T Offset)
     }
 }
 
-/// <summary>dx = d · Scale + (x − High) · Slope + Constant: a channel's input gradient in T, d its output's gradient behind the activation.</summary>
+/// <summary>
+/// dx = d · Scale + (x − High) · Rate + Constant: a channel's input gradient in T, where d is the output's gradient multiplied by the activation's mask.
+/// </summary>
 internal readonly record struct Slope<T>(T Scale, T Rate, T Constant)
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
-    /// <summary>
-    /// dx = scale·d + rate·(x − mean) + constant with mean taken apart as in <see cref="Affine{T}"/>.
-    /// </summary>
+    /// <summary>dx = scale·d + rate·(x − mean) + constant with the mean split as in <see cref="Affine{T}"/>.</summary>
     public static Slope<T> Of(double scale, double rate, double constant, double mean)
     {
         double high = double.CreateTruncating(T.CreateTruncating(mean));
@@ -78,7 +78,7 @@ internal readonly record struct Slope<T>(T Scale, T Rate, T Constant)
     }
 }
 
-/// <summary>Reads and writes of single parameters.</summary>
+/// <summary>Reads and writes single elements of parameters.</summary>
 internal static unsafe class Parameter<T, E>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged

@@ -4,20 +4,19 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Passes over a stretch of rows of channels, where neighbouring elements belong to different channels (or positions): every coefficient and
-/// every sum is a table with an entry for each column. Rows are taken as they lie, one after the other: memory that the caches do not hold is
-/// read and written fastest in one stream for each tensor. Sums may take four rows at a time, which spares visits of the tables where rows lie
-/// far apart.
+/// Passes over rows of channels, in which neighbouring elements belong to different channels (or positions). So every coefficient and every sum is a table
+/// with one entry per column. Rows are processed in memory order, because memory outside the caches is read and written fastest in one stream per tensor.
+/// Sums may process four rows at once, which reduces the reads and writes of the tables if rows are far apart.
 /// </summary>
 internal static unsafe class Columns<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    /// <summary>Rows summed in T before the sums have to be taken over into double: of x and its squares, and of gradients, which cancel.</summary>
+    /// <summary>The most rows summed in T before the sums are added to double: for x and its squares, and for gradients, whose sums cancel.</summary>
     public const int MostRows = 128, MostGradientRows = 8;
 
-    /// <summary>shift = the mean of some rows, scaled before it is summed.</summary>
+    /// <summary>shift = the mean of some rows. Elements are scaled before they are added, so that the sum cannot overflow.</summary>
     [MethodImpl(Jit.Loop)]
     public static void Shift(E* x, long stride, int rows, int width, T* shift)
     {
@@ -31,7 +30,7 @@ internal static unsafe class Columns<V, T, E>
         }
     }
 
-    /// <summary>Adds Σ(x − shift) and Σ(x − shift)² over at most <see cref="MostRows"/> rows.</summary>
+    /// <summary>Adds Σ(x − shift) and Σ(x − shift)² of each column over at most <see cref="MostRows"/> rows, four rows at once.</summary>
     [MethodImpl(Jit.Loop)]
     public static void AddMoments(E* x, long stride, int rows, int width, T* shift, T* sum, T* square)
     {
@@ -45,7 +44,7 @@ internal static unsafe class Columns<V, T, E>
         AddMomentsInOrder(x, stride, rows - row, width, shift, sum, square);
     }
 
-    /// <summary>The same, one row after the other.</summary>
+    /// <summary>As above, for any number of rows, one after the other.</summary>
     [MethodImpl(Jit.Loop)]
     public static void AddMomentsInOrder(E* x, long stride, int rows, int width, T* shift, T* sum, T* square)
     {
@@ -57,7 +56,10 @@ internal static unsafe class Columns<V, T, E>
         }
     }
 
-    /// <summary>y = (x − high)·scale + offset, behind a relu where asked for. Columns behind the last whole vector are done by one that overlaps it.</summary>
+    /// <summary>
+    /// y = (x − high)·scale + offset, followed by a relu if <typeparamref name="Relu"/> is set. The last columns are processed by a vector that overlaps the
+    /// one before it.
+    /// </summary>
     [MethodImpl(Jit.Loop)]
     public static void Normalize<Relu, S>(E* x, E* y, long stride, int rows, int width, ColumnTables<T> tables)
         where Relu : struct, IFlag
@@ -74,7 +76,10 @@ internal static unsafe class Columns<V, T, E>
         }
     }
 
-    /// <summary>Adds Σ d and Σ d·(x − high) over at most <see cref="MostGradientRows"/> rows, d the gradient behind the activation.</summary>
+    /// <summary>
+    /// Adds Σ d and Σ d·(x − high) of each column over at most <see cref="MostGradientRows"/> rows, four rows at once; d is the gradient multiplied by the
+    /// activation's mask.
+    /// </summary>
     [MethodImpl(Jit.Loop)]
     public static void AddSums<Relu>(E* x, E* dy, long stride, int rows, int width, ColumnTables<T> tables, T* sum, T* dot)
         where Relu : struct, IFlag
@@ -90,7 +95,7 @@ internal static unsafe class Columns<V, T, E>
         AddSumsInOrder<Relu>(x, dy, stride, rows - row, width, tables, sum, dot);
     }
 
-    /// <summary>The same, one row after the other.</summary>
+    /// <summary>As above, for any number of rows, one after the other.</summary>
     [MethodImpl(Jit.Loop)]
     public static void AddSumsInOrder<Relu>(E* x, E* dy, long stride, int rows, int width, ColumnTables<T> tables, T* sum, T* dot)
         where Relu : struct, IFlag
@@ -104,7 +109,7 @@ internal static unsafe class Columns<V, T, E>
         }
     }
 
-    /// <summary>dx = d·a + (x − high)·b + c, d the gradient behind the activation.</summary>
+    /// <summary>dx = d·a + (x − high)·b + c, where d is the gradient multiplied by the activation's mask.</summary>
     [MethodImpl(Jit.Loop)]
     public static void Differentiate<Relu, S>(E* x, E* dy, E* dx, long stride, int rows, int width, ColumnTables<T> tables)
         where Relu : struct, IFlag
@@ -116,12 +121,13 @@ internal static unsafe class Columns<V, T, E>
         {
             int j = 0;
             for (; j <= last; j += V.Count) DifferentiateOne<V, Relu, S>(x + j, dy + j, dx + j, high + j, scale + j, offset + j, a + j, b + j, c + j);
-            if (j < width && last >= 0) DifferentiateOne<V, Relu, No>(x + last, dy + last, dx + last, high + last, scale + last, offset + last, a + last, b + last, c + last);
+            if (j < width && last >= 0)
+                DifferentiateOne<V, Relu, No>(x + last, dy + last, dx + last, high + last, scale + last, offset + last, a + last, b + last, c + last);
             else for (; j < width; j++) DifferentiateOne<V1<T>, Relu, No>(x + j, dy + j, dx + j, high + j, scale + j, offset + j, a + j, b + j, c + j);
         }
     }
 
-    /// <summary>Takes sums over into double and clears them.</summary>
+    /// <summary>Adds sums to totals in double, and clears them.</summary>
     [MethodImpl(Jit.Loop)]
     public static void Flush(T* sums, double* totals, int width)
     {
@@ -159,7 +165,7 @@ internal static unsafe class Columns<V, T, E>
         Lane.Store<U, T, E, S>(Relu.IsSet ? Lane.Relu<U, T>(normalized) : normalized, y);
     }
 
-    // Four rows or one. Four are added to each other before they meet the long sum, which halves its error.
+    // Processes four rows or one. Four rows are added to each other before they are added to the long sum, which halves its error.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddRows<U, Relu>(E* x, E* dy, long stride, int rows, T* high, T* scale, T* offset, T* sum, T* dot)
         where U : unmanaged, IVector<U, T>
@@ -194,7 +200,7 @@ internal static unsafe class Columns<V, T, E>
         where Relu : struct, IFlag => Relu.IsSet ? Lane.WherePositive<U, T>(U.MultiplyAdd(centred, U.Load(scale), U.Load(offset)), gradient) : gradient;
 }
 
-/// <summary>A row of coefficients for each: y = (x − High)·Scale + Offset, dx = d·A + (x − High)·B + C.</summary>
+/// <summary>Rows of coefficients, with one entry per column, of the formulas y = (x − High)·Scale + Offset and dx = d·A + (x − High)·B + C.</summary>
 internal readonly unsafe struct ColumnTables<T>(T* first, long width) where T : unmanaged
 {
     public T* High => first;
@@ -209,7 +215,7 @@ internal readonly unsafe struct ColumnTables<T>(T* first, long width) where T : 
 
     public T* C => first + (5 * width);
 
-    /// <summary>The same from a column on.</summary>
+    /// <summary>The tables from a column on.</summary>
     public static ColumnTables<T> operator +(ColumnTables<T> tables, int column) => new(tables.First + column, tables.Width);
 
     private T* First => first;

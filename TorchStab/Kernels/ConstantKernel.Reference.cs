@@ -2,7 +2,7 @@ namespace TorchStab.Kernels;
 
 internal static partial class ConstantKernel
 {
-    /// <summary>The definition, one byte after the other.</summary>
+    /// <summary>The definition, for one byte after the other.</summary>
     public static class Reference
     {
         public static void Clear(Span<byte> target)

@@ -2,7 +2,7 @@ namespace TorchStab.Kernels;
 
 internal static partial class GlobalNormKernel
 {
-    /// <summary>The definitions, one element after the other.</summary>
+    /// <summary>The definitions, for one element after the other.</summary>
     public static class Reference
     {
         public static double SumOfSquares(ReadOnlySpan<double> x)

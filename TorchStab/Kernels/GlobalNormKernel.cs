@@ -4,16 +4,15 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// A chunk's share of the norm of all gradients: Σ x², Σ |x|, max |x| or the count of what is not zero, one pass, in double throughout. Widening each float costs
-/// nothing beside the memory traffic, keeps fifteen digits, and squares of gradients beyond 1e19 do not overflow as they would in
-/// float. Eight accumulators hide the latency of the addition. Chunks are added up by the caller in their order, so the total
-/// does not depend on who ran which.
+/// One chunk's part of the norm of all gradients: Σ x², Σ |x|, max |x| or the number of non-zero elements, in one pass and in double. Widening a float costs
+/// nothing compared with the memory traffic, keeps fifteen digits, and avoids the overflow of squares beyond 1e19 in float. Eight accumulators hide the
+/// latency of the addition. The caller adds the chunks in order, so the total does not depend on which thread computed which chunk.
 /// </summary>
 internal static unsafe partial class GlobalNormKernel
 {
     private const int Unroll = 8;
 
-    /// <summary>A method gets the elements, the first of a chunk, and how many.</summary>
+    /// <summary>The arguments of each method: the elements, the index of the chunk's first element, and the number of elements.</summary>
     public readonly struct Family : IFamily<Family>
     {
         public static bool InDouble => true;
@@ -46,7 +45,8 @@ internal static unsafe partial class GlobalNormKernel
         long i = first, end = first + count;
         for (; i <= end - (Unroll * V.Count); i += Unroll * V.Count)
         {
-            V x0 = Lane.Load<V, T, E>(x, i), x1 = Lane.Load<V, T, E>(x, i + V.Count), x2 = Lane.Load<V, T, E>(x, i + (2 * V.Count)), x3 = Lane.Load<V, T, E>(x, i + (3 * V.Count));
+            V x0 = Lane.Load<V, T, E>(x, i), x1 = Lane.Load<V, T, E>(x, i + V.Count);
+            V x2 = Lane.Load<V, T, E>(x, i + (2 * V.Count)), x3 = Lane.Load<V, T, E>(x, i + (3 * V.Count));
             a0 = V.MultiplyAdd(x0, x0, a0);
             a1 = V.MultiplyAdd(x1, x1, a1);
             a2 = V.MultiplyAdd(x2, x2, a2);
@@ -87,7 +87,7 @@ internal static unsafe partial class GlobalNormKernel
         return sum;
     }
 
-    /// <summary>NaN if any element is NaN; 0 of nothing.</summary>
+    /// <summary>The largest |x|; NaN if any element is NaN, 0 if there are no elements.</summary>
     [MethodImpl(Jit.Loop)]
     public static double MaxMagnitude<V, T, E>(void* x, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
@@ -107,12 +107,12 @@ internal static unsafe partial class GlobalNormKernel
         return V1<T>.SumWide(max);
     }
 
-    /// <summary>How many elements are not zero; NaN is not.</summary>
+    /// <summary>The number of elements that are not zero. NaN counts as non-zero.</summary>
     [MethodImpl(Jit.Loop)]
     public static double NonZero<V, T, E>(void* x, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        V least = V.Create(T.Epsilon), one = V.Create(T.One), z0 = V.Zero, z1 = z0; // only zero is below the least double
+        V least = V.Create(T.Epsilon), one = V.Create(T.One), z0 = V.Zero, z1 = z0; // only zero is smaller than the smallest positive double
         long i = first, end = first + count;
         for (; i <= end - (2 * V.Count); i += 2 * V.Count)
         {
@@ -124,7 +124,7 @@ internal static unsafe partial class GlobalNormKernel
         return count - zeros;
     }
 
-    /// <summary>Σ x: no norm, but with Σ x² the mean and the variance.</summary>
+    /// <summary>Σ x. It is not a norm; together with Σ x² it gives the mean and the variance.</summary>
     [MethodImpl(Jit.Loop)]
     public static double Sum<V, T, E>(void* x, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged

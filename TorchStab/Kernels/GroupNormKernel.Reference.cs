@@ -1,8 +1,8 @@
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// The formulas of <see cref="GroupNormKernel"/> on contiguous (samples, channels, positions), an element at a time in double: what the kernels
-/// are held against. With a group for each channel they are those of instance normalization.
+/// The formulas of <see cref="GroupNormKernel"/> on contiguous (samples, channels, positions), for one element at a time in double. Tests compare the kernels
+/// with them. With one group per channel they are the formulas of instance normalization.
 /// </summary>
 internal static class GroupNormReference
 {
@@ -43,7 +43,7 @@ internal static class GroupNormReference
     {
         double mean = 0, rest = 0, variance = 0;
         foreach (double v in group) mean += v / group.Length;
-        foreach (double v in group) rest += (v - mean) / group.Length; // what the first sum rounded off
+        foreach (double v in group) rest += (v - mean) / group.Length; // the rounding error of the first sum
         mean += rest;
         foreach (double v in group) variance += (v - mean) * (v - mean) / group.Length;
         return (mean, 1 / Math.Sqrt(variance + eps));

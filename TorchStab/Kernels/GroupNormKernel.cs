@@ -4,12 +4,12 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Group normalization: y = (x − mean) / √(var + eps) · weight + bias with mean and biased variance of each sample over the channels of a group and
-/// all positions; weight and bias are per channel.
-/// <para>A group of one sample is one item and one run of memory: a pass for its sums (<see cref="Statistics{V, T, E}"/>), then one over each
-/// channel that writes, from cache; memory is read once and written once, past the caches from 2 MB on.</para>
-/// <para>Backward: a pass over x and dy for each channel's Σdy and Σdy·(x − mean), which together give the group's, then dx channel by
-/// channel. Each sample's share of dweight and dbias is kept apart and added in the order of samples by <see cref="Merge"/>.</para>
+/// Group normalization: y = (x − mean) / √(var + eps) · weight + bias, with mean and biased variance of each sample over the channels of a group and all
+/// positions. Weight and bias are per channel.
+/// <para>A group of one sample is one item and is contiguous. The first pass sums it (<see cref="Statistics{V, T, E}"/>), the second reads it again from
+/// cache and writes each channel. Memory is read once and written once, with non-temporal stores from 2 MB on.</para>
+/// <para>Backward: one pass over x and dy computes each channel's Σdy and Σdy·(x − mean), which also give the group's sums; a second pass computes dx of each
+/// channel. Each sample has its own terms of dweight and dbias, which <see cref="Merge"/> adds in the order of samples.</para>
 /// </summary>
 internal static unsafe class GroupNormKernel
 {
@@ -41,7 +41,7 @@ internal static unsafe class GroupNormKernel
     }
 }
 
-/// <summary>Groups of channels of one sample.</summary>
+/// <summary>The passes over groups of channels of one sample.</summary>
 internal static unsafe class Groups<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -99,7 +99,7 @@ internal static unsafe class Groups<V, T, E>
         for (int k = 0; k < channels; k++, x += n, y += n) Plane<V, T, E>.Normalize<No, S>(x, y, n, BatchNormTerms<T, E>.Forward(job, item, begin + k));
     }
 
-    // Σdy and Σdy·x̂ of each channel into its sums, and the group's totals weighted by the weight.
+    // Writes Σdy and Σdy·x̂ of each channel to its sums, and returns the group's totals, in which each channel is multiplied by its weight.
     [MethodImpl(Jit.Loop)]
     private static (double Sum, double Dot) Sum(ChannelNormJob* job, int item)
     {
@@ -123,7 +123,7 @@ internal static unsafe class Groups<V, T, E>
         return (total, totalDot);
     }
 
-    // dx = r·(weight·dy − Σ/n − x̂·Σdot/n), n values in the group; only the first coefficient differs between channels.
+    // dx = r·(weight·dy − sum/n − x̂·dot/n) with n values in the group. Only the coefficient of dy differs between channels.
     [MethodImpl(Jit.Loop)]
     private static void Differentiate<S>(ChannelNormJob* job, int item, double sum, double dot) where S : struct, IFlag
     {
@@ -142,6 +142,6 @@ internal static unsafe class Groups<V, T, E>
         }
     }
 
-    // What the backward passes take of the terms: the mean, which all channels of the group share.
+    // The backward passes use only the mean, which all channels of the group share.
     private static Affine<T> Centre(ChannelNormJob* job, int item) => new(T.CreateTruncating(job->Mean[item]), T.Zero, T.Zero);
 }

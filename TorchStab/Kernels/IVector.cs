@@ -5,9 +5,9 @@ using System.Runtime.Intrinsics.X86;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// What a kernel needs of a vector, so that one source serves every width: <see cref="V512{T}"/>, <see cref="V256{T}"/>,
-/// <see cref="V128{T}"/> and, for tails and machines without vectors, <see cref="V1{T}"/>, over float and double. Write the loop body once,
-/// generic in V, and run it with V over whole vectors and with V1 over the rest:
+/// The vector operations that kernels use, so that one source serves every width: <see cref="V512{T}"/>, <see cref="V256{T}"/>, <see cref="V128{T}"/> and,
+/// for tails and machines without vectors, <see cref="V1{T}"/>, of float or double. Write the loop body once, generic in V, and run it with V over whole
+/// vectors and with V1 over the rest:
 /// <code>
 /// [MethodImpl(Jit.Loop)]
 /// static void Scale&lt;V, T&gt;(T* x, T factor, long n) where V : unmanaged, IVector&lt;V, T&gt; where T : unmanaged, IBinaryFloatingPointIeee754&lt;T&gt;
@@ -17,15 +17,15 @@ namespace TorchStab.Kernels;
 ///     for (; i &lt; n; i++) x[i] *= factor;
 /// }
 /// </code>
-/// Constants of the loop go into locals before it: the JIT does not hoist <c>V.Create</c> out of generic code reliably.
-/// A bfloat16 tensor is computed in float (or double): <c>V.Load(BFloat16*)</c> widens; <c>Store(BFloat16*)</c> rounds to nearest even and
-/// is for T = float only.
+/// Store the loop's constants in locals before the loop, because the JIT does not reliably hoist <c>V.Create</c> out of generic code. Kernels compute
+/// bfloat16 tensors in float (or double): <c>V.Load(BFloat16*)</c> widens, and <c>Store(BFloat16*)</c>, which exists only for T = float, rounds to nearest
+/// even.
 /// </summary>
 internal unsafe interface IVector<TSelf, T>
     where TSelf : unmanaged, IVector<TSelf, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
-    /// <summary>Lanes.</summary>
+    /// <summary>The number of lanes.</summary>
     static abstract int Count { get; }
 
     static abstract TSelf Zero { get; }
@@ -36,14 +36,16 @@ internal unsafe interface IVector<TSelf, T>
 
     static abstract TSelf Load(BFloat16* source);
 
-    /// <summary>As many floats as there are lanes, as T.</summary>
+    /// <summary>Loads one float per lane and converts it to T.</summary>
     static abstract TSelf Widen(float* source);
 
     void Store(T* target);
 
     void Store(BFloat16* target);
 
-    /// <summary>Past the caches; the address must be a multiple of the vector's size. End the job with <see cref="Memory.Fence"/>.</summary>
+    /// <summary>
+    /// A non-temporal store, which bypasses the caches. The address must be a multiple of the vector's size. End the job with <see cref="Memory.Fence"/>.
+    /// </summary>
     void StoreNonTemporal(T* target);
 
     static abstract TSelf operator +(TSelf a, TSelf b);
@@ -54,23 +56,23 @@ internal unsafe interface IVector<TSelf, T>
 
     static abstract TSelf operator /(TSelf a, TSelf b);
 
-    /// <summary>a·b + c, rounded once where the machine can.</summary>
+    /// <summary>a·b + c, rounded once if the machine has such an instruction.</summary>
     static abstract TSelf MultiplyAdd(TSelf a, TSelf b, TSelf c);
 
     static abstract TSelf Sqrt(TSelf a);
 
     static abstract TSelf Abs(TSelf a);
 
-    /// <summary>A mask of all ones where a &gt; b.</summary>
+    /// <summary>A mask that is set where a &gt; b.</summary>
     static abstract TSelf GreaterThan(TSelf a, TSelf b);
 
-    /// <summary>A mask of the first lanes: for a tail loaded as the last whole vector or from padded memory.</summary>
+    /// <summary>A mask that is set in the first <paramref name="count"/> lanes.</summary>
     static abstract TSelf FirstLanes(int count);
 
     /// <summary>a where the mask is set, b elsewhere.</summary>
     static abstract TSelf Select(TSelf mask, TSelf a, TSelf b);
 
-    /// <summary>The larger one; NaN in either gives NaN.</summary>
+    /// <summary>The larger value; NaN if either is NaN.</summary>
     static abstract TSelf Max(TSelf a, TSelf b);
 
     /// <summary>The sum of the lanes, added in T.</summary>
@@ -79,11 +81,11 @@ internal unsafe interface IVector<TSelf, T>
     /// <summary>The sum of the lanes, each widened to double first.</summary>
     static abstract double SumWide(TSelf a);
 
-    /// <summary>Adds each lane, widened, to a double of its own.</summary>
+    /// <summary>Adds each lane, widened, to the double at its index.</summary>
     void AddTo(double* sums);
 }
 
-/// <summary>Hints to the memory system; without effect where the machine has none.</summary>
+/// <summary>Hints to the memory system; without effect on machines that lack them.</summary>
 internal static unsafe class Memory
 {
     /// <summary>Bytes of a cache line.</summary>
@@ -95,7 +97,7 @@ internal static unsafe class Memory
         if (Sse.IsSupported) Sse.Prefetch0(address);
     }
 
-    /// <summary>Makes non-temporal stores visible; once, at the end of each thread's part.</summary>
+    /// <summary>Orders non-temporal stores before later stores. Call it once, at the end of each thread's part.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Fence()
     {

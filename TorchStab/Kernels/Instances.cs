@@ -11,15 +11,15 @@ internal enum Element
 }
 
 /// <summary>
-/// Methods that are generic in their vector V, the type T that they compute in and the element E in memory, as function pointers: what
-/// <see cref="Instances{F}"/> makes for an element and a width.
+/// Function pointers to methods that are generic in the vector V, the type T of the arithmetic and the element type E in memory. <see cref="Instances{F}"/>
+/// creates them for an element type and a width.
 /// </summary>
 internal interface IFamily<F> where F : struct, IFamily<F>
 {
-    /// <summary>Whether all elements are computed in double; else float64 is, and the others in float.</summary>
+    /// <summary>Whether the methods compute all element types in double; false (the default): float64 in double, the others in float.</summary>
     static virtual bool InDouble => false;
 
-    /// <summary>The methods for these types.</summary>
+    /// <summary>Returns the methods for these types.</summary>
     static abstract F Of<V, T, E>()
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -27,18 +27,18 @@ internal interface IFamily<F> where F : struct, IFamily<F>
 }
 
 /// <summary>
-/// The instances of a family of kernel methods, each made when it is first asked for: the one place where a width in bits becomes a vector type. Ask at every
-/// call, so that a change of the width reaches every kernel.
+/// The instances of a family of kernel methods, each created at its first use. Only this class turns a width in bits into a vector type. Get the instance at
+/// every call, so that a change of the width reaches every kernel.
 /// </summary>
 internal static class Instances<F> where F : struct, IFamily<F>
 {
     private static readonly F[]?[] Made = new F[]?[12];
 
-    /// <summary>Those for an element type and vectors of <paramref name="bits"/> bits; anything below 128 is scalar.</summary>
+    /// <summary>Returns the methods for an element type and vectors of <paramref name="bits"/> bits; below 128 they are scalar.</summary>
     public static ref readonly F Of(Element element, int bits)
     {
         ref var made = ref Made[(4 * (int)element) + (bits switch { >= 512 => 3, >= 256 => 2, >= 128 => 1, _ => 0 })];
-        return ref (made ??= [Make(element, bits)])[0]; // two threads may both make it: they make the same
+        return ref (made ??= [Make(element, bits)])[0]; // two threads may both create it, with equal results
     }
 
     private static F Make(Element element, int bits) => element switch

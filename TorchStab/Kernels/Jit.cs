@@ -2,13 +2,13 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>How the loops of kernels are compiled.</summary>
+/// <summary>Compiler options of the kernels' loops.</summary>
 internal static class Jit
 {
     /// <summary>
-    /// Optimized from the first call: unoptimized generics are 200 times slower. And a method of its own for good: AggressiveOptimization alone lets a
-    /// caller that is compiled again take the loop in, where vectors were seen to go through the stack, at a quarter of the speed. Also for
-    /// what calls such loops for every item: in a small tensor it is as large a part.
+    /// AggressiveOptimization compiles a loop optimized at its first call, because unoptimized generic code is 200 times slower. NoInlining keeps it a
+    /// separate method: otherwise a recompiled caller may inline it, and there vectors were kept on the stack, which made the loop four times slower. Methods
+    /// that call such loops for every item have these options too, because in a small tensor they take as much of the time.
     /// </summary>
     public const MethodImplOptions Loop = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
 }

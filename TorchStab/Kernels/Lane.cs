@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>A choice that a kernel is compiled for, so that its inner loop holds no branch.</summary>
+/// <summary>A boolean type parameter: a kernel is compiled for each value, so that its inner loop has no branch.</summary>
 internal interface IFlag
 {
     static abstract bool IsSet { get; }
@@ -19,18 +19,19 @@ internal readonly struct No : IFlag
     public static bool IsSet => false;
 }
 
-/// <summary>What kernels do with an <see cref="IVector{TSelf, T}"/> beyond its arithmetic; E is the element type in memory.</summary>
+/// <summary>Operations on an <see cref="IVector{TSelf, T}"/> that kernels share; E is the element type in memory.</summary>
 internal static unsafe class Lane
 {
-    /// <summary>Loads elements of E: bfloat16 is widened, and float32 where T is double; everything else is the vector's own type.</summary>
+    /// <summary>Loads elements of E. It widens bfloat16, and float32 if T is double; otherwise E is T.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Load<V, T, E>(E* source)
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where E : unmanaged =>
-        typeof(E) == typeof(BFloat16) ? V.Load((BFloat16*)source) : typeof(E) == typeof(float) && typeof(T) == typeof(double) ? V.Widen((float*)source) : V.Load((T*)source);
+        typeof(E) == typeof(BFloat16) ? V.Load((BFloat16*)source)
+        : typeof(E) == typeof(float) && typeof(T) == typeof(double) ? V.Widen((float*)source) : V.Load((T*)source);
 
-    /// <summary>The same from element <paramref name="index"/> on.</summary>
+    /// <summary>As above, from element <paramref name="index"/> on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Load<V, T, E>(void* source, long index)
         where V : unmanaged, IVector<V, T>
@@ -47,7 +48,7 @@ internal static unsafe class Lane
         else value.Store((T*)target);
     }
 
-    /// <summary>Stores past the caches where <typeparamref name="S"/> says so (see <see cref="CanStream"/>).</summary>
+    /// <summary>Uses a non-temporal store if <typeparamref name="S"/> is set (see <see cref="CanStream"/>).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store<V, T, E, S>(V value, E* target)
         where V : unmanaged, IVector<V, T>
@@ -59,7 +60,7 @@ internal static unsafe class Lane
         else Store<V, T, E>(value, target);
     }
 
-    /// <summary>Zero in all but the last <paramref name="count"/> lanes: for a last vector that overlaps the one before it.</summary>
+    /// <summary>Sets all but the last <paramref name="count"/> lanes to zero, for a last vector that overlaps the one before it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V KeepLast<V, T>(V value, int count)
         where V : unmanaged, IVector<V, T>
@@ -75,7 +76,7 @@ internal static unsafe class Lane
         square = V.MultiplyAdd(value, value, square);
     }
 
-    /// <summary>max(value, 0), NaN kept, as relu does.</summary>
+    /// <summary>max(value, 0), as relu; NaN stays NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Relu<V, T>(V value)
         where V : unmanaged, IVector<V, T>
@@ -87,7 +88,10 @@ internal static unsafe class Lane
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T> => V.Select(V.GreaterThan(activation, V.Zero), gradient, V.Zero);
 
-    /// <summary>Whether runs of <paramref name="elements"/> from this address on are made of whole, aligned vectors of any width.</summary>
+    /// <summary>
+    /// Whether non-temporal stores can write runs of <paramref name="elements"/> elements from this address on: runs of whole, aligned cache lines, not of
+    /// bfloat16.
+    /// </summary>
     public static bool CanStream<E>(void* address, long elements) where E : unmanaged =>
         typeof(E) != typeof(BFloat16) && (nint)address % Memory.Line == 0 && elements * sizeof(E) % Memory.Line == 0;
 }

@@ -1,6 +1,6 @@
 namespace TorchStab.Kernels;
 
-/// <summary>The formulas of <see cref="LayerNormKernel"/>, an element at a time in double: what the kernels are held against.</summary>
+/// <summary>The formulas of <see cref="LayerNormKernel"/>, for one element at a time in double. Tests compare the kernels with them.</summary>
 internal static class LayerNormReference
 {
     public static void Forward(ReadOnlySpan<double> x, ReadOnlySpan<double> weight, ReadOnlySpan<double> bias, double eps, Span<double> y)
@@ -37,7 +37,7 @@ internal static class LayerNormReference
     {
         double mean = 0, rest = 0, variance = 0;
         foreach (double v in row) mean += v / row.Length;
-        foreach (double v in row) rest += (v - mean) / row.Length; // what the first sum rounded off
+        foreach (double v in row) rest += (v - mean) / row.Length; // the rounding error of the first sum
         mean += rest;
         foreach (double v in row) variance += (v - mean) * (v - mean) / row.Length;
         return (mean, 1 / Math.Sqrt(variance + eps));

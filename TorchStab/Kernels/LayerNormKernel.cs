@@ -4,12 +4,12 @@ namespace TorchStab.Kernels;
 
 /// <summary>
 /// Layer normalization of the rows of a matrix: y = (x − mean) / √(var + eps) · weight + bias, var biased.
-/// <para>Forward, a row at a time: one reading pass for shifted sums (<see cref="Statistics{V, T, E}"/>), one that reads the row again from
-/// the first cache, writes the output and prefetches the next row. Memory is read once and written once; outputs that no cache
-/// holds are stored past it, which saves reading their lines first.</para>
-/// <para>Backward (<see cref="RowNormBackward{V, T, E}"/>): a pass over x and dy for the row's two sums and the columns' sums, a second from
-/// cache for dx, which is stored as the output is. The normalized input is recomputed from x and the saved statistics: saving it would cost a
-/// write and more memory.</para>
+/// <para>Forward, for one row at a time: the first pass computes shifted sums (<see cref="Statistics{V, T, E}"/>); the second reads the row again from the
+/// first-level cache, writes the output and prefetches the next row. Memory is read once and written once. Outputs larger than the caches are stored with
+/// non-temporal stores, which do not read the cache lines first.</para>
+/// <para>Backward (<see cref="RowNormBackward{V, T, E}"/>): the first pass over x and dy computes the row's two sums and the columns' sums; the second reads
+/// them again from cache and writes dx, with non-temporal stores as in the forward pass. The normalized input is recomputed from x and the saved statistics,
+/// because saving it would need a write and more memory.</para>
 /// </summary>
 internal static unsafe class LayerNormKernel
 {

@@ -4,8 +4,9 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Which second moments the arithmetic of T is good for: neither it, its square nor the cube of the inverse deviation leaves T's range. Beyond it
-/// squares of finite values overflow to infinity, or vanish. A kernel reports such values, and the op is done again in a wider form.
+/// The range of second moments for which a kernel can compute in T: the moment, its square and the cube of the inverse deviation stay in T's range. Outside
+/// it, squares of finite values overflow to infinity or underflow to zero. A kernel reports such values, and the op is then repeated in tensor operations of
+/// a wider range.
 /// </summary>
 internal static class Magnitude<T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -15,21 +16,22 @@ internal static class Magnitude<T> where T : unmanaged, IBinaryFloatingPointIeee
     /// <inheritdoc cref="Least"/>
     public static double Most => typeof(T) == typeof(float) ? 1.2089258196146292e24 : 4.149515568880993e180;
 
-    /// <summary>Whether a variance (or mean square) with eps added is within; false for NaN.</summary>
+    /// <summary>Whether a variance (or mean square) plus eps is in the range; false for NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Holds(double variance) => variance >= Least && variance <= Most;
 
-    /// <summary>The largest number, and the smallest that has all its digits.</summary>
+    /// <summary>The largest finite number of T. <see cref="LeastNormal"/> is its smallest number with full precision.</summary>
     private static double Largest => typeof(T) == typeof(float) ? float.MaxValue : double.MaxValue;
 
     private static double LeastNormal => typeof(T) == typeof(float) ? 1.1754943508222875e-38 : 2.2250738585072014e-308;
 
-    // 1/σ from which on lost products count: with a smaller one the result would have lost its last digits too. No σ of the default eps comes so far.
+    // The largest 1/σ for which underflowed products are negligible: the exact result would be about as small, and lose precision too. With the default eps,
+    // 1/σ is always smaller.
     private static double BringsBack => 1024;
 
     /// <summary>
-    /// Whether y = (x − High)·Scale + Offset is right wherever it is finite: x − mean does not overflow, nor does weight/σ, which must not vanish either.
-    /// True where the channel's own numbers are not finite: nothing helps there.
+    /// Whether y = (x − High)·Scale + Offset is correct if it is finite: x − mean does not overflow, and weight/σ neither overflows nor underflows. Also true
+    /// if the channel's numbers themselves are not finite, because a wider type would not help.
     /// </summary>
     public static bool Holds(in Affine<T> terms, double mean, double inverseDeviation, double weight, double bias)
     {
@@ -38,15 +40,16 @@ internal static class Magnitude<T> where T : unmanaged, IBinaryFloatingPointIeee
     }
 
     /// <summary>
-    /// Whether Σd and Σd·(x − mean) of so many terms, added in T, are what they should be: neither did they overflow, nor have products of small numbers
-    /// vanished that 1/σ would bring back. Zero is right where all d are zero, or all x are equal: channels behind a dead relu are common, and no rare case.
+    /// Whether Σd and Σd·(x − mean) of <paramref name="count"/> terms, added in T, are correct: they did not overflow, and no products underflowed that 1/σ
+    /// would make large again. A sum of zero is correct if all d are zero or all x are equal. That is common (channels after a dead relu), so it must not
+    /// trigger the slow path.
     /// </summary>
     public static bool HoldsSums(double sum, double dot, double variance, double inverseDeviation, double count) => double.IsFinite(sum) && double.IsFinite(dot)
         && (inverseDeviation <= BringsBack || Math.Abs(dot) >= count * LeastNormal || (dot == 0 && (sum == 0 || variance == 0)));
 
     /// <summary>
-    /// Whether dx = scale·(d − mean(d) − x̂·mean(d·x̂)) can be computed with these coefficients: none is infinite or has vanished beside what it is multiplied
-    /// with, and x̂, which is at most √count, can't carry the sum of the last two beyond T.
+    /// Whether dx = scale·(d − mean(d) − x̂·mean(d·x̂)) can be computed with these coefficients: none is infinite, none underflowed if its product matters,
+    /// and the sum of the last two terms stays finite for any x̂, which is at most √count.
     /// </summary>
     public static bool HoldsSlope(in Slope<T> slope, double scale, double mean, double dot, double count)
     {
@@ -55,14 +58,17 @@ internal static class Magnitude<T> where T : unmanaged, IBinaryFloatingPointIeee
             && !Vanishes(slope.Scale, scale * Math.Max(Math.Abs(mean), Math.Abs(dot))) && HoldsTotal(count * (through + Math.Abs(scale * mean)));
     }
 
-    /// <summary>Whether a bound of what is added up is finite in T; false for NaN.</summary>
+    /// <summary>Whether an upper bound of a sum is finite in T; false for NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool HoldsTotal(double bound) => bound <= Largest / 2;
 
-    // A factor without all its digits, where the product would have them.
+    // Whether a factor underflowed although the product would have full precision.
     private static bool Vanishes(T factor, double product) => Math.Abs(double.CreateTruncating(factor)) < LeastNormal && Math.Abs(product) >= LeastNormal;
 
-    /// <summary>Sets the flag for finite elements. A mean in double of float elements is finite if they are; of double ones nobody can tell from it.</summary>
+    /// <summary>
+    /// Sets the flag if the elements are finite. The mean in double of float elements is finite if and only if they are. For double elements the mean may
+    /// itself overflow, so the flag is always set.
+    /// </summary>
     public static unsafe void Report(int* extreme, double mean)
     {
         if (extreme != null && (typeof(T) == typeof(double) || double.IsFinite(mean))) *extreme = 1;

@@ -4,27 +4,30 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Passes over one contiguous run of a channel's positions. They become part of the caller's loop over such runs, which is a
-/// <see cref="Jit.Loop"/>: runs may be short and many, where a call for each would take as long again.
+/// Passes over one contiguous run of a channel's positions. They are inlined into the caller's loop over such runs, which is a <see cref="Jit.Loop"/>,
+/// because a call for each of many short runs would double the time.
 /// </summary>
 internal static unsafe class Plane<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    private const int Ahead = 1024; // bytes of the next run fetched early; from there on the machine sees the pattern itself
+    private const int Ahead = 1024; // bytes of the next run to prefetch; afterwards the hardware prefetches
 
-    /// <summary>Elements to a lane before sums in T are taken over into double: with one lane there are no others among which errors even out.</summary>
+    /// <summary>
+    /// Terms per lane before sums in T are added to double. A single lane takes fewer terms, because the errors of several lanes average out and those of one
+    /// do not.
+    /// </summary>
     private static int LaneTerms => V.Count == 1 ? 8 : 128;
 
-    /// <summary>Fetches the beginning of a run that comes next.</summary>
+    /// <summary>Prefetches the beginning of the next run.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(E* next, int n)
     {
         for (int i = 0; i < Math.Min(Ahead, n * sizeof(E)); i += Memory.Line) Memory.Prefetch((byte*)next + i);
     }
 
-    /// <summary>y = (x − high)·scale + offset, behind a relu where asked for.</summary>
+    /// <summary>y = (x − high)·scale + offset, followed by a relu if <typeparamref name="Relu"/> is set.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Normalize<Relu, S>(E* x, E* y, int n, Affine<T> terms)
         where Relu : struct, IFlag
@@ -46,7 +49,7 @@ internal static unsafe class Plane<V, T, E>
         }
     }
 
-    /// <summary>Adds Σ d and Σ d·(x − high), d the gradient behind the activation.</summary>
+    /// <summary>Adds Σ d and Σ d·(x − high), where d is the gradient multiplied by the activation's mask.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void AddSums<Relu>(E* x, E* dy, int n, Affine<T> terms, ref double sum, ref double dot) where Relu : struct, IFlag
     {

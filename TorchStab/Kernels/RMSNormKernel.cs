@@ -4,9 +4,9 @@ namespace TorchStab.Kernels;
 
 /// <summary>
 /// Root-mean-square normalization of the rows of a matrix: y = x / √(mean(x²) + eps) · weight.
-/// <para>The passes of <see cref="LayerNormKernel"/> without centring: forward reads the row once for its squares and once more from cache;
-/// backward takes one pass over x and dy for Σ d·x̂ and the columns' sums and one from cache for dx. Squares need no shift: nothing is
-/// subtracted from their sum.</para>
+/// <para>The passes are those of <see cref="LayerNormKernel"/> without the mean. Forward reads a row for its squares and again from cache. Backward computes
+/// Σ d·x̂ and the columns' sums in one pass over x and dy, and dx in a second pass from cache. Sums of squares need no shift, because nothing is subtracted
+/// from them.</para>
 /// </summary>
 internal static unsafe class RMSNormKernel
 {

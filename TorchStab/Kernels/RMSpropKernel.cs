@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>The numbers of one parameter's step of RMSprop.</summary>
+/// <summary>The scalars of one parameter's step of RMSprop.</summary>
 internal struct RMSpropArguments
 {
     public GradientTransform Gradient;
@@ -11,7 +11,8 @@ internal struct RMSpropArguments
 }
 
 /// <summary>
-/// RMSprop, clipping included, in one pass. State: square_avg, with momentum momentum_buffer, if centered grad_avg; one that is null is not kept.
+/// RMSprop with clipping in one pass. State: square_avg (s), with momentum momentum_buffer (b), and if centered grad_avg (a). If b or a is null, the formula
+/// without it is used.
 /// <code>
 /// g ← transform(g, p)     s ← α·s + (1 − α)·g²     a ← α·a + (1 − α)·g     d ← g / (√(s − a²) + eps)     b ← μ·b + d     p ← p − lr·b
 /// </code>
@@ -49,7 +50,7 @@ internal readonly unsafe partial struct RMSpropKernel : IKernel
             {
                 V mean = V.MultiplyAdd(g, add, V.Load(means + i) * keep);
                 mean.Store(means + i);
-                square = V.Max(square - (mean * mean), V.Zero); // a variance: rounding must not make it negative, and its root NaN
+                square = V.Max(square - (mean * mean), V.Zero); // rounding can make the variance negative, and its root would be NaN
             }
             V direction = g / (V.Sqrt(square) + eps);
             if (buffer != null)

@@ -4,9 +4,8 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// The backward pass over rows. With x̂ the normalized input and d = dy · weight:
-/// dx = r · (d − mean(d) − x̂ · mean(d · x̂)); mean(d) falls away where nothing was centred (RMSNorm).
-/// dweight = Σ dy · x̂, dbias = Σ dy over rows, summed per fixed block of rows and merged in a fixed order.
+/// The backward pass over rows. With x̂ the normalized input and d = dy · weight: dx = r · (d − mean(d) − x̂ · mean(d · x̂)), without mean(d) for RMSNorm.
+/// dweight = Σ dy · x̂ and dbias = Σ dy over rows. These are summed for each block of rows, and the blocks are merged in a fixed order.
 /// </summary>
 internal static unsafe class RowNormBackward<V, T, E>
     where V : unmanaged, IVector<V, T>
@@ -15,15 +14,15 @@ internal static unsafe class RowNormBackward<V, T, E>
 {
     private const int Quad = 4;
 
-    // The sums of a long row's columns fall out of the first cache before the next row comes, so four rows share a visit; rows that
-    // are short gain from four independent chains. In between one row at a time keeps x and dy in the first cache.
+    // Long rows: the columns' sums do not stay in the first-level cache until the next row, so four rows are processed at once. Short rows: four independent
+    // chains of additions are faster. For lengths in between, one row at a time keeps x and dy in the first-level cache.
     private const int ShortRow = 128, LongRow = 2048;
 
-    // The fewest rows whose columns are summed in one go. Sums of such runs are added up for the block, and those of blocks pairwise: no chain
-    // of additions is long.
+    // The smallest number of rows in a run. Columns are summed over runs, runs are added for each block, and blocks are added pairwise, so that no chain of
+    // additions is long.
     private const int LeastRunRows = 16;
 
-    /// <summary>Blocks of rows [first, last).</summary>
+    /// <summary>Processes blocks [first, last) of rows.</summary>
     public static void Run<Centre>(RowNormJob* job, int first, int last) where Centre : struct, IFlag
     {
         int n = job->Columns, run = RowsOfRun(job);
@@ -51,7 +50,7 @@ internal static unsafe class RowNormBackward<V, T, E>
 
     private static bool TakesQuads(RowNormJob* job) => job->Columns is < ShortRow or >= LongRow && job->Partial != null;
 
-    // As many additions within a run as between runs; four rows are one addition.
+    // About as many additions in a run as runs in a block. Four rows at once are one addition.
     private static int RowsOfRun(RowNormJob* job)
     {
         int root = (int)Math.Sqrt(job->BlockRows), rows = TakesQuads(job) ? 2 * root : root;
@@ -95,7 +94,7 @@ internal static unsafe class RowNormBackward<V, T, E>
         else Write<No>(x, dy, (E*)job->Weight, dx, n, high, scale, offset, slope, constant);
     }
 
-    // Σ d and Σ d·x̂ of the row; adds dy·x̂ and dy to the columns' sums.
+    // Computes Σ d and Σ d·x̂ of the row, and adds dy·x̂ and dy to the columns' sums.
     [MethodImpl(Jit.Loop)]
     private static void Sums<Centre, Affine>(E* x, E* dy, E* weight, T* weightSum, int n, T high, T scale, T offset, ref double sum, ref double dot)
         where Centre : struct, IFlag
@@ -106,7 +105,8 @@ internal static unsafe class RowNormBackward<V, T, E>
         for (; i <= n - (2 * w); i += 2 * w)
         {
             Step<V, Centre, Affine>(Lane.Load<V, T, E>(x + i), Lane.Load<V, T, E>(dy + i), weight + i, weightSum + i, n, h, r, o, ref s0, ref p0);
-            Step<V, Centre, Affine>(Lane.Load<V, T, E>(x + i + w), Lane.Load<V, T, E>(dy + i + w), weight + i + w, weightSum + i + w, n, h, r, o, ref s1, ref p1);
+            Step<V, Centre, Affine>(
+                Lane.Load<V, T, E>(x + i + w), Lane.Load<V, T, E>(dy + i + w), weight + i + w, weightSum + i + w, n, h, r, o, ref s1, ref p1);
         }
         for (; i <= n - w; i += w)
             Step<V, Centre, Affine>(Lane.Load<V, T, E>(x + i), Lane.Load<V, T, E>(dy + i), weight + i, weightSum + i, n, h, r, o, ref s0, ref p0);
@@ -128,7 +128,7 @@ internal static unsafe class RowNormBackward<V, T, E>
         dot = U.MultiplyAdd(d, normalized, dot);
         if (!Affine.IsSet) return;
         U.MultiplyAdd(dy, normalized, U.Load(weightSum)).Store(weightSum);
-        if (Centre.IsSet) (U.Load(weightSum + n) + dy).Store(weightSum + n); // what is not centred has no bias
+        if (Centre.IsSet) (U.Load(weightSum + n) + dy).Store(weightSum + n); // RMSNorm has no bias
     }
 
     // dx = d·scale + x̂·slope + constant

@@ -4,12 +4,12 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Adds up the blocks' sums of dweight and dbias. Blocks are merged pairwise in an order that depends only on their number, in tiles of
-/// columns that different threads may take.
+/// Adds the blocks' sums of dweight and dbias. Blocks are merged pairwise, in an order that depends only on their number. Different threads may process
+/// different tiles of columns.
 /// </summary>
 internal readonly unsafe struct RowNormMerge : IKernel
 {
-    /// <summary>Columns of one item.</summary>
+    /// <summary>The number of columns in one item.</summary>
     public const int Tile = 512;
 
     /// <summary>Items: tiles of columns.</summary>
@@ -49,7 +49,7 @@ internal readonly unsafe struct RowNormMerge : IKernel
     private static bool AreFinite<T>(T* sums, int begin, int end) where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         T none = T.Zero;
-        for (int i = begin; i < end; i++) none += sums[i] - sums[i]; // 0, or NaN
+        for (int i = begin; i < end; i++) none += sums[i] - sums[i]; // 0 if finite, otherwise NaN
         return none == T.Zero;
     }
 

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>The sums of four rows in one visit of the columns' sums.</summary>
+/// <summary>Sums four rows at once, so that the columns' sums are read and written once for the four.</summary>
 internal static unsafe class RowNormQuad<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
@@ -19,7 +19,7 @@ internal static unsafe class RowNormQuad<V, T, E>
         public U Sum0, Sum1, Sum2, Sum3, Dot0, Dot1, Dot2, Dot3;
     }
 
-    /// <summary>Writes Σ d of rows row … row + 3 and then their Σ d·x̂ to <paramref name="sums"/>.</summary>
+    /// <summary>Writes Σ d of the rows <paramref name="row"/> to <paramref name="row"/> + 3, then their Σ d·x̂, to <paramref name="sums"/>.</summary>
     [MethodImpl(Jit.Loop)]
     public static void Sums<Centre>(RowNormJob* job, int row, T* weightSum, double* sums) where Centre : struct, IFlag
     {
@@ -74,10 +74,10 @@ internal static unsafe class RowNormQuad<V, T, E>
         var (p2, d2) = Row(x + (2L * n), dy + (2L * n), rows.High2, rows.Scale2, rows.Offset2, g, ref totals.Sum2, ref totals.Dot2);
         var (p3, d3) = Row(x + (3L * n), dy + (3L * n), rows.High3, rows.Scale3, rows.Offset3, g, ref totals.Sum3, ref totals.Dot3);
         (U.Load(weightSum) + (p0 + p1 + (p2 + p3))).Store(weightSum);
-        if (Centre.IsSet) (U.Load(weightSum + n) + (d0 + d1 + (d2 + d3))).Store(weightSum + n); // what is not centred has no bias
+        if (Centre.IsSet) (U.Load(weightSum + n) + (d0 + d1 + (d2 + d3))).Store(weightSum + n); // RMSNorm has no bias
     }
 
-    // dy·x̂ and dy of one row.
+    // Returns dy·x̂ and dy of one row, and adds to the row's Σ d and Σ d·x̂.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (U Product, U Gradient) Row<U>(E* x, E* dy, U high, U scale, U offset, U weight, ref U sum, ref U dot)
         where U : unmanaged, IVector<U, T>

@@ -4,20 +4,20 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// What LayerNorm and RMSNorm share: a row-major matrix whose rows are normalized, with a weight and a bias per column. All pointers
-/// are to the element type but the statistics (double) and the partial sums (the accumulator type).
+/// The job of LayerNorm and RMSNorm: a row-major matrix whose rows are normalized, with a weight and a bias per column. Pointers are to the element type,
+/// except statistics (double) and partial sums (the accumulator type).
 /// </summary>
 internal unsafe struct RowNormJob
 {
     public void* Input, Output, Weight, Bias;
     public void* OutputGradient, InputGradient, WeightGradient, BiasGradient;
 
-    /// <summary>Per row; null where nobody will need them.</summary>
+    /// <summary>Per row; null in a forward pass that is not recorded.</summary>
     public double* Mean, InverseDeviation;
 
     /// <summary>
-    /// Per block of rows 2 × <see cref="Columns"/> sums: the weight's gradient, then the bias'; behind them as many again for the runs within the
-    /// blocks. Null where neither is wanted.
+    /// 2 × <see cref="Columns"/> sums per block of rows: those of the weight's gradient, then those of the bias's. After all blocks there is memory of the
+    /// same size for the sums of runs. Null if neither gradient is required.
     /// </summary>
     public void* Partial;
 
@@ -25,8 +25,8 @@ internal unsafe struct RowNormJob
     public double Epsilon;
 
     /// <summary>
-    /// Set to 1 where a row's values are finite but beyond <see cref="Magnitude{T}"/>: the output is then of no use. In a backward pass where sums are not
-    /// finite, because they overflowed or a gradient is not finite.
+    /// A kernel sets it to 1 if a row's values are finite but outside the range of <see cref="Magnitude{T}"/>; the output is then invalid. In a backward pass
+    /// it sets it if a sum is not finite, because it overflowed or a gradient is not finite.
     /// </summary>
     public int* Extreme;
 
@@ -45,7 +45,10 @@ internal static unsafe class RowNorm<V, T, E>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    /// <summary>Rows [first, last). The mean is subtracted in two parts, its value in T and the rest of it, so that a large mean costs no digits.</summary>
+    /// <summary>
+    /// Processes rows [first, last). The mean is subtracted in two parts, its value rounded to T and the rounding error, so that a large mean loses no
+    /// precision.
+    /// </summary>
     [MethodImpl(Jit.Loop)]
     public static void Forward<Centre>(RowNormJob* job, int first, int last) where Centre : struct, IFlag
     {
@@ -66,7 +69,7 @@ internal static unsafe class RowNorm<V, T, E>
         if (stream) Memory.Fence();
     }
 
-    // Rare. A sum of squares that overflowed does not tell finite elements from others: their own sum in double does.
+    // Rare. If the sum of squares overflowed, it does not show whether the elements are finite. Their sum in double does.
     private static void Report<Centre>(RowNormJob* job, E* x, double mean) where Centre : struct, IFlag
     {
         double square = 0;
@@ -105,7 +108,7 @@ internal static unsafe class RowNorm<V, T, E>
         }
     }
 
-    // What is not centred has no bias either: its zeros are not read.
+    // RMSNorm has no bias, so the zeros that replace it are not read.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void ScaleOne<U, Centre, S>(E* x, E* y, E* weight, E* bias, U h, U r, U o)
         where U : unmanaged, IVector<U, T>

@@ -3,9 +3,10 @@ using System.Numerics;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Sums of the columns of many rows of channels, in runs of rows short enough to be summed in T and taken over into double after each. Rows of one
-/// stripe, and those too wide for the first cache to hold their sums, go to <see cref="Stripes{V, T, E}"/>. Between the two, stripes would come
-/// back to every row: there rows are read as they lie, in one stream for each tensor, and the sums wait in memory: 1.2 to 1.4 times as fast.
+/// Sums of the columns of many rows of channels. Runs of rows are summed in T, and each run's sums are added to double. <see cref="Stripes{V, T, E}"/> sums
+/// rows of at most one stripe, and rows so wide that their sums do not fit in the first-level cache. For widths in between, stripes would read every row
+/// several times; there <see cref="Columns{V, T, E}"/> reads rows in memory order, in one stream per tensor, with the sums in memory, which is 1.2 to 1.4
+/// times as fast.
 /// </summary>
 internal static unsafe class RowSums<V, T, E>
     where V : unmanaged, IVector<V, T>
@@ -33,7 +34,7 @@ internal static unsafe class RowSums<V, T, E>
         }
     }
 
-    /// <summary>Adds Σd and Σd·(x − high) of each column, d the gradient behind the activation.</summary>
+    /// <summary>Adds Σd and Σd·(x − high) of each column, where d is the gradient multiplied by the activation's mask.</summary>
     public static void AddGradients<Relu>(E* x, E* dy, int rows, int width, ColumnTables<T> tables, double* sum, double* dot) where Relu : struct, IFlag
     {
         int run = Stripes<V, T, E>.RowsOfRun(width);

@@ -2,7 +2,7 @@ namespace TorchStab.Kernels;
 
 internal partial struct SGDKernel
 {
-    /// <summary>The published step, one element after the other, in double.</summary>
+    /// <summary>The published step, for one element after the other, in double.</summary>
     public static class Reference
     {
         public static void Update(SGDArguments a, Span<double> p, ReadOnlySpan<double> g, Span<double> buffer)

@@ -3,16 +3,16 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>The numbers of one parameter's step of SGD.</summary>
+/// <summary>The scalars of one parameter's step of SGD.</summary>
 internal struct SGDArguments
 {
     public GradientTransform Gradient;
     public double LearningRate;
 
-    /// <summary>μ; 0 in a buffer's first step, which sets it.</summary>
+    /// <summary>μ; 0 in the buffer's first step, which sets it.</summary>
     public double Momentum;
 
-    /// <summary>1 − dampening; 1 in a buffer's first step.</summary>
+    /// <summary>1 − dampening; 1 in the buffer's first step.</summary>
     public double Intake;
 
     /// <summary>μ of Nesterov's look-ahead; 0 for plain momentum.</summary>
@@ -20,7 +20,7 @@ internal struct SGDArguments
 }
 
 /// <summary>
-/// SGD, clipping included, in one pass: reads p, g and the momentum buffer b, writes p and b. State: momentum_buffer; null without momentum.
+/// SGD with clipping in one pass: reads p, g and the momentum buffer b, and writes p and b. State: momentum_buffer; null without momentum.
 /// <code>
 /// g ← transform(g, p)     b ← momentum·b + intake·g     p ← p − lr·(b, or g + lookAhead·b)
 /// </code>

@@ -4,17 +4,17 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// A sum over ranks that share memory: <see cref="Send"/> writes what others add up, <see cref="Add"/> adds a share of the elements and writes the sums
-/// for the others; one pass each over this rank's elements.
+/// A sum over ranks that share memory. <see cref="Send"/> writes the elements that other ranks add; <see cref="Add"/> adds this rank's share of the elements
+/// and writes the sums for the other ranks. Each reads this rank's elements in one pass.
 /// </summary>
 /// <remarks>
-/// What others read is written past the caches: they have just read the lines, and taking each back before it is overwritten costs up to five times as
-/// much where the cores share no cache. Shared memory is aligned to 64 bytes. 0·x is 0 of every finite x and NaN of the rest, so an accumulator tells
-/// whether all are finite, and cannot overflow.
+/// Memory that other ranks read is written with non-temporal stores. Those ranks have just read its cache lines, and a normal store would fetch each line
+/// back first, which takes up to five times as long if the cores share no cache. Shared memory is aligned to 64 bytes. 0·x is 0 for every finite x and NaN
+/// for any other x, so the sum of 0·x shows whether all are finite, and it cannot overflow.
 /// </remarks>
 internal static unsafe partial class SharedSumKernel
 {
-    /// <summary>Of float32 and float64, which are stored as they are computed.</summary>
+    /// <summary>Instances exist for float32 and float64, whose elements need no conversion.</summary>
     public readonly struct Family : IFamily<Family>
     {
         public delegate*<void*, void*, long, bool> Send { get; private init; }
@@ -24,9 +24,10 @@ internal static unsafe partial class SharedSumKernel
         static Family IFamily<Family>.Of<V, T, E>() => new() { Send = &SharedSumKernel.Send<V, T>, Add = &SharedSumKernel.Add<V, T> };
     }
 
-    /// <summary>Copies the elements to shared memory; whether all are finite.</summary>
+    /// <summary>Copies the elements to shared memory, and returns whether all are finite.</summary>
     [MethodImpl(Jit.Loop)]
-    public static bool Send<V, T>(void* elements, void* shared, long count) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+    public static bool Send<V, T>(void* elements, void* shared, long count)
+        where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         T* from = (T*)elements, to = (T*)shared;
         V zero = V.Zero, bad = zero;
@@ -48,13 +49,14 @@ internal static unsafe partial class SharedSumKernel
     }
 
     /// <summary>
-    /// Adds up the ranks' elements in the ranks' order, in the place of this rank's own and in shared memory; whether all of its own were finite.
+    /// Adds the ranks' elements in the order of ranks, and writes the sums over this rank's elements and to shared memory. Returns whether all of this rank's
+    /// elements were finite.
     /// </summary>
     /// <param name="terms">Each rank's elements.</param>
-    /// <param name="ranks">How many there are.</param>
-    /// <param name="rank">Which are this rank's own.</param>
-    /// <param name="shared">Where the others find the sums.</param>
-    /// <param name="count">Elements.</param>
+    /// <param name="ranks">The number of ranks.</param>
+    /// <param name="rank">This rank.</param>
+    /// <param name="shared">The memory from which other ranks read the sums.</param>
+    /// <param name="count">The number of elements.</param>
     [MethodImpl(Jit.Loop)]
     public static bool Add<V, T>(void** terms, int ranks, int rank, void* shared, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>

@@ -4,10 +4,10 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Mean and biased variance of contiguous runs, read once. Sums of (x − shift) and of its square are taken in vectors of T, at most
-/// 128 terms to a lane, and finished in double. The shift is the mean of the first elements: near the true mean, so that nothing
-/// cancels; never the first element alone, which may be an outlier. Where the variance still comes out small against the
-/// squared distance of shift and mean, a second pass centres on the mean itself (rare; mean 1e4 with σ 1e-2 stays at 1e-7).
+/// Mean and biased variance of contiguous runs, in one read. Sums of (x − shift) and of its square are computed in vectors of T, with at most 128 terms per
+/// lane, and these are added in double. The shift is the mean of the first elements, so it is near the true mean and no precision is lost by cancellation. A
+/// single element could be an outlier. If the variance is small compared with (mean − shift)², a second pass centres on the mean itself. That is rare; for
+/// mean 1e4 and σ 1e-2 the error stays at 1e-7.
 /// </summary>
 internal static unsafe class Statistics<V, T, E>
     where V : unmanaged, IVector<V, T>
@@ -15,18 +15,19 @@ internal static unsafe class Statistics<V, T, E>
     where E : unmanaged
 {
     private const int Sample = 64;
-    private static int LaneTerms => V.Count == 1 ? 8 : 128; // as Plane's
+    private static int LaneTerms => V.Count == 1 ? 8 : 128; // as in Plane
 
-    /// <summary>Below this ratio of variance to squared offset, float sums have lost more than a bit.</summary>
+    /// <summary>Below this ratio of the variance to the squared offset, cancellation has cost more than one bit of precision.</summary>
     private const double Guard = 0.5;
 
     /// <summary>
-    /// Whether sums about a shift that lies <paramref name="offset"/> from the mean do for this variance; false for NaN and where squares overflowed.
+    /// Whether the variance is accurate, for sums about a shift whose distance from the mean is <paramref name="offset"/>; false for NaN and if squares
+    /// overflowed.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Suffices(double variance, double offset) => variance >= Guard * offset * offset && variance < double.PositiveInfinity;
 
-    /// <summary>The mean of the first elements. Scaled before it is summed, so that it can't overflow.</summary>
+    /// <summary>The mean of the first elements, which are scaled before they are added, so that the sum cannot overflow.</summary>
     [MethodImpl(Jit.Loop)]
     public static T Shift(E* x, int n)
     {
@@ -48,7 +49,7 @@ internal static unsafe class Statistics<V, T, E>
         for (int i = 0; i < n; i += chunk) AddChunk(x + i, Math.Min(chunk, n - i), shift, ref sum, ref square);
     }
 
-    /// <summary>Mean and variance of one run.</summary>
+    /// <summary>Computes mean and variance of one run.</summary>
     [MethodImpl(Jit.Loop)]
     public static (double Mean, double Variance) Of(E* x, int n)
     {
@@ -59,7 +60,7 @@ internal static unsafe class Statistics<V, T, E>
         return Suffices(variance, offset) ? (double.CreateTruncating(shift) + offset, variance) : Centred(x, n, double.CreateTruncating(shift) + offset);
     }
 
-    /// <summary>Mean of the squares of one run.</summary>
+    /// <summary>Computes the mean of the squares of one run.</summary>
     [MethodImpl(Jit.Loop)]
     public static double MeanSquare(E* x, int n)
     {
@@ -68,10 +69,10 @@ internal static unsafe class Statistics<V, T, E>
         return square / n;
     }
 
-    /// <summary>What the second pass centres on: 0 where an infinity has spoilt the first mean, so that the mean comes out as Σx/n does.</summary>
+    /// <summary>The value on which the second pass centres: the first mean, or 0 if that is not finite, so that the final mean equals Σx/n.</summary>
     public static double Centre(double mean) => double.IsFinite(mean) ? mean : 0;
 
-    /// <summary>Adds Σ(x − mean) and its squares in double, where the mean is known to a few digits.</summary>
+    /// <summary>Adds Σ(x − mean) and Σ(x − mean)² in double, for an approximate mean.</summary>
     public static void AddCentred(E* x, int n, double mean, ref double sum, ref double square)
     {
         for (int i = 0; i < n; i++)

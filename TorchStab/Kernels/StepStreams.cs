@@ -3,12 +3,12 @@ using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
-/// <summary>What an optimizer step reads and writes of one parameter. The gradient is only read.</summary>
+/// <summary>The addresses that an optimizer's step of one parameter reads and writes. The gradient is only read.</summary>
 internal unsafe struct StepStreams
 {
     public void* Parameter, Gradient, State0, State1, State2;
 
-    /// <summary>Asks for the first elements ahead of time; beyond a kilobyte the hardware has found the streams by itself.</summary>
+    /// <summary>Prefetches the first kilobyte of the parameter, the gradient and the first two states; afterwards the hardware prefetches.</summary>
     public readonly void Prefetch(int count)
     {
         const int head = 1024;
@@ -23,31 +23,31 @@ internal unsafe struct StepStreams
     }
 }
 
-/// <summary>A run of one parameter's elements, as the kernels of steps take it.</summary>
+/// <summary>The job of an optimizer's kernel: a run of one parameter's elements.</summary>
 internal unsafe struct StepJob
 {
     public StepStreams* Streams;
 
-    /// <summary>The kernel's own struct of numbers.</summary>
+    /// <summary>The kernel's struct of scalars.</summary>
     public void* Arguments;
 
-    /// <summary>Where the run starts: a kernel's items are counted from here.</summary>
+    /// <summary>The index of the run's first element. A kernel's items are relative to it.</summary>
     public long First;
 }
 
-/// <summary>What happens to a gradient before the optimizer sees it: clip by norm or by value, sign, L2 decay.</summary>
+/// <summary>The changes to a gradient before the optimizer uses it: clipping by norm or by value, sign, L2 decay.</summary>
 internal struct GradientTransform
 {
     /// <summary>The clip coefficient; negative to maximize.</summary>
     public double Scale;
 
-    /// <summary>Elements are clamped to ±Bound; infinity where they are not.</summary>
+    /// <summary>Elements are clamped to ±Bound; infinity for no clamp.</summary>
     public double Bound;
 
     /// <summary>λ of the L2 penalty λ·p, added after clipping.</summary>
     public double Decay;
 
-    /// <summary>One element, in double.</summary>
+    /// <summary>Transforms one element, in double.</summary>
     public readonly double Reference(double gradient, double parameter)
     {
         double g = gradient * Scale;

@@ -4,16 +4,18 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// Sums over a run of rows of channels in stripes of four vectors, which stay in registers from the first row to the last and are taken over into
-/// double at its end. A row's next line lies a row away, which the machine does not foresee, so each line fetches the one in its place in
-/// the run that follows. Columns behind the last whole vector are done by one that overlaps it. <see cref="RowSums{V, T, E}"/> says which rows.
+/// Sums over a run of rows of channels, in stripes of four vectors of columns. A stripe's sums stay in registers from the first row to the last, and are then
+/// added to double. Reads of a stripe are one row apart, which the hardware does not prefetch, so each read prefetches the same place in the next run. The
+/// last columns are processed by a vector that overlaps the one before it. <see cref="RowSums{V, T, E}"/> chooses the rows for this class.
 /// </summary>
 internal static unsafe class Stripes<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    /// <summary>Rows of a run: its bytes stay in the first cache, but sums have to be worth taking over, and are good for so many terms.</summary>
+    /// <summary>
+    /// Limits of a run: its bytes stay in the first-level cache; fewer rows would not justify the additions to double; more rows would lose precision in T.
+    /// </summary>
     private const int RunBytes = 16 * 1024, LeastRows = 32, MostRows = 128;
 
     public static int RowsOfRun(int width) => Math.Clamp(RunBytes / (width * sizeof(E)), LeastRows, MostRows);
@@ -30,7 +32,7 @@ internal static unsafe class Stripes<V, T, E>
         else for (; j < width; j++) AddMomentsOfOne<V1<T>>(x + j, stride, rows, 1, shift + j, sum + j, square + j);
     }
 
-    /// <summary>Adds Σd and Σd·(x − high) of each column, d the gradient behind the activation.</summary>
+    /// <summary>Adds Σd and Σd·(x − high) of each column, where d is the gradient multiplied by the activation's mask.</summary>
     public static void AddSums<Relu>(E* x, E* dy, long stride, int rows, int width, ColumnTables<T> tables, double* sum, double* dot)
         where Relu : struct, IFlag
     {
@@ -134,7 +136,7 @@ internal static unsafe class Stripes<V, T, E>
         d.AddTo(sums + (3 * V.Count));
     }
 
-    // The lines of four vectors.
+    // Prefetches the cache lines of four vectors.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prefetch(E* at)
     {

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace TorchStab.Kernels;
 
-/// <summary>One element: tails, and machines without vectors. Masks are 1 and 0.</summary>
+/// <summary>One element, for tails and for machines without vectors. Masks are 1 and 0.</summary>
 internal readonly unsafe struct V1<T>(T value) : IVector<V1<T>, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -52,7 +52,7 @@ internal readonly unsafe struct V1<T>(T value) : IVector<V1<T>, T>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V1<T> operator /(V1<T> a, V1<T> b) => new(a._value / b._value);
 
-    // Fused only where it is an instruction: in software it takes a hundred times as long.
+    // Fused only if the machine has the instruction: in software it takes a hundred times as long.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V1<T> MultiplyAdd(V1<T> a, V1<T> b, V1<T> c) =>
         new(Fma.IsSupported || AdvSimd.IsSupported ? T.FusedMultiplyAdd(a._value, b._value, c._value) : (a._value * b._value) + c._value);

@@ -57,7 +57,7 @@ internal readonly unsafe struct V128<T>(Vector128<T> value) : IVector<V128<T>, T
         ? new(Vector128.LessThan(Vector128.Create(0, 1, 2, 3), Vector128.Create(count)).As<int, T>())
         : new(Vector128.LessThan(Vector128.Create(0L, 1L), Vector128.Create((long)count)).As<long, T>());
 
-    // a where it is larger or NaN; a NaN in b stays because nothing compares larger.
+    // a if it is larger or NaN, otherwise b. If b is NaN the comparison is false, so the result is NaN.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V128<T> Max(V128<T> a, V128<T> b)
     {
@@ -118,7 +118,7 @@ internal readonly unsafe struct V128<T>(Vector128<T> value) : IVector<V128<T>, T
         return new(Vector128.ShiftLeft(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()), 16).As<uint, T>());
     }
 
-    // To nearest even as in BFloat16; NaN keeps its quiet bit instead of being rounded up to infinity.
+    // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {

@@ -56,7 +56,7 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
         ? new(Vector256.LessThan(Vector256.Create(0, 1, 2, 3, 4, 5, 6, 7), Vector256.Create(count)).As<int, T>())
         : new(Vector256.LessThan(Vector256.Create(0L, 1L, 2L, 3L), Vector256.Create((long)count)).As<long, T>());
 
-    // a where it is larger or NaN; a NaN in b stays because nothing compares larger.
+    // a if it is larger or NaN, otherwise b. If b is NaN the comparison is false, so the result is NaN.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256<T> Max(V256<T> a, V256<T> b)
     {
@@ -109,11 +109,12 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
     public static V256<T> Load(BFloat16* source)
     {
         if (typeof(T) == typeof(double))
-            return new(Avx.ConvertToVector256Double(Vector128.ShiftLeft(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()), 16).AsSingle()).As<double, T>());
+            return new(Avx.ConvertToVector256Double(
+                Vector128.ShiftLeft(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()), 16).AsSingle()).As<double, T>());
         return new(Vector256.ShiftLeft(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32(), 16).As<uint, T>());
     }
 
-    // To nearest even as in BFloat16; NaN keeps its quiet bit instead of being rounded up to infinity.
+    // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {

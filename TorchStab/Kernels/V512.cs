@@ -56,7 +56,7 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
         ? new(Vector512.LessThan(Vector512.Create(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), Vector512.Create(count)).As<int, T>())
         : new(Vector512.LessThan(Vector512.Create(0L, 1L, 2L, 3L, 4L, 5L, 6L, 7L), Vector512.Create((long)count)).As<long, T>());
 
-    // a where it is larger or NaN; a NaN in b stays because nothing compares larger.
+    // a if it is larger or NaN, otherwise b. If b is NaN the comparison is false, so the result is NaN.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V512<T> Max(V512<T> a, V512<T> b)
     {
@@ -65,7 +65,7 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T Sum(V512<T> a) => V256<T>.Sum(new(a._value.GetLower() + a._value.GetUpper())); // by halves: half as long as Vector512.Sum
+    public static T Sum(V512<T> a) => V256<T>.Sum(new(a._value.GetLower() + a._value.GetUpper())); // by halves, twice as fast as Vector512.Sum
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static double SumWide(V512<T> a)
@@ -109,11 +109,12 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
     public static V512<T> Load(BFloat16* source)
     {
         if (typeof(T) == typeof(double))
-            return new(Avx512F.ConvertToVector512Double(Vector256.ShiftLeft(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)), 16).AsSingle()).As<double, T>());
+            return new(Avx512F.ConvertToVector512Double(
+                Vector256.ShiftLeft(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)), 16).AsSingle()).As<double, T>());
         return new(Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)source)), 16).As<uint, T>());
     }
 
-    // To nearest even as in BFloat16; NaN keeps its quiet bit instead of being rounded up to infinity.
+    // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {
