@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// A normalization over one tensor with an optional scale (<see cref="weight"/>) and shift (<see cref="bias"/>) under PyTorch's
-/// state-dict keys. Loading checks every key and shape before anything is written.
+/// Base of the normalization modules: an optional scale (<see cref="weight"/>) and shift (<see cref="bias"/>) under PyTorch's
+/// state-dict keys. Loading checks every key and shape before it writes anything.
 /// </summary>
 public abstract class AffineModule : nn.Module<Tensor, Tensor>
 {
@@ -21,7 +21,9 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
 
     private protected AffineModule(string name) : base(name) { }
 
-    /// <summary>The scale; null without one. A value set is owned by the module, the old one is disposed; null unregisters it.</summary>
+    /// <summary>
+    /// The scale; null if the module has none. Setting it gives the module ownership and disposes the old tensor; null unregisters the scale.
+    /// </summary>
     [AllowNull]
     public Parameter weight
     {
@@ -29,17 +31,19 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
         set => SetParameter(ref _weight, value);
     }
 
-    /// <summary>The shift; null without one. A value set is owned by the module, the old one is disposed; null unregisters it.</summary>
+    /// <summary>
+    /// The shift; null if the module has none. Setting it gives the module ownership and disposes the old tensor; null unregisters the shift.
+    /// </summary>
     public Parameter? bias
     {
         get => _bias;
         set => SetParameter(ref _bias, value);
     }
 
-    /// <summary><see cref="weight"/> with the null it can hold: its own type is torch.nn's, which hides it.</summary>
+    /// <summary><see cref="weight"/> as a nullable type. The public property has torch.nn's type, which is not nullable.</summary>
     private protected Parameter? WeightOrNull => _weight;
 
-    /// <summary>A state-dict key that older files lack: when missing, it is no error and its tensor becomes 0.</summary>
+    /// <summary>A state-dict key that older files do not have. A missing key is not an error; its tensor is set to 0.</summary>
     private protected virtual string? KeyOlderFilesLack => null;
 
     /// <summary>Sets the scale to 1 and the shift to 0.</summary>
@@ -50,35 +54,37 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
         _bias?.fill_(0);
     }
 
-    /// <summary>The arguments in <see cref="ToString"/>, in PyTorch's words.</summary>
-    /// <returns>Such as "64, eps=1e-05, affine=True".</returns>
+    /// <summary>The arguments that <see cref="ToString"/> prints, in PyTorch's format.</summary>
+    /// <returns>For example "64, eps=1e-05, affine=True".</returns>
     public abstract string extra_repr();
 
     /// <summary>The class name and its arguments, as PyTorch prints the module.</summary>
     public override string ToString() => $"{GetName()}({extra_repr()})";
 
     /// <summary>
-    /// Copies parameters and buffers from <paramref name="source"/>. Nothing is written unless everything fits.
+    /// Copies parameters and buffers from <paramref name="source"/>. If one entry does not fit, nothing is written.
     /// </summary>
-    /// <param name="source">Values by key; other dtypes and devices are converted.</param>
-    /// <param name="strict">Whether missing and unexpected keys are errors; default true. Wrong shapes always are.</param>
-    /// <param name="skip">Keys to leave alone; null (the default): none.</param>
+    /// <param name="source">Tensors by key; they are converted to the module's dtypes and devices.</param>
+    /// <param name="strict">Whether missing and unexpected keys are errors; default true. A wrong shape is always an error.</param>
+    /// <param name="skip">Keys that are not loaded; null (the default): none.</param>
     /// <returns>The missing and the unexpected keys.</returns>
     /// <exception cref="InvalidOperationException">A key is missing or unexpected, or a shape differs; the message names each.</exception>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
         Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) =>
         new StateLoad(GetName(), state_dict(), source, skip, KeyOlderFilesLack).Run(strict);
 
-    /// <summary>Reads what <c>save</c> wrote, here or in the torch.nn twin. Nothing is written to the module unless everything fits.</summary>
+    /// <summary>
+    /// Reads a file that <c>save</c> of this module or of the torch.nn module has written. If one entry does not fit, nothing is written to the module.
+    /// </summary>
     /// <param name="reader">The stream, at the first entry.</param>
-    /// <param name="strict">Whether missing and unexpected keys are errors; default true. Wrong shapes always are.</param>
-    /// <param name="skip">Keys to leave alone; null (the default): none.</param>
-    /// <param name="loadedParameters">Takes every key of the file and whether the module has it; null (the default): not asked for.</param>
+    /// <param name="strict">Whether missing and unexpected keys are errors; default true. A wrong shape is always an error.</param>
+    /// <param name="skip">Keys that are not loaded; null (the default): none.</param>
+    /// <param name="loadedParameters">Receives every key of the file and whether the module has it; null (the default): not reported.</param>
     /// <returns>This module.</returns>
     /// <exception cref="InvalidOperationException">A key is missing or unexpected, or a shape differs; the message names each.</exception>
-    /// <exception cref="InvalidDataException">The file is corrupted, or no state dict.</exception>
-    /// <exception cref="EndOfStreamException">The file is cut short, or claims more than it holds.</exception>
-    /// <remarks>TorchSharp's loader believes its file; here every count, dtype and size is checked before it is used.</remarks>
+    /// <exception cref="InvalidDataException">The file is corrupted, or is not a state dict.</exception>
+    /// <exception cref="EndOfStreamException">The file ends before the data that its headers announce.</exception>
+    /// <remarks>TorchSharp's loader does not check its file. This one checks every count, dtype and size before it uses it.</remarks>
     public override nn.Module load(
         BinaryReader reader, bool strict = true, IList<string>? skip = null, Dictionary<string, bool>? loadedParameters = null) =>
         StateLoad.Read(this, reader, strict, skip, loadedParameters, KeyOlderFilesLack);
@@ -106,7 +112,7 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
         return this;
     }
 
-    /// <summary>Takes every parameter and buffer along; a class with buffers adds its own.</summary>
+    /// <summary>Moves every parameter and buffer; a class with buffers overrides it to move them too.</summary>
     private protected virtual void Move(StateMove move)
     {
         weight = move.Of(_weight);
@@ -123,7 +129,7 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
         field = value;
         value?.DetachFromDisposeScope();
         old?.Dispose();
-        // Both anew, so that a parameter that comes back takes its old place in state_dict.
+        // Registers both again, so that a parameter that was removed and set again has its old position in state_dict.
         ConditionallyRegisterParameter(nameof(weight), (Parameter?)null);
         ConditionallyRegisterParameter(nameof(bias), (Parameter?)null);
         ConditionallyRegisterParameter(nameof(weight), _weight);

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>What batch and instance normalization refuse, in PyTorch's order and words.</summary>
+/// <summary>The checks of batch and instance normalization, in PyTorch's order and with its messages.</summary>
 internal static class BatchNormCheck
 {
-    /// <summary>Conditions on the arguments of batch_norm; an input without elements is let pass, as PyTorch does.</summary>
+    /// <summary>Checks the arguments of batch_norm; an empty input is accepted, as in PyTorch.</summary>
     public static void Arguments(in ChannelNormArguments a)
     {
         if (a.Training && !a.MayFallBack) MoreThanOneValue(a.Input, a.Running.Exist);
@@ -14,14 +14,14 @@ internal static class BatchNormCheck
         if (a.Mask is not null) MaskCheck.Require(a.Mask, a.Input);
     }
 
-    /// <summary>Sizes and dtypes that go together, as <see cref="Statistics"/> and the dtypes PyTorch takes.</summary>
+    /// <summary>Checks sizes with <see cref="Statistics"/>, and dtypes as PyTorch does.</summary>
     public static void Tensors(in ChannelNormArguments a, long copies = 1)
     {
         Statistics(a.Running.Mean, a.Running.Variance, a.Weight, a.Bias, a.Input.size(1), a.Training, copies);
         ParameterTypes.RequireMatch(a.Input, a.Weight, a.Bias, a.Running.Mean, a.Running.Variance);
     }
 
-    /// <summary>What holds for an input without elements too.</summary>
+    /// <summary>The checks that apply to an empty input too.</summary>
     public static void Input(Tensor input, double eps, bool emptyVector = false)
     {
         if (input.dim() < 2 && !(emptyVector && input.numel() == 0))
@@ -32,8 +32,8 @@ internal static class BatchNormCheck
     }
 
     /// <summary>
-    /// One entry for each channel, and statistics where they are needed. PyTorch runs instance normalization as batch normalization of
-    /// N·C channels and counts so in its messages: <paramref name="copies"/> is then N.
+    /// Requires one entry for each channel, and statistics where they are needed. PyTorch runs instance normalization as batch
+    /// normalization of N·C channels, and its messages give that number: <paramref name="copies"/> is then N.
     /// </summary>
     private static void Statistics(
         Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, long channels, bool training, long copies)
@@ -49,18 +49,18 @@ internal static class BatchNormCheck
                 running_mean is null ? nameof(running_mean) : nameof(running_var));
     }
 
-    /// <summary>Training needs more than one value in each channel.</summary>
+    /// <summary>Requires more than one value in each channel, as training does.</summary>
     private static void MoreThanOneValue(Tensor input, bool hasRunning)
     {
         if (input.dim() >= 2 && ValuesPerChannel(input) == 1) throw TooFewValues(input, hasRunning, masked: false);
     }
 
-    /// <summary>PyTorch's words for a channel with one value, or under a mask fewer.</summary>
+    /// <summary>PyTorch's error for a channel with one value or, under a mask, fewer.</summary>
     public static ArgumentException TooFewValues(Tensor input, bool hasRunning, bool masked) => new(
         $"Expected more than 1 value per channel when training, got input size {Repr.Size(input)}{(masked ? " and a mask of weight 1 or less in a channel" : "")}; "
         + (hasRunning ? "use a larger batch, eval(), or SingleValuePolicy.UseRunningStatistics on the module"
             : "use a larger batch: without running statistics (track_running_stats: false, or none given) the batch's own normalize in eval mode too"), nameof(input));
 
-    /// <summary>How many values a channel has: the batch size times the spatial ones.</summary>
+    /// <summary>The number of values of a channel: the batch size times the spatial sizes.</summary>
     public static long ValuesPerChannel(Tensor input) => input.size(0) * ShapeCheck.Positions(input);
 }

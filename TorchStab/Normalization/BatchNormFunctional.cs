@@ -4,16 +4,15 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Batch normalization: y = (x − mean)/√(var + eps)·weight + bias, channel by channel (dimension 1).
-/// On any device and dtype as tensor operations, differentiable any number of times; by kernel where one takes the case.
+/// Batch normalization: y = (x − mean)/√(var + eps)·weight + bias, for each channel (dimension 1). The tensor
+/// operations run on any device and dtype and can be differentiated any number of times; a kernel runs where it supports the arguments.
 /// </summary>
 internal static class BatchNormFunctional
 {
     /// <summary>
-    /// Checks the arguments, normalizes in one form, and takes the batch into the running statistics once everything else has succeeded: a call that
-    /// fails leaves them as they were.
+    /// Checks the arguments, chooses a form, normalizes, and updates the running statistics last: a call that fails does not change them.
     /// </summary>
-    /// <returns>Input's shape, dtype and memory format, never the input itself.</returns>
+    /// <returns>A new tensor with the input's shape, dtype and memory format.</returns>
     public static Tensor Apply(in ChannelNormArguments a)
     {
         ArgumentNullException.ThrowIfNull(a.Input, "input");
@@ -33,13 +32,13 @@ internal static class BatchNormFunctional
         return Train(a, counts.min().to(ScalarType.Float64).item<double>(), counts).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The form of a call's maths: masks and renormalization have no kernel.</summary>
+    /// <summary>Chooses kernel or tensor operations. Masks and renormalization have no kernel.</summary>
     public static NormForm FormOf(in ChannelNormArguments a) => (a.Training ? a.Mask is null && !a.IsRenormalized : a.Running.TakeKernel)
         ? KernelSelection.FormOfChannels(a.Input, a.Weight, a.Bias) : NormForm.TensorOps;
 
     /// <summary>
-    /// Normalizes with the batch's own statistics, each value counted as often as the mask says. Returns the output and, of shape (C) in the accumulation
-    /// type and without gradient, the mean and the biased variance.
+    /// Normalizes with the batch's own statistics; the mask gives each value's weight. Returns the output, and the mean and the biased variance with
+    /// shape (C), in the accumulation dtype and without gradient.
     /// </summary>
     public static BatchNormResult Normalize(in ChannelNormArguments a, NormForm form)
     {
@@ -56,14 +55,14 @@ internal static class BatchNormFunctional
         return new(y.MoveToOuterDisposeScope(), PerChannel(moments.Mean).MoveToOuterDisposeScope(), PerChannel(moments.Variance).MoveToOuterDisposeScope());
     }
 
-    /// <summary>The moments of each channel; intermediate tensors are the caller's.</summary>
+    /// <summary>The moments of each channel. The caller disposes the intermediate tensors.</summary>
     public static Moments Statistics(Tensor input, Tensor? mask, double eps)
     {
         var x = Wide(input);
         return mask is null ? Moments.Over(x, ChannelDims.OfStatistics(input), eps) : Moments.Over(x, ChannelDims.OfStatistics(input), eps, mask);
     }
 
-    /// <summary>Normalizes with the running statistics, through which no gradient passes; the arguments are checked and not empty.</summary>
+    /// <summary>Normalizes with the running statistics, which get no gradient. The caller has checked the arguments, and the input is not empty.</summary>
     public static Tensor Evaluate(in ChannelNormArguments a)
     {
         if (a.Mask is not null) return EvaluateMasked(a);
@@ -75,14 +74,14 @@ internal static class BatchNormFunctional
         }
         using var scope = NewDisposeScope();
         var x = DifferenceHolds(mean) ? Wide(a.Input) : a.Input.to(ScalarType.Float64);
-        var inverse = (Wide(variance.detach()) + a.Eps).rsqrt(); // before it meets x: float32 does not hold every variance in float64
+        var inverse = (Wide(variance.detach()) + a.Eps).rsqrt(); // before the cast to x's dtype: a float64 variance may be out of float32's range
         var centred = x - ChannelDims.Broadcast(mean.detach(), x);
-        // In two steps: a mean rounded to x's dtype may be as far off as a small deviation.
+        // Subtracts in two steps: the rounding error of a mean in x's dtype may be as large as a small deviation.
         if (mean.dtype == ScalarType.Float64 && x.dtype != ScalarType.Float64) centred = centred - ChannelDims.Broadcast(mean.detach() - mean.detach().to(x.dtype), x);
         return Output(Affine(centred, ChannelDims.Broadcast(inverse, x), a.Weight, a.Bias), a.Input, a.Relu).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The output for an input without elements; its gradients are zeros, not absent.</summary>
+    /// <summary>The output for an empty input. Its gradients are zeros, not null.</summary>
     public static Tensor Empty(in ChannelNormArguments a)
     {
         using var scope = NewDisposeScope();
@@ -92,16 +91,16 @@ internal static class BatchNormFunctional
         return output.MoveToOuterDisposeScope();
     }
 
-    /// <summary>centred·inverse·weight + bias in the accumulation type; weight and bias of shape (C).</summary>
+    /// <summary>centred·inverse·weight + bias in the accumulation dtype; weight and bias have shape (C).</summary>
     public static Tensor Affine(Tensor centred, Tensor inverse, Tensor? weight, Tensor? bias)
     {
-        // Standardized first: inverse · weight may leave the range where the output does not, and so may the sum of gradient · centred.
+        // Multiplies by inverse first: inverse · weight may overflow where the output does not, and so may the sum of gradient · centred.
         var output = centred * inverse;
         if (weight is not null) output = output * ChannelDims.Broadcast(weight, centred);
         return bias is null ? output : output + ChannelDims.Broadcast(bias, centred);
     }
 
-    // A channel has at least so many values; under a mask each has its own count.
+    // The smallest number of values in a channel; under a mask channels have different counts.
     private static Tensor Train(in ChannelNormArguments a, double count, Tensor? counts)
     {
         var form = FormOf(a);
@@ -115,7 +114,8 @@ internal static class BatchNormFunctional
         return batch.Output;
     }
 
-    // Nothing but the output becomes a tensor: what a small batch costs is mostly tensors. Null where the values are too large or too small for a kernel.
+    // Creates no tensor but the output, because creating tensors dominates the cost of a small batch. Null where the values are too large or too small for a
+    // kernel.
     private static Tensor? TrainByKernel(in ChannelNormArguments a, double count)
     {
         using var state = BatchNormNode.Begin(a);
@@ -136,14 +136,14 @@ internal static class BatchNormFunctional
 
     private static Tensor Wide(Tensor input) => input.to(Moments.Accumulator(input));
 
-    // Whether x − mean is finite for every finite x. To look on another device would be to wait for it.
+    // Whether x − mean is finite for every finite x. Not checked on other devices, because reading the result waits for the device.
     private static bool DifferenceHolds(Tensor mean) =>
         !KernelSelection.IsOnCpu(mean) || mean.numel() == 0 || !(mean.detach().abs().amax().to(ScalarType.Float64).item<double>() > float.MaxValue / 2);
 
-    // What a caller gets: rounded once to input's dtype, in the memory format PyTorch gives it.
+    // Rounds once to the input's dtype, in PyTorch's memory format.
     private static Tensor Output(Tensor y, Tensor input, bool relu)
     {
-        // Not relu(): it would save its result, which the caller may change in place.
+        // Not relu(): it saves its result for the backward pass, and the caller may change that in place.
         if (relu) y = y.masked_fill(y.detach().le(0), 0);
         y = y.to(input.dtype);
         return input.is_contiguous() ? y.contiguous() : MemoryLayout.Suggested(y, input);
@@ -152,10 +152,10 @@ internal static class BatchNormFunctional
     private static Tensor PerChannel(Tensor statistic) => statistic.detach().flatten();
 }
 
-/// <summary>What normalizing with a batch's statistics gives; disposing it leaves the output.</summary>
-/// <param name="Output">The caller's.</param>
-/// <param name="Mean">Of each channel.</param>
-/// <param name="Variance">Of each channel, biased.</param>
+/// <summary>The result of normalizing with a batch's statistics. Disposing it does not dispose the output.</summary>
+/// <param name="Output">The normalized values; the caller owns them.</param>
+/// <param name="Mean">The mean of each channel.</param>
+/// <param name="Variance">The biased variance of each channel.</param>
 internal readonly record struct BatchNormResult(Tensor Output, Tensor Mean, Tensor Variance) : IDisposable
 {
     public void Dispose()

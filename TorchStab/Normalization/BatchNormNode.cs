@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Batch normalization by kernel, and its place in the autograd graph; with a ReLU behind it or without. Nothing but the input and the weight is saved: the
-/// backward pass computes the ReLU's mask again, for which it needs the bias.
+/// The autograd node of batch normalization by kernel, with or without a ReLU. It saves only the input and the parameters: the backward pass
+/// computes the ReLU's mask again, for which it needs the bias.
 /// </summary>
 internal sealed class BatchNormNode : NormOp
 {
@@ -21,7 +21,7 @@ internal sealed class BatchNormNode : NormOp
     /// <inheritdoc/>
     public override bool NeedsBias => _relu;
 
-    /// <summary>Begins a call on arguments that have passed <see cref="KernelSelection.FormOfChannels"/>.</summary>
+    /// <summary>Prepares a call. The caller has checked the arguments with <see cref="KernelSelection.FormOfChannels"/>.</summary>
     public static NodeState Begin(in ChannelNormArguments a)
     {
         var state = AutogradPlug.Begin(a.Relu ? WithReLU : Plain, a.Input, a.Weight, a.Bias);
@@ -30,7 +30,7 @@ internal sealed class BatchNormNode : NormOp
         return state;
     }
 
-    /// <summary>Normalizes with the batch's statistics, which are left in the state; null where the values are too large or too small for a kernel.</summary>
+    /// <summary>Normalizes with the batch's statistics and stores them in the state; null where the values are too large or too small for a kernel.</summary>
     public static Tensor? Train(NodeState state, bool relu)
     {
         state.Training = true;
@@ -67,7 +67,7 @@ internal sealed class BatchNormNode : NormOp
             d => state.Training ? NormGradient.ThroughStatistics(d, standardized, moments.Rate, ChannelDims.OfStatistics(input)) : d * moments.Rate);
     }
 
-    // With the statistics of the batch, or those that were given.
+    // The normalized input, by the batch's statistics or the given ones.
     private static Moments Standardize(NodeState state, Tensor input)
     {
         var x = input.to(Moments.Accumulator(input));

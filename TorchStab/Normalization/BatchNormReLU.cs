@@ -3,8 +3,8 @@ using TorchStab.Normalization;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Batch normalization followed by ReLU as one module: y = max(0, BatchNorm(x)), with everything of <see cref="BatchNorm"/>. NaN stays
-/// NaN. The state dict is BatchNorm's.
+/// Batch normalization followed by ReLU as one module: y = max(0, BatchNorm(x)), with all options of <see cref="BatchNorm"/>. NaN
+/// remains NaN. The state dict is BatchNorm's.
 /// </summary>
 public abstract class BatchNormReLU : BatchNorm
 {

@@ -4,13 +4,13 @@ namespace TorchStab.Modules;
 
 /// <summary>
 /// Batch renormalization (Ioffe 2017), for small batches: in training y = ((x − mean)/σ·r + d)·weight + bias, where
-/// r = σ/σ' clipped to [1/rmax, rmax] and d = (mean − mean')/σ' clipped to [−dmax, dmax] take the batch's statistics to the running
-/// ones (mean', σ' = √(running_var + eps)) and are constants for the gradient. In eval mode it is <see cref="BatchNorm"/>.
+/// r = σ/σ' clipped to [1/rmax, rmax] and d = (mean − mean')/σ' clipped to [−dmax, dmax] correct the batch's statistics towards the
+/// running ones (mean', σ' = √(running_var + eps)) and are constants for the gradient. In eval mode it is <see cref="BatchNorm"/>.
 /// </summary>
 /// <remarks>
-/// r and d use the running statistics before the batch is taken in. rmax = 1 with dmax = 0, or a module without running statistics, is
-/// batch normalization. The paper starts there and loosens the bounds: set <see cref="rmax"/> and <see cref="dmax"/> while training, or
-/// give a <see cref="Schedule"/>. The running variance is the unbiased one, so that the state dict is BatchNorm's.
+/// r and d use the running statistics before this batch updates them. rmax = 1 with dmax = 0, or a module without running statistics, is
+/// batch normalization. The paper starts with these and widens the bounds: set <see cref="rmax"/> and <see cref="dmax"/> during training, or
+/// set a <see cref="Schedule"/>. The running variance is unbiased, so that the state dict equals BatchNorm's.
 /// </remarks>
 public abstract class BatchRenorm : BatchNorm
 {
@@ -36,17 +36,17 @@ public abstract class BatchRenorm : BatchNorm
     }
 
     /// <summary>
-    /// The bounds as a function of the batches tracked so far, asked for each training batch, in place of <see cref="rmax"/> and
-    /// <see cref="dmax"/>; null (the default) for none.
+    /// Computes the bounds of each training batch from the number of batches tracked so far, and replaces <see cref="rmax"/> and
+    /// <see cref="dmax"/>; null (the default): no schedule.
     /// </summary>
     public Func<long, (double rmax, double dmax)>? Schedule { get; set; }
 
     /// <summary>
-    /// The schedule of the paper's experiments: batch normalization for 5,000 steps, then rmax linearly to 3 at step 40,000 and dmax to 5
-    /// at step 25,000.
+    /// The schedule of the paper's experiments: batch normalization for 5,000 steps; then rmax grows linearly to 3 at step 40,000, and dmax
+    /// to 5 at step 25,000.
     /// </summary>
     /// <param name="step">The number of batches so far.</param>
-    /// <returns>The bounds for the next one.</returns>
+    /// <returns>The bounds for the next batch.</returns>
     public static (double rmax, double dmax) PaperSchedule(long step) =>
         (Math.Clamp(1 + 2 * (step - 5000) / 35000.0, 1, 3), Math.Clamp(5 * (step - 5000) / 20000.0, 0, 5));
 

@@ -4,12 +4,12 @@ namespace TorchStab.Normalization;
 
 /// <summary>
 /// Batch renormalization (Ioffe 2017): y = ((x − mean)/σ·r + d)·weight + bias with σ = √(var + eps) of the batch, r = σ/σ' clipped to
-/// [1/rmax, rmax] and d = (mean − mean')/σ' clipped to [−dmax, dmax], where mean' and σ' are the running ones. r and d are constants
+/// [1/rmax, rmax] and d = (mean − mean')/σ' clipped to [−dmax, dmax], where mean' and σ' are the running statistics. r and d are constants
 /// for the gradient.
 /// </summary>
 internal static class BatchRenormFunctional
 {
-    /// <summary>As <see cref="BatchNormFunctional.Normalize"/>, renormalized.</summary>
+    /// <summary>As <see cref="BatchNormFunctional.Normalize"/>, with r and d applied.</summary>
     public static BatchNormResult Normalize(in ChannelNormArguments a)
     {
         using var scope = NewDisposeScope();

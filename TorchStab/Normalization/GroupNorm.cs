@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Group normalization over the channels of a group and all positions of one sample, in training and evaluation alike:
+/// Group normalization over the channels of a group and all positions of one sample, the same in training and in evaluation:
 /// <para>y = (x − mean) / √(var + eps) · weight + bias</para>
-/// with the biased variance, weight and bias per channel. float64, float32, bfloat16 and float16; the half types accumulate in float32 and
-/// also take float32 parameters. Empty inputs give empty outputs; a non-finite value stays within its group.
+/// with the biased variance; weight and bias have one entry per channel. Dtypes: float64, float32, bfloat16 and float16; float16 and bfloat16
+/// accumulate in float32 and also accept float32 parameters. Empty inputs give empty outputs; a non-finite value affects its own group only.
 /// </summary>
 /// <remarks>Wu, He: Group Normalization, 2018 (arXiv 1803.08494); <c>torch.nn.GroupNorm</c>.</remarks>
 public sealed class GroupNorm : AffineModule
@@ -28,7 +28,7 @@ public sealed class GroupNorm : AffineModule
         bias = ParameterFactory.Zeros([num_channels], dtype, device, nameof(num_channels));
     }
 
-    /// <summary>The number of groups that the channels are split into, in order.</summary>
+    /// <summary>The number of groups; each has the same number of consecutive channels.</summary>
     public long num_groups { get; }
 
     /// <summary>The number of channels: the length of <see cref="AffineModule.weight"/>.</summary>
@@ -40,12 +40,12 @@ public sealed class GroupNorm : AffineModule
     /// <summary>Whether the module was made with a weight and a bias per channel.</summary>
     public bool affine { get; }
 
-    /// <summary>Normalizes.</summary>
+    /// <summary>Normalizes <paramref name="input"/>.</summary>
     /// <param name="input">Shape (N, <see cref="num_channels"/>, *).</param>
-    /// <returns>The same shape and dtype; channels_last stays so, anything else becomes contiguous.</returns>
+    /// <returns>The same shape and dtype. A channels_last input gives a channels_last output; any other input gives a contiguous one.</returns>
     /// <exception cref="ArgumentException">
-    /// The channels do not fit, a group has one value, or the dtypes don't go together. Without affine parameters PyTorch takes any number of
-    /// channels that the groups divide, and so does this.
+    /// The number of channels does not fit, a group has only one value, or the dtypes do not match. Without affine parameters any number of
+    /// channels that <see cref="num_groups"/> divides is accepted, as in PyTorch.
     /// </exception>
     public override Tensor forward(Tensor input) => GroupNormFunctional.Apply(input, num_groups, WeightOrNull, bias, eps);
 

@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Group normalization (Wu, He 2018): y = (x − mean) / √(var + eps) · weight + bias, mean and biased variance of each sample over the
-/// C / num_groups channels of a group and all positions; weight and bias are per channel.
+/// Group normalization (Wu, He 2018): y = (x − mean) / √(var + eps) · weight + bias, with the mean and the biased variance of
+/// each sample over the C / num_groups channels of a group and all positions; weight and bias have one entry per channel.
 /// </summary>
 internal static class GroupNormFunctional
 {
-    /// <summary>Checks the arguments and normalizes; a channels_last input stays so, any other result is contiguous.</summary>
+    /// <summary>Checks the arguments and normalizes. A channels_last input gives a channels_last output; any other output is contiguous.</summary>
     public static Tensor Apply(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
     {
         Require(input, num_groups, weight, bias);
@@ -35,7 +35,7 @@ internal static class GroupNormFunctional
     private static Tensor Normalize(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
     {
         long[] shape = input.shape;
-        // Splitting a dimension is a view under any strides: groups of a channels_last tensor need no copy.
+        // Splitting a dimension gives a view whatever the strides, so a channels_last tensor needs no copy.
         var x = input.to(Moments.Accumulator(input)).view([shape[0], num_groups, shape[1] / num_groups, .. shape[2..]]);
         var moments = Moments.Over(x, ChannelDims.OfPositions(shape.Length + 1), eps);
         var y = (moments.Centred * moments.InverseDeviation).reshape(shape);
@@ -56,11 +56,11 @@ internal static class GroupNormFunctional
             throw new ArgumentException($"Expected number of channels in input to be divisible by num_groups, but got input of shape {Repr.List(input.shape)} "
                 + $"and num_groups={num_groups}", nameof(num_groups));
         RequirePerChannel(weight, nameof(weight), weight, input);
-        // PyTorch's message for a wrong bias gives the weight's shape: its text is kept, ours follows.
+        // PyTorch's message for a wrong bias gives the weight's shape. Its text is kept, and ours is added.
         RequirePerChannel(bias, nameof(bias), weight ?? bias, input);
     }
 
-    // What PyTorch looks at: the batch and the channels of a group in one, and the positions.
+    // The sizes that PyTorch checks: batch size times channels of a group, and the positions.
     private static void RequireMoreThanOneValue(Tensor input, long num_groups)
     {
         if (input.size(0) * input.size(1) / num_groups * ShapeCheck.Positions(input) != 1) return;

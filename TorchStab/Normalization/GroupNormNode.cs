@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Group normalization by kernel, and its place in the autograd graph. Instance normalization is the same with as many groups as channels, under its own
-/// name in errors.
+/// The autograd node of group normalization by kernel. Instance normalization is group normalization with one channel per group; errors use its own
+/// name.
 /// </summary>
 internal sealed class GroupNormNode : NormOp
 {
-    /// <summary>What users call group_norm, and what they call instance_norm.</summary>
+    /// <summary>The nodes of group_norm and instance_norm.</summary>
     public static readonly GroupNormNode Group = new("GroupNorm"), Instance = new("InstanceNorm");
 
     private GroupNormNode(string name) => Name = name;
@@ -17,7 +17,7 @@ internal sealed class GroupNormNode : NormOp
     /// <inheritdoc/>
     public override string Name { get; }
 
-    /// <summary>Begins a call on arguments that have passed <see cref="KernelSelection.FormOfGroups"/>.</summary>
+    /// <summary>Prepares a call. The caller has checked the arguments with <see cref="KernelSelection.FormOfGroups"/>.</summary>
     public NodeState Begin(Tensor input, long groups, Tensor? weight, Tensor? bias, double eps)
     {
         var state = AutogradPlug.Begin(this, input, weight, bias);
@@ -26,7 +26,9 @@ internal sealed class GroupNormNode : NormOp
         return state;
     }
 
-    /// <summary>The output, or null where the values are too large or too small for a kernel; the statistics of each sample and group are left in the state.</summary>
+    /// <summary>
+    /// Normalizes, and stores the statistics of each sample and group in the state; null where the values are too large or too small for a kernel.
+    /// </summary>
     public static Tensor? Run(NodeState state)
     {
         nint output = GroupNormLaunch.Forward(state);
@@ -40,7 +42,7 @@ internal sealed class GroupNormNode : NormOp
     /// <inheritdoc/>
     public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
     {
-        // An instance is a group already: no reshape, which would only be another node to differentiate.
+        // With one channel per group no reshape is needed; it would add a node to the graph.
         long[] shape = input.shape, grouped = this == Instance ? shape : [shape[0], state.Groups, shape[1] / state.Groups, .. shape[2..]];
         long[] dims = ChannelDims.OfPositions(grouped.Length);
         var moments = Moments.Over(As(input.to(Moments.Accumulator(input)), grouped), dims, state.Epsilon);

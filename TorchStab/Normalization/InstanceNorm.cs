@@ -4,28 +4,28 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Instance normalization (Ulyanov et al. 2016): y = (x − mean)/√(var + eps)·weight + bias, with mean and biased variance of each
-/// channel of each sample over its positions.
+/// Instance normalization (Ulyanov et al. 2016): y = (x − mean)/√(var + eps)·weight + bias, with the mean and the biased variance of
+/// each channel of each sample over its positions.
 /// </summary>
 /// <remarks>
-/// Without running statistics (the default) training and eval do the same. With them, training takes in the mean over the batch of
-/// each sample's statistics (the unbiased variance), and eval normalizes with the running ones; num_batches_tracked stays 0, and a
-/// momentum of null leaves the running statistics as they are, as in PyTorch. Dtypes: float64, float32, float16, bfloat16, the half
-/// ones also with float32 parameters. An input without elements gives such an output and leaves the running statistics as they are.
-/// Non-finite values stay within their channel of their sample.
+/// Without running statistics (the default) training and eval mode compute the same. With them, training mode updates them with the mean
+/// over the batch of each sample's statistics (the unbiased variance), and eval mode normalizes with them; num_batches_tracked remains 0,
+/// and a momentum of null leaves the running statistics unchanged, as in PyTorch. Dtypes: float64, float32, float16, bfloat16; float16 and
+/// bfloat16 inputs may have float32 parameters. An empty input gives an empty output and does not change the running statistics.
+/// A non-finite value affects only its channel of its sample.
 /// </remarks>
 public abstract class InstanceNorm : NormBase
 {
     private protected InstanceNorm(string name, NormSpec spec) : base(name, spec) { }
 
-    /// <summary>The rank of an input with a batch dimension; one less is a single sample.</summary>
+    /// <summary>The rank of an input with a batch dimension. An input with one dimension less is a single sample.</summary>
     private protected abstract int BatchedRank { get; }
 
     /// <summary>Normalizes <paramref name="input"/>.</summary>
-    /// <param name="input">A batch or a single sample, of the ranks the class is for.</param>
+    /// <param name="input">A batch or a single sample, with a rank that the class accepts.</param>
     /// <returns>The same shape and dtype, contiguous; always a new tensor.</returns>
-    /// <exception cref="ArgumentException">The rank, the number of channels or a dtype does not fit, or a channel has one position only
-    /// and its own statistics are to be used. The module is then as it was.</exception>
+    /// <exception cref="ArgumentException">The rank, the number of channels or a dtype does not fit, or a channel has only one position
+    /// where the input's own statistics are used. The module is not changed then.</exception>
     public override Tensor forward(Tensor input)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -41,7 +41,7 @@ public abstract class InstanceNorm : NormBase
 
     private protected override void CheckRank(Tensor input) => ShapeCheck.Rank(input, BatchedRank - 1, BatchedRank);
 
-    // Without weights any number of channels can be normalized: PyTorch only warns there.
+    // Without a weight any number of channels can be normalized; PyTorch only warns.
     private void CheckChannels(Tensor input)
     {
         int dim = (int)input.dim() - BatchedRank + 1;

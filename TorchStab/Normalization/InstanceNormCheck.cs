@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>What instance normalization refuses, in PyTorch's order and words.</summary>
+/// <summary>The checks of instance normalization, in PyTorch's order and with its messages.</summary>
 internal static class InstanceNormCheck
 {
-    /// <summary>Conditions on the arguments of instance_norm; an input without elements is let pass, as PyTorch does.</summary>
+    /// <summary>Checks the arguments of instance_norm; an empty input is accepted, as in PyTorch.</summary>
     public static void Arguments(in ChannelNormArguments a)
     {
         if (a.Training) MoreThanOnePosition(a.Input);

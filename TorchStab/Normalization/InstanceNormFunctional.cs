@@ -4,16 +4,17 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Instance normalization (Ulyanov et al. 2016): y = (x − mean)/√(var + eps)·weight + bias with mean and biased variance of each channel of each sample, over
-/// its positions. On any device and dtype as tensor operations, differentiable any number of times; by kernel where one takes the case.
+/// Instance normalization (Ulyanov et al. 2016): y = (x − mean)/√(var + eps)·weight + bias with the mean and the biased variance of each channel
+/// of each sample over its positions. The tensor operations run on any device and dtype and can be differentiated any number of times; a kernel runs
+/// where it supports the arguments.
 /// </summary>
 internal static class InstanceNormFunctional
 {
     /// <summary>
-    /// Checks the arguments, normalizes in one form, and takes the mean over the batch of each sample's statistics into the running ones once everything
-    /// else has succeeded.
+    /// Checks the arguments, chooses a form, normalizes, and last updates the running statistics with the mean over the batch of each sample's
+    /// statistics.
     /// </summary>
-    /// <returns>Input's shape and dtype, contiguous.</returns>
+    /// <returns>A contiguous tensor with the input's shape and dtype.</returns>
     public static Tensor Apply(in ChannelNormArguments a)
     {
         ArgumentNullException.ThrowIfNull(a.Input, "input");
@@ -52,11 +53,11 @@ internal static class InstanceNormFunctional
         return output.MoveToOuterDisposeScope();
     }
 
-    // With statistics of shape (N, C), in the caller's scope.
+    // Updates the running statistics from statistics of shape (N, C), in the caller's scope.
     private static void Update(in ChannelNormArguments a, Tensor mean, Tensor variance) =>
         a.Running.Update(Average(mean), Average(variance), ShapeCheck.Positions(a.Input));
 
-    // By a power of two first, which rounds nothing: a sum of large values may overflow where their mean does not.
+    // Scales by a power of two first, which is exact: a sum of large values may overflow where their mean does not.
     private static Tensor Average(Tensor perSample)
     {
         double share = Math.ScaleB(1, -(int)Math.Ceiling(Math.Log2(perSample.size(0))));

@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Layer normalization (Ba, Kiros, Hinton 2016): y = (x − mean) / √(var + eps) · weight + bias, mean and biased variance of each row
-/// over the trailing dimensions <c>normalized_shape</c>.
+/// Layer normalization (Ba, Kiros, Hinton 2016): y = (x − mean) / √(var + eps) · weight + bias, with the mean and the biased variance of
+/// each row over the trailing dimensions <c>normalized_shape</c>.
 /// </summary>
 internal static class LayerNormFunctional
 {
     /// <summary>
-    /// Checks the arguments and normalizes, with the statistics of what <paramref name="mask"/> counts (null counts all); the result is contiguous.
+    /// Checks the arguments and normalizes with the statistics of the elements that <paramref name="mask"/> selects (null: all). The result is contiguous.
     /// </summary>
     public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask = null)
     {

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>The mask of masked statistics.</summary>
+/// <summary>Checks the mask of masked statistics.</summary>
 internal static class MaskCheck
 {
-    /// <summary>A mask must broadcast to the input without enlarging it.</summary>
+    /// <summary>Requires a mask that broadcasts to the input without enlarging it.</summary>
     public static void Require(Tensor mask, Tensor input)
     {
         ArgumentNullException.ThrowIfNull(mask);

@@ -4,25 +4,25 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Mean and biased variance over some dimensions, in two passes: first the mean, then the squares of what is left. y = <paramref name="Centred"/> ·
+/// Mean and biased variance over some dimensions, in two passes: first the mean, then the squares of the deviations. y = <paramref name="Centred"/> ·
 /// <see cref="InverseDeviation"/> is the normalized input.
 /// </summary>
 /// <remarks>
-/// Finite values whose squares overflow or vanish are measured again: float32 in float64, and float64 scaled by a power of two for each mean, which
-/// rounds nothing. libtorch's norms give zeros there. On devices other than the CPU nothing is measured again, because to look at the first result would
-/// be to wait for the device in every call.
+/// Where squares of finite values overflow or underflow, the moments are computed again: float32 values in float64, and float64 values scaled by a power of
+/// two for each mean, which is exact. libtorch's norms give zeros there. Other devices than the CPU do not compute again, because reading the first
+/// result would wait for the device in every call.
 /// </remarks>
-/// <param name="Centred">The input less its mean; times <paramref name="Scale"/>.</param>
-/// <param name="Mean">With reduced dimensions kept.</param>
-/// <param name="Variance">Biased (divided by n), with reduced dimensions kept; infinite where its dtype does not hold it.</param>
-/// <param name="Spread">Variance + eps; times the square of <paramref name="Scale"/>.</param>
-/// <param name="Scale">Null where nothing was scaled.</param>
+/// <param name="Centred">(Input − mean) · <paramref name="Scale"/>.</param>
+/// <param name="Mean">The mean, with reduced dimensions of size 1.</param>
+/// <param name="Variance">The biased variance (divided by n), with reduced dimensions of size 1; infinite where it is out of its dtype's range.</param>
+/// <param name="Spread">(Variance + eps) · <paramref name="Scale"/>².</param>
+/// <param name="Scale">The power of two; null: not scaled.</param>
 internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Variance, Tensor Spread, Tensor? Scale)
 {
-    /// <summary>1/√(variance + eps), for <see cref="Centred"/>.</summary>
+    /// <summary>1/√<see cref="Spread"/>, the factor that normalizes <see cref="Centred"/>.</summary>
     public Tensor InverseDeviation => Spread.rsqrt();
 
-    /// <summary>1/√(variance + eps) of the input as it came: how fast what is normalized changes with it.</summary>
+    /// <summary>1/√(variance + eps) of the unscaled input: the factor in the gradient of the input.</summary>
     public Tensor Rate => Scale is null ? InverseDeviation : InverseDeviation * Scale;
 
     /// <summary>√(variance + eps).</summary>
@@ -41,8 +41,8 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
     });
 
     /// <summary>
-    /// Moments of the values that <paramref name="mask"/> counts: its elements, broadcast to the input, are weights, and only zero
-    /// means absent. Where nothing counts the mean and the variance are 0.
+    /// Weighted moments. The elements of <paramref name="mask"/>, broadcast to the input, are the weights; only zero excludes a value.
+    /// If all weights are zero, the mean and the variance are 0.
     /// </summary>
     public static Moments Over(Tensor x, long[] dims, double eps, Tensor mask)
     {
@@ -60,10 +60,10 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
         });
     }
 
-    /// <summary>Padding may hold anything; what is not a number there must not reach a gradient as 0 · NaN.</summary>
+    /// <summary>Replaces non-finite padding by 0: otherwise 0 · NaN would make gradients NaN.</summary>
     public static Tensor Clean(Tensor x, Tensor counts) => where(counts.logical_or(x.isfinite()), x, zeros_like(x));
 
-    /// <summary>About 0 instead of the mean: the variance is the mean square.</summary>
+    /// <summary>Moments about 0 instead of the mean: the variance is the mean square.</summary>
     public static Moments AboutZero(Tensor x, long[] dims, double eps) =>
         Guarded(x, dims, eps, values => (values, values.new_zeros([]), values.square().mean(dims, keepdim: true)));
 
@@ -86,12 +86,12 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
         return values.clamp(least, most).eq(values).all().item<bool>(); // false for NaN
     }
 
-    // Narrower than kernels have it: autograd multiplies a gradient with what was centred, and sums that, before it divides by σ³. 2⁻⁴⁴ and 2²⁴ for
-    // float32, below the eps of BERT; 2⁻²⁰⁰ and 2²⁰⁰ for float64.
+    // Narrower bounds than the kernels': autograd sums gradient · centred before it divides by σ³. The bounds are 2⁻⁴⁴ (below BERT's eps) and 2²⁴ for
+    // float32, 2⁻²⁰⁰ and 2²⁰⁰ for float64.
     private static (double Least, double Most) Range(bool wide) => wide ? (6.223015277861142e-61, 1.6069380442589903e60) : (5.684341886080802e-14, 16777216);
 
-    // A power of two that takes the largest value to about 1, and 1 where the spread holds already or nothing helps. A small spread about a large mean
-    // (equal values, with hardly any eps) is none of the values' magnitude.
+    // A power of two that brings the largest deviation to about 1; 1 where the spread is in range already or scaling does not help. A small spread
+    // beside a large mean (equal values and a tiny eps) does not come from the magnitude of the values.
     private static Tensor ScaleFor(Tensor largest, Tensor spread, double rootEps)
     {
         const double Small = 1e-29;
@@ -106,8 +106,8 @@ internal readonly record struct Moments(Tensor Centred, Tensor Mean, Tensor Vari
         return tensor(scales, device: CPU).reshape(spread.shape);
     }
 
-    // The rounding of a first mean is as large as a small variance beside a large mean. Taken as a constant shift it costs nothing:
-    // the moments of what is left are exact, and so are their derivatives, which no shift changes. An infinite shift would turn an
+    // Beside a large mean the rounding error of the first mean is as large as a small variance. The first mean is therefore a constant shift:
+    // the moments of the shifted values are accurate, and a shift does not change their derivatives. An infinite shift would turn an
     // infinite mean into NaN.
     private static (Tensor shifted, Tensor shift) Shift(Tensor x, Tensor shift)
     {

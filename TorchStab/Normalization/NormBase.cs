@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// What batch and instance normalization share: weight and bias of shape (num_features), and running statistics under PyTorch's
-/// state-dict keys. <see cref="num_batches_tracked"/> is int64 whatever the dtype of the rest.
+/// Base of batch and instance normalization: weight and bias of shape (num_features), and running statistics under PyTorch's
+/// state-dict keys. <see cref="num_batches_tracked"/> is int64 whatever the dtype of the other tensors.
 /// </summary>
 public abstract class NormBase : AffineModule
 {
@@ -38,13 +38,13 @@ public abstract class NormBase : AffineModule
         num_batches_tracked = zeros([], ScalarType.Int64, spec.Device);
     }
 
-    /// <summary>C, the number of channels (dimension 1).</summary>
+    /// <summary>C, the number of channels (the size of dimension 1).</summary>
     public long num_features { get; }
 
-    /// <summary>Added to the variance, so that a constant channel is not divided by 0.</summary>
+    /// <summary>Added to the variance, so that a constant channel does not cause a division by 0.</summary>
     public double eps { get; set; }
 
-    /// <summary>The share of a new batch in the running statistics; null gives each batch the same share (cumulative average).</summary>
+    /// <summary>The weight of a new batch in the running statistics; null gives each batch the same weight (cumulative average).</summary>
     public double? momentum { get; set; }
 
     /// <summary>Whether the module was made with <c>weight</c> and <c>bias</c>.</summary>
@@ -53,28 +53,30 @@ public abstract class NormBase : AffineModule
     /// <summary>Whether training updates the running statistics.</summary>
     public bool track_running_stats { get; set; }
 
-    /// <summary>The running mean, of shape (C); null where statistics are not tracked. A value set is owned by the module.</summary>
+    /// <summary>The running mean, of shape (C); null if statistics are not tracked. Setting it gives the module ownership.</summary>
     public Tensor? running_mean
     {
         get => _running_mean;
         set => SetBuffer(ref _running_mean, value);
     }
 
-    /// <summary>The running unbiased variance, of shape (C); null where statistics are not tracked. A value set is owned by the module.</summary>
+    /// <summary>The running unbiased variance, of shape (C); null if statistics are not tracked. Setting it gives the module ownership.</summary>
     public Tensor? running_var
     {
         get => _running_var;
         set => SetBuffer(ref _running_var, value);
     }
 
-    /// <summary>How many batches the running statistics hold: int64, no dimensions; null where statistics are not tracked.</summary>
+    /// <summary>The number of batches in the running statistics: an int64 scalar; null if statistics are not tracked.</summary>
     public Tensor? num_batches_tracked
     {
         get => _num_batches_tracked;
         set => SetBuffer(ref _num_batches_tracked, value);
     }
 
-    /// <summary>Whether <c>train()</c> leaves the module in eval mode; once thawed it takes the mode that was asked for last.</summary>
+    /// <summary>
+    /// Whether the module is frozen: <c>train()</c> then leaves it in eval mode. When it is unfrozen, it takes the mode that was requested last.
+    /// </summary>
     internal bool Frozen
     {
         get => _frozen;
@@ -85,15 +87,15 @@ public abstract class NormBase : AffineModule
         }
     }
 
-    /// <summary>Training mode, or eval mode; a frozen norm stays in eval mode until it is thawed.</summary>
-    /// <param name="train">Whether to train; default true.</param>
+    /// <summary>Sets training or eval mode. A frozen norm remains in eval mode until it is unfrozen.</summary>
+    /// <param name="train">Whether to set training mode; default true.</param>
     public override void train(bool train = true)
     {
         _train = train;
         base.train(train && !_frozen);
     }
 
-    /// <summary>Files of PyTorch before 0.4.1 have no num_batches_tracked.</summary>
+    /// <summary>num_batches_tracked, which files of PyTorch before 0.4.1 do not have.</summary>
     private protected override string? KeyOlderFilesLack => nameof(num_batches_tracked);
 
     /// <summary>Sets the running mean to 0, the variance to 1 and the count of batches to 0.</summary>
@@ -108,7 +110,7 @@ public abstract class NormBase : AffineModule
         _num_batches_tracked?.fill_(0);
     }
 
-    /// <summary>Sets the scale to 1, the shift to 0 and the running statistics to those of no batch.</summary>
+    /// <summary>Sets the scale to 1, the shift to 0, and resets the running statistics.</summary>
     public override void reset_parameters()
     {
         reset_running_stats();
@@ -127,7 +129,7 @@ public abstract class NormBase : AffineModule
         num_batches_tracked = move.Of(_num_batches_tracked);
     }
 
-    /// <summary>Refuses a rank that the class is not for.</summary>
+    /// <summary>Throws if the class does not accept the input's rank.</summary>
     private protected abstract void CheckRank(Tensor input);
 
     private static void RequireSize(long num_features)

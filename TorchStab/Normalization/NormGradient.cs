@@ -6,17 +6,17 @@ namespace TorchStab.Normalization;
 /// <summary>
 /// The gradients of y = x̂·weight + bias with x̂ = (x − mean)·r, r = 1/√(var + eps), in tensor operations that can be differentiated again:
 /// for a gradient g of y, dbias = Σg, dweight = Σg·x̂, and with d = g·weight, dx = r·(d − mean(d) − x̂·mean(d·x̂)). Means are taken over the dimensions
-/// of the statistics; x̂ and r are in the dtype of accumulation.
+/// of the statistics; x̂ and r have the accumulation dtype.
 /// </summary>
 internal static class NormGradient
 {
-    /// <param name="state">Says which gradients are wanted.</param>
-    /// <param name="gradient">Of the output.</param>
+    /// <param name="state">Contains which gradients are needed.</param>
+    /// <param name="gradient">The gradient of the output.</param>
     /// <param name="standardized">x̂, in the shape of the input.</param>
-    /// <param name="input">Its dtype is the gradient's.</param>
+    /// <param name="input">The input; its gradient has the same dtype.</param>
     /// <param name="weight">May be null.</param>
-    /// <param name="shape">How the weight meets x̂: as many dimensions, 1 where it is the same for all.</param>
-    /// <param name="toInput">dx from d.</param>
+    /// <param name="shape">The shape in which the weight broadcasts to x̂.</param>
+    /// <param name="toInput">Computes dx from d.</param>
     public static (Tensor? Input, Tensor? Weight, Tensor? Bias) Of(
         NodeState state, Tensor gradient, Tensor standardized, Tensor input, Tensor? weight, long[] shape, Func<Tensor, Tensor> toInput)
     {
@@ -32,8 +32,8 @@ internal static class NormGradient
         }
     }
 
-    /// <summary>dx from d, where x̂ has statistics of its own over some dimensions.</summary>
-    /// <param name="centred">Whether the mean was taken off.</param>
+    /// <summary>Computes dx from d where the statistics are the input's own, over some dimensions.</summary>
+    /// <param name="centred">Whether the mean was subtracted.</param>
     public static Tensor ThroughStatistics(Tensor d, Tensor standardized, Tensor rstd, long[] dims, bool centred = true)
     {
         var rest = d - (standardized * (d * standardized).mean(dims, keepdim: true));

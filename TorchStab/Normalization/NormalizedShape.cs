@@ -5,7 +5,7 @@ namespace TorchStab.Normalization;
 /// <summary>The trailing dimensions that LayerNorm and RMSNorm normalize over.</summary>
 internal static class NormalizedShape
 {
-    /// <summary>−k … −1 for k trailing dimensions.</summary>
+    /// <summary>The dimensions −k … −1 for k trailing dimensions.</summary>
     public static long[] Dims(long[] normalized_shape)
     {
         long[] dims = new long[normalized_shape.Length];
@@ -13,7 +13,7 @@ internal static class NormalizedShape
         return dims;
     }
 
-    /// <summary>Elements of a row.</summary>
+    /// <summary>The number of elements of a row.</summary>
     public static long Count(long[] normalized_shape)
     {
         long count = 1;
@@ -21,7 +21,7 @@ internal static class NormalizedShape
         return count;
     }
 
-    /// <summary>Refuses, in PyTorch's words, what does not fit together.</summary>
+    /// <summary>Throws, with PyTorch's messages, if the shapes do not fit together.</summary>
     public static void Require(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -33,7 +33,7 @@ internal static class NormalizedShape
                 + $"but got input of size{Repr.List(input.shape)}", nameof(input));
     }
 
-    /// <summary>Refuses an empty list.</summary>
+    /// <summary>Throws if the list is empty.</summary>
     public static void RequireAny(long[] normalized_shape)
     {
         ArgumentNullException.ThrowIfNull(normalized_shape);

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>Parameters and buffers for a module's constructor: outside any DisposeScope, checked before they exist.</summary>
+/// <summary>Creates parameters and buffers in a module's constructor. They belong to no DisposeScope; the sizes are checked first.</summary>
 internal static class ParameterFactory
 {
-    /// <summary>A scale: ones.</summary>
+    /// <summary>Creates a scale of ones.</summary>
     public static Parameter Ones(ReadOnlySpan<long> shape, ScalarType? dtype, Device? device, string argument)
     {
         Require(shape, dtype, argument);
@@ -15,7 +15,7 @@ internal static class ParameterFactory
         return parameter;
     }
 
-    /// <summary>A shift: zeros.</summary>
+    /// <summary>Creates a shift of zeros.</summary>
     public static Parameter Zeros(ReadOnlySpan<long> shape, ScalarType? dtype, Device? device, string argument)
     {
         Require(shape, dtype, argument);
@@ -24,7 +24,7 @@ internal static class ParameterFactory
         return parameter;
     }
 
-    /// <summary>A negative size, which came by <paramref name="argument"/>, or a dtype that can't take gradients, is refused in PyTorch's words.</summary>
+    /// <summary>Throws, with PyTorch's messages, for a negative size in <paramref name="argument"/> or a dtype that has no gradients.</summary>
     public static void Require(ReadOnlySpan<long> shape, ScalarType? dtype, string argument)
     {
         foreach (long size in shape)

@@ -3,12 +3,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// The dtypes that a normalization accepts together: parameters and statistics of the input's dtype or, as in PyTorch's mixed precision, of float32
-/// with a float16 or bfloat16 input.
+/// The combinations of dtypes that a normalization accepts: parameters and statistics have the input's dtype or, as in PyTorch's mixed precision, are
+/// float32 beside a float16 or bfloat16 input.
 /// </summary>
 internal static class ParameterTypes
 {
-    /// <summary>Refuses, in PyTorch's words, parameters whose dtype does not match the input's, and an input that is not a real floating-point tensor.</summary>
+    /// <summary>Throws, with PyTorch's messages, if a parameter's dtype does not match the input's, or the input is not a real floating-point tensor.</summary>
     public static void Require(Tensor input, Tensor? weight, Tensor? bias, string kernel)
     {
         // PyTorch looks at the input first, unless the first parameter has another dtype: then only a half-precision input passes the match.
@@ -16,7 +16,7 @@ internal static class ParameterTypes
         RequireMatch(input, weight, bias, null, null);
     }
 
-    /// <summary>Refuses, in PyTorch's words, parameters and statistics whose dtype does not match the input's.</summary>
+    /// <summary>Throws, with PyTorch's messages, if the dtype of a parameter or a statistic does not match the input's.</summary>
     public static void RequireMatch(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var)
     {
         if ((weight ?? bias ?? running_mean ?? running_var) is not { } first) return;

@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Root-mean-square normalization over the trailing dimensions, in training and evaluation alike:
+/// Root-mean-square normalization over the trailing dimensions, the same in training and in evaluation:
 /// <para>y = x / √(mean(x²) + eps) · weight</para>
-/// float64, float32, bfloat16 and float16; the half types accumulate in float32. Empty inputs give empty outputs; a non-finite value stays
-/// within its row.
+/// Dtypes: float64, float32, bfloat16 and float16; float16 and bfloat16 accumulate in float32. Empty inputs give empty outputs; a non-finite
+/// value affects its own row only.
 /// </summary>
 /// <remarks>Zhang, Sennrich: Root Mean Square Layer Normalization, 2019 (arXiv 1910.07467); <c>torch.nn.RMSNorm</c>.</remarks>
 public sealed class RMSNorm : AffineModule
@@ -24,15 +24,15 @@ public sealed class RMSNorm : AffineModule
     /// <inheritdoc cref="LayerNorm.normalized_shape"/>
     public long[] normalized_shape { get; }
 
-    /// <summary>Added to the mean square; null is the machine epsilon of the input's dtype.</summary>
+    /// <summary>Added to the mean square; null: the machine epsilon of the input's dtype.</summary>
     public double? eps { get; set; }
 
     /// <inheritdoc cref="LayerNorm.elementwise_affine"/>
     public bool elementwise_affine { get; }
 
-    /// <summary>Normalizes.</summary>
+    /// <summary>Normalizes <paramref name="input"/>.</summary>
     /// <param name="input">Shape (*, <see cref="normalized_shape"/>).</param>
-    /// <returns>The same shape, dtype and layout.</returns>
+    /// <returns>The same shape, dtype and memory layout.</returns>
     /// <exception cref="ArgumentException">The trailing sizes differ from <see cref="normalized_shape"/>, or the input is not floating-point.</exception>
     public override Tensor forward(Tensor input) => RMSNormFunctional.Apply(input, normalized_shape, WeightOrNull, eps);
 

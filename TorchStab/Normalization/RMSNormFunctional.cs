@@ -4,12 +4,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Root-mean-square normalization (Zhang, Sennrich 2019): y = x / √(mean(x²) + eps) · weight, the mean of each row over the trailing
-/// dimensions <c>normalized_shape</c>.
+/// Root-mean-square normalization (Zhang, Sennrich 2019): y = x / √(mean(x²) + eps) · weight, with the mean of each row over the
+/// trailing dimensions <c>normalized_shape</c>.
 /// </summary>
 internal static class RMSNormFunctional
 {
-    /// <summary>Checks the arguments and normalizes; the result has the input's layout.</summary>
+    /// <summary>Checks the arguments and normalizes. The result has the input's memory layout.</summary>
     public static Tensor Apply(Tensor input, long[] normalized_shape, Tensor? weight, double? eps)
     {
         NormalizedShape.Require(input, normalized_shape, weight, bias: null);
@@ -21,7 +21,7 @@ internal static class RMSNormFunctional
         return Normalize(input, normalized_shape, weight, added).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The distance from 1 to the next number of the dtype.</summary>
+    /// <summary>The machine epsilon of a dtype: the distance from 1 to the next larger number.</summary>
     public static double Epsilon(ScalarType dtype) => Math.ScaleB(1, dtype switch
     {
         ScalarType.BFloat16 => -7,

@@ -4,11 +4,11 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Normalization of rows by kernel, and its place in the autograd graph: LayerNorm, which centres a row, and RMSNorm, which does not.
+/// The autograd node of row normalization by kernel: LayerNorm, which subtracts the mean of a row, and RMSNorm, which does not.
 /// </summary>
 internal sealed class RowNormNode : NormOp
 {
-    /// <summary>LayerNorm and RMSNorm.</summary>
+    /// <summary>The nodes of LayerNorm and RMSNorm.</summary>
     public static readonly RowNormNode Layer = new("LayerNorm", centred: true), RMS = new("RMSNorm", centred: false);
 
     private readonly bool _centred;
@@ -19,8 +19,8 @@ internal sealed class RowNormNode : NormOp
     public override string Name { get; }
 
     /// <summary>
-    /// The output, recorded where gradients are wanted; null where the values are too large or too small for a kernel. The arguments have passed
-    /// <see cref="KernelSelection.FormOfRows"/>.
+    /// Normalizes, and records the node if gradients are needed; null where the values are too large or too small for a kernel. The caller has
+    /// checked the arguments with <see cref="KernelSelection.FormOfRows"/>.
     /// </summary>
     public Tensor? Run(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps)
     {

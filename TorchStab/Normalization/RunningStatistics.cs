@@ -4,26 +4,26 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// The running statistics of one call, and the one place that writes them: running ← (1 − momentum)·running + momentum·batch, and the number of batches with
-/// them. They are looked at before anything is written, and written once everything else has succeeded.
+/// The running statistics of one call, and the only code that updates them: running ← (1 − momentum)·running + momentum·batch, and the number of
+/// batches. They are checked before anything is written, and written after everything else has succeeded.
 /// </summary>
 /// <remarks>
-/// The tracked variance is the unbiased one, n/(n − 1) of the biased that normalizes. A variance that the dtype of running_var does not hold counts as its
-/// largest finite number, and so does an infinity that stands there: the average recovers from it, where libtorch's stays infinite.
+/// The tracked variance is unbiased, n/(n − 1) times the biased variance that normalizes. A variance that is out of range of running_var's dtype counts as
+/// its largest finite number, and so does an infinity that is already in running_var: the average recovers, where libtorch's remains infinite.
 /// </remarks>
-/// <param name="Mean">running_mean; null is left out.</param>
-/// <param name="Variance">running_var; null is left out.</param>
-/// <param name="Batches">num_batches_tracked; null counts nothing.</param>
-/// <param name="Momentum">The share of the new batch.</param>
+/// <param name="Mean">running_mean; null: not tracked.</param>
+/// <param name="Variance">running_var; null: not tracked.</param>
+/// <param name="Batches">num_batches_tracked; null: not counted.</param>
+/// <param name="Momentum">The weight of the new batch.</param>
 internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance, Tensor? Batches = null, double Momentum = 0)
 {
-    /// <summary>Whether there are any to normalize with.</summary>
+    /// <summary>Whether both statistics exist.</summary>
     public bool Exist => Mean is not null && Variance is not null;
 
-    /// <summary>Whether kernels can read and write them as they lie.</summary>
+    /// <summary>Whether kernels can read and write their memory directly.</summary>
     public bool TakeKernel => KernelSelection.TakesStatistics(Mean) && KernelSelection.TakesStatistics(Variance);
 
-    /// <summary>Refuses a counter that cannot be raised.</summary>
+    /// <summary>Throws if the counter cannot be incremented.</summary>
     public void RequireCounter()
     {
         if (Batches is null || KernelSelection.TakesCounter(Batches)) return;
@@ -31,7 +31,9 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         Writable.RequireCounter(Batches, nameof(Modules.NormBase.num_batches_tracked));
     }
 
-    /// <summary>Refuses statistics that operations on <paramref name="input"/> cannot write. A kernel can write all that <see cref="TakeKernel"/>.</summary>
+    /// <summary>
+    /// Throws if operations on <paramref name="input"/> cannot write the statistics. A kernel can write them whenever <see cref="TakeKernel"/> is true.
+    /// </summary>
     public void RequireWritable(Tensor input)
     {
         using var _ = no_grad();
@@ -39,10 +41,10 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         Writable.Require(Variance, "running_var", input);
     }
 
-    /// <summary>Takes in a batch whose statistics a kernel left in its state, where <see cref="TakeKernel"/>.</summary>
+    /// <summary>Updates with the statistics that a kernel has stored in its state; requires <see cref="TakeKernel"/>.</summary>
     /// <param name="mean">The batch's mean.</param>
     /// <param name="biasedVariance">The batch's Σ(x − mean)²/n.</param>
-    /// <param name="count">n, more than 1.</param>
+    /// <param name="count">n, greater than 1.</param>
     public void Update(ReadOnlySpan<double> mean, ReadOnlySpan<double> biasedVariance, double count)
     {
         if (Mean is not null) ChannelStatistics.Blend(Mean, mean, 1, Momentum, double.PositiveInfinity);
@@ -50,7 +52,7 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         CountBatch();
     }
 
-    /// <summary>The same with the statistics as tensors.</summary>
+    /// <summary>Updates with statistics in tensors.</summary>
     public void Update(Tensor mean, Tensor biasedVariance, double count)
     {
         if (TakeKernel && KernelSelection.TakesStatistics(mean) && KernelSelection.TakesStatistics(biasedVariance))
@@ -64,12 +66,12 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         Update(mean, biasedVariance, n);
     }
 
-    /// <summary>The same with a count for each channel.</summary>
+    /// <summary>Updates with a separate count for each channel.</summary>
     public void Update(Tensor mean, Tensor biasedVariance, Tensor count)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        // Both are computed before one of them is written.
+        // Computes both before it writes one of them.
         var newMean = Mean is null ? null : Blended(Mean, mean, double.PositiveInfinity);
         var newVariance = Variance is null ? null : Blended(Variance, biasedVariance * (count / (count - 1)), Largest(Variance));
         if (newMean is not null) Mean!.copy_(newMean);
@@ -77,7 +79,7 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         CountBatch();
     }
 
-    /// <summary>Counts a batch; one without values changes nothing else.</summary>
+    /// <summary>Increments the number of batches; a batch without values changes nothing else.</summary>
     public void CountBatch()
     {
         if (Batches is null) return;
@@ -89,7 +91,7 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         }
     }
 
-    // Half types are blended in the accumulation type and rounded once.
+    // float16 and bfloat16 are averaged in the accumulation dtype and rounded once.
     private Tensor Blended(Tensor running, Tensor batch, double most)
     {
         var (old, value) = (running.to(batch.dtype), batch.reshape(running.shape));

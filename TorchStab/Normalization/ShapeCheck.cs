@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>Conditions on arguments, refused in PyTorch's words before anything is computed or written.</summary>
+/// <summary>Checks of arguments, with PyTorch's messages, before anything is computed or written.</summary>
 internal static class ShapeCheck
 {
-    /// <summary>One entry per channel: "running_mean should contain 3 elements not 5".</summary>
+    /// <summary>Requires one entry per channel: "running_mean should contain 3 elements not 5".</summary>
     public static void Elements(Tensor? tensor, string name, long expected, long copies = 1)
     {
         if (tensor is null || tensor.numel() == expected) return;
@@ -13,7 +13,9 @@ internal static class ShapeCheck
         throw new ArgumentException($"{name} should contain {expected * copies} elements not {tensor.numel() * copies}{perChannel}", name);
     }
 
-    /// <summary>Whether the trailing dimensions are these. Size by size: <c>shape</c> would allocate, and cost as much as a small kernel.</summary>
+    /// <summary>
+    /// Whether the trailing dimensions have these sizes. Reads one size at a time, because <c>shape</c> allocates and costs as much as a small kernel.
+    /// </summary>
     public static bool EndsWith(Tensor tensor, ReadOnlySpan<long> sizes)
     {
         int skipped = (int)tensor.dim() - sizes.Length;
@@ -23,7 +25,7 @@ internal static class ShapeCheck
         return true;
     }
 
-    /// <summary>How many positions there are behind the batch and the channels.</summary>
+    /// <summary>The number of positions: the product of the sizes after the batch and the channels.</summary>
     public static long Positions(Tensor input)
     {
         long positions = 1;
@@ -31,7 +33,7 @@ internal static class ShapeCheck
         return positions;
     }
 
-    /// <summary>"expected 4D input (got 3D input)"; <paramref name="hint"/> says which call takes what came.</summary>
+    /// <summary>Throws "expected 4D input (got 3D input)"; <paramref name="hint"/> names the call that accepts the given rank.</summary>
     public static void Rank(Tensor input, int least, int most, string hint = "")
     {
         long rank = input.dim();
@@ -40,7 +42,7 @@ internal static class ShapeCheck
         throw new ArgumentException($"expected {expected} input (got {rank}D input){hint}", nameof(input));
     }
 
-    /// <summary>Normalization is for real floating-point numbers: "batch_norm" not implemented for 'Long'.</summary>
+    /// <summary>Requires a real floating-point input: "batch_norm" not implemented for 'Long'.</summary>
     public static void FloatingPoint(Tensor input, string op)
     {
         if (input.is_floating_point()) return;

@@ -1,14 +1,14 @@
 namespace TorchStab;
 
-/// <summary>What a batch normalization does in training when a channel holds one value only, whose variance says nothing.</summary>
+/// <summary>What batch normalization does in training mode when a channel has only one value, whose variance is always 0.</summary>
 public enum SingleValuePolicy
 {
-    /// <summary>An error in PyTorch's words: "Expected more than 1 value per channel when training".</summary>
+    /// <summary>Throws PyTorch's error: "Expected more than 1 value per channel when training".</summary>
     Throw,
 
     /// <summary>
-    /// That batch is normalized with the running statistics, as in eval mode, and does not change them. Without running
-    /// statistics it is an error all the same.
+    /// Normalizes that batch with the running statistics, as in eval mode, and does not update them. Without running
+    /// statistics it throws too.
     /// </summary>
     UseRunningStatistics,
 }

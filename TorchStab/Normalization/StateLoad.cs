@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// One loading of a state dict: everything is compared first, in PyTorch's words, and only then copied. TorchSharp's own would
-/// broadcast a wrong shape silently and stop half-way through, and what it reads from a corrupted file can end the process.
+/// Loads a state dict: first checks everything, with PyTorch's messages, and only then copies. TorchSharp's loader
+/// broadcasts a wrong shape silently, can stop half-way, and can end the process on a corrupted file.
 /// </summary>
 internal sealed class StateLoad
 {
@@ -19,11 +19,11 @@ internal sealed class StateLoad
     private readonly List<string> _unexpected;
     private readonly List<string> _shared;
 
-    /// <param name="module">Class name, for messages.</param>
+    /// <param name="module">The class name, for messages.</param>
     /// <param name="own">The tensors to write.</param>
     /// <param name="source">The tensors to read.</param>
-    /// <param name="skip">Keys to leave alone.</param>
-    /// <param name="count">A key that holds a count: it may be missing and is then set to 0.</param>
+    /// <param name="skip">Keys that are not loaded.</param>
+    /// <param name="count">The key of a counter, which may be missing; the counter is then set to 0.</param>
     public StateLoad(string module, Dictionary<string, Tensor> own, Dictionary<string, Tensor> source, IList<string>? skip, string? count = null)
     {
         ArgumentNullException.ThrowIfNull(source);
@@ -36,7 +36,7 @@ internal sealed class StateLoad
         _shared = [.. own.Keys.Where(k => source.ContainsKey(k) && !skip.Contains(k))];
     }
 
-    /// <summary>Checks, then copies; a wrong shape is an error even where <paramref name="strict"/> is off, as in PyTorch.</summary>
+    /// <summary>Checks, then copies. A wrong shape is an error even if <paramref name="strict"/> is false, as in PyTorch.</summary>
     public (IList<string> missing, IList<string> unexpected) Run(bool strict)
     {
         List<string> errors = [];
@@ -48,22 +48,22 @@ internal sealed class StateLoad
 
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
-        // What a source can refuse (a tensor on the meta device, disposed, sparse) it refuses here, before the first value is written.
+        // A tensor that cannot be copied (on the meta device, disposed, sparse) throws here, before the first value is written.
         var values = _shared.ConvertAll(k => (Own: _own[k], Value: Converted(k)));
         foreach (string key in _shared) Writable.Require(_own[key], key);
         if (_defaulted is not null) Writable.Require(_own[_defaulted], _defaulted);
         foreach (var (own, value) in values) own.copy_(value);
-        if (_defaulted is not null) _own[_defaulted].fill_(0); // TorchSharp's zero_() would hand out a second handle
+        if (_defaulted is not null) _own[_defaulted].fill_(0); // TorchSharp's zero_() would create a second handle
         return (_missing, _unexpected);
     }
 
-    /// <summary>Reads a file in TorchSharp's format and copies it to a module; nothing is written unless everything fits.</summary>
+    /// <summary>Reads a file in TorchSharp's format and copies it to a module. If one entry does not fit, nothing is written.</summary>
     /// <param name="module">The module to write to.</param>
     /// <param name="reader">The stream, at the number of entries.</param>
     /// <param name="strict">Whether missing and unexpected keys are errors.</param>
-    /// <param name="skip">Keys to leave alone.</param>
-    /// <param name="loaded">Takes every key of the file and whether the module has it.</param>
-    /// <param name="count">A key that holds a count: it may be missing and is then set to 0.</param>
+    /// <param name="skip">Keys that are not loaded.</param>
+    /// <param name="loaded">Receives every key of the file and whether the module has it.</param>
+    /// <param name="count">The key of a counter, which may be missing; the counter is then set to 0.</param>
     public static nn.Module Read(nn.Module module, BinaryReader reader, bool strict, IList<string>? skip, Dictionary<string, bool>? loaded, string? count = null)
     {
         ArgumentNullException.ThrowIfNull(reader);
@@ -76,7 +76,7 @@ internal sealed class StateLoad
         return module;
     }
 
-    // Only what fits is read; of everything else the shape alone is wanted, for messages.
+    // Reads only the entries that fit; of the others only the shape is needed, for messages.
     private static Dictionary<string, Tensor> ReadEntries(BinaryReader reader, Dictionary<string, Tensor> own, IList<string> skip)
     {
         Dictionary<string, Tensor> entries = [];
@@ -93,7 +93,7 @@ internal sealed class StateLoad
         return entries;
     }
 
-    /// <summary>A new tensor of the source's values as they are written.</summary>
+    /// <summary>A new tensor with the source's values, in the dtype and on the device of the target.</summary>
     private Tensor Converted(string key)
     {
         var (own, source) = (_own[key], _source[key]);
@@ -109,7 +109,7 @@ internal sealed class StateLoad
         }
     }
 
-    // TorchSharp's norms keep theirs as a float.
+    // TorchSharp's norms store this counter as a float.
     private static void RequireCount(string key, Tensor source)
     {
         if (source.is_sparse || source.device_type == DeviceType.META) throw new InvalidOperationException($"{key}: expected a whole number, got a tensor without elements of its own");

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>One <c>.to(device, dtype)</c>: null leaves that side as it is. Integer tensors (num_batches_tracked) keep their dtype.</summary>
+/// <summary>The arguments of a <c>.to(device, dtype)</c>; null: not changed. Integer tensors (num_batches_tracked) keep their dtype.</summary>
 internal sealed record StateMove(Device? Device, ScalarType? Dtype, bool NonBlocking)
 {
-    /// <summary>Parameters can't be integers.</summary>
+    /// <summary>Throws for an integer dtype, which parameters cannot have.</summary>
     public static void RequireFloatingPoint(ScalarType dtype)
     {
         if (dtype is not (ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64
@@ -14,14 +14,14 @@ internal sealed record StateMove(Device? Device, ScalarType? Dtype, bool NonBloc
             throw new ArgumentException($"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={Repr.Of(dtype)}", nameof(dtype));
     }
 
-    /// <summary>The parameter moved, its gradient with it, <c>requires_grad</c> kept; itself where nothing changes.</summary>
+    /// <summary>Moves a parameter and its gradient and keeps <c>requires_grad</c>; returns the parameter itself if nothing changes.</summary>
     public Parameter? Of(Parameter? parameter)
     {
         if (parameter is null) return null;
         using var grad = parameter.grad;
         if (!Changes(parameter) && (grad is null || !Changes(grad))) return parameter;
         using var _ = no_grad();
-        // A leaf again: made from values, outside the graph.
+        // Created outside the graph, so that the new parameter is a leaf.
         var moved = new Parameter(Converted(parameter), parameter.requires_grad);
         moved.DetachFromDisposeScope();
         if (grad is null) return moved;
@@ -30,7 +30,7 @@ internal sealed record StateMove(Device? Device, ScalarType? Dtype, bool NonBloc
         return moved;
     }
 
-    /// <summary>The buffer moved; itself where nothing changes.</summary>
+    /// <summary>Moves a buffer; returns the buffer itself if nothing changes.</summary>
     public Tensor? Of(Tensor? buffer) => buffer is null || !Changes(buffer) ? buffer : Converted(buffer).DetachFromDisposeScope();
 
     private bool Changes(Tensor t) => t.dtype != Target(t) || (Device is { } d && (t.device_type != d.type || (d.index >= 0 && t.device_index != d.index)));

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
 
-/// <summary>Whether state can be written in place: what libtorch would refuse half-way is refused at the start.</summary>
+/// <summary>Checks that state can be written in place, so that libtorch does not throw half-way.</summary>
 internal static class Writable
 {
-    /// <summary>Refuses a tensor that operations on <paramref name="input"/> cannot write. Call it under no_grad.</summary>
+    /// <summary>Throws if operations on <paramref name="input"/> cannot write a tensor. Call it under no_grad.</summary>
     public static void Require(Tensor? state, string name, Tensor input)
     {
         if (state is not null && (state.device_type != input.device_type || state.device_index != input.device_index))
@@ -14,7 +14,7 @@ internal static class Writable
         Require(state, name);
     }
 
-    /// <summary>Refuses a tensor that cannot be written; null is none.</summary>
+    /// <summary>Throws if a tensor cannot be written; null is accepted.</summary>
     public static void Require(Tensor? state, string name)
     {
         if (state is null) return;
@@ -24,7 +24,7 @@ internal static class Writable
                 + "expanded: give it memory of its own with .clone()", name);
         try
         {
-            state.copy_(state); // writes nothing, and is refused where writing would be: a tensor of inference mode, for example
+            state.copy_(state); // changes no value, and throws wherever writing would, for example for an inference tensor
         }
         catch (System.Runtime.InteropServices.ExternalException refusal)
         {
@@ -32,7 +32,7 @@ internal static class Writable
         }
     }
 
-    /// <summary>Refuses a tensor that 1 cannot be added to.</summary>
+    /// <summary>Throws if 1 cannot be added to a tensor.</summary>
     public static void RequireCounter(Tensor counter, string name)
     {
         if (counter.dtype == ScalarType.Bool) throw new ArgumentException($"{name} is Bool, which counts to 1: make it int64 with .to(ScalarType.Int64)", name);
