@@ -3,7 +3,7 @@ using Hosts = TorchSharp.Modules;
 
 namespace TorchStab.Modules;
 
-/// <summary>Options of a group of <see cref="Adam"/> or <see cref="AdamW"/>; what is null takes the optimizer's value.</summary>
+/// <summary>Options of a group of <see cref="Adam"/> or <see cref="AdamW"/>; a null takes the optimizer's value.</summary>
 public abstract class AdamOptions : ClipOptions
 {
     private static readonly OptionTable Declared = new("Adam or AdamW", [typeof(Hosts.Adam.Options), typeof(Hosts.AdamW.Options)],
@@ -25,7 +25,8 @@ public abstract class AdamOptions : ClipOptions
     public double? beta2 { get; set; }
 
     /// <summary>
-    /// Added to the denominator; at least 1e-22 (1e-161 in float64) counts, so that a zero gradient does not give 0/0 = NaN, as it does in PyTorch, where this is 0.
+    /// Added to the denominator. A smaller value than 1e-22 (1e-161 in float64) acts as that value, so that a zero gradient does not give 0/0 = NaN, as
+    /// PyTorch's eps = 0 does.
     /// </summary>
     public double? eps { get; set; }
 
@@ -34,7 +35,7 @@ public abstract class AdamOptions : ClipOptions
 
     internal override OptionTable Table => Declared;
 
-    /// <summary>Both decays, as schedulers drive them.</summary>
+    /// <summary>Both decays, for schedulers that change them.</summary>
     internal (double, double) Betas
     {
         get => (beta1!.Value, beta2!.Value);

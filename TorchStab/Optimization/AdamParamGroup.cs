@@ -3,8 +3,10 @@ using static TorchSharp.torch.optim;
 
 namespace TorchStab.Modules;
 
-/// <summary>Parameters of <see cref="Adam"/> or <see cref="AdamW"/> with options of their own; those left out take the optimizer's.</summary>
-/// <typeparam name="TOptions">The options of that optimizer.</typeparam>
+/// <summary>
+/// A group of parameters of <see cref="Adam"/> or <see cref="AdamW"/> with its own options; an option that is not set takes the optimizer's value.
+/// </summary>
+/// <typeparam name="TOptions">The class of the optimizer's options.</typeparam>
 public abstract class AdamParamGroup<TOptions> : ClipParamGroup<TOptions>, IBetas where TOptions : AdamOptions
 {
     private protected AdamParamGroup() { }
@@ -13,7 +15,7 @@ public abstract class AdamParamGroup<TOptions> : ClipParamGroup<TOptions>, IBeta
 
     private protected AdamParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, TOptions options) : base(named_parameters, options) { }
 
-    /// <summary>(beta1, beta2), which some schedulers drive.</summary>
+    /// <summary>(beta1, beta2), which some schedulers change.</summary>
     public (double, double) Betas
     {
         get => Options.Betas;

@@ -5,7 +5,7 @@ using Hosts = TorchSharp.Modules;
 
 namespace TorchStab.Modules;
 
-/// <summary>What <see cref="Adam"/> and <see cref="AdamW"/> remember of a parameter, by PyTorch's names.</summary>
+/// <summary>The state of <see cref="Adam"/> and <see cref="AdamW"/> for one parameter, with PyTorch's names.</summary>
 public abstract class AdamState : MomentState
 {
     private static readonly MomentTable Declared = new("Adam or AdamW", [typeof(Hosts.Adam.State), typeof(Hosts.AdamW.State)],
@@ -15,7 +15,7 @@ public abstract class AdamState : MomentState
         new(nameof(max_exp_avg_sq), s => ref ((AdamState)s).max_exp_avg_sq, o => ((AdamOptions)o).amsgrad == true),
     ], s => ref ((AdamState)s).step);
 
-    /// <summary>Updates so far; a step without a gradient for this parameter is none.</summary>
+    /// <summary>The number of updates so far; a step without a gradient for this parameter does not count.</summary>
     public long step;
 
     /// <summary>m, the running mean of gradients.</summary>

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>The update of Adam and AdamW: the one place where their parameters and moments are written.</summary>
+/// <summary>The update of Adam and AdamW: the only code that writes their parameters and moments.</summary>
 internal static class AdamUpdate
 {
     public static void Apply(AdamOptions options, bool decoupled, List<ParameterUpdate> updates)
@@ -26,8 +26,8 @@ internal static class AdamUpdate
     }
 
     /// <summary>
-    /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − lr/(1−β₁ᵗ) · m / (√(v/(1−β₂ᵗ)) + ε), with g the clipped gradient plus λp
-    /// (Adam), or p ← (1 − lr·λ)p before (AdamW, <paramref name="decoupled"/>).
+    /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − lr/(1−β₁ᵗ) · m / (√(v/(1−β₂ᵗ)) + ε), where g is the clipped gradient plus λp
+    /// (Adam), or p ← (1 − lr·λ)p comes first (AdamW, <paramref name="decoupled"/>).
     /// </summary>
     private static void TensorForm(AdamOptions o, bool decoupled, in ParameterUpdate update)
     {
@@ -45,7 +45,7 @@ internal static class AdamUpdate
         step.Commit();
     }
 
-    // The same for the kernel, which does it all in one pass.
+    // The arguments of the kernel, which computes the same in one pass.
     private static AdamArguments Arguments(AdamOptions o, bool decoupled, in ParameterUpdate update, WarmUp warmUp, ScalarType dtype)
     {
         double decay = o.weight_decay!.Value;
@@ -61,7 +61,7 @@ internal static class AdamUpdate
         };
     }
 
-    /// <summary>What the first steps are corrected by: parameters of one age share it.</summary>
+    /// <summary>The bias corrections of the first steps; parameters with the same number of updates share them.</summary>
     private readonly record struct WarmUp(long Step, double StepSize, double Correction)
     {
         public static WarmUp At(AdamOptions o, long step) =>

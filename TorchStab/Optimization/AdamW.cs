@@ -6,11 +6,11 @@ namespace TorchStab.Modules;
 /// <summary>AdamW (Loshchilov and Hutter 2019) that clips, checks and updates in one step: <see cref="stab.optim"/>.</summary>
 public sealed class AdamW : AdamOptimizer<AdamW.Options>
 {
-    /// <summary>As <c>stab.optim.AdamW</c>.</summary>
-    /// <param name="parameters">Groups; what one leaves unset takes <paramref name="defaults"/>.</param>
+    /// <summary>Creates the optimizer as <c>stab.optim.AdamW</c>.</summary>
+    /// <param name="parameters">Parameter groups; an option that a group does not set takes its value from <paramref name="defaults"/>.</param>
     /// <param name="defaults">All options but the thresholds must be set.</param>
     /// <param name="nonFinite">What to do with NaN and infinities; null (the default): <see cref="NonFinitePolicy.Skip"/>.</param>
-    /// <exception cref="ArgumentException">An option unset or outside its range; no parameters, or one twice.</exception>
+    /// <exception cref="ArgumentException">An option is not set or outside its range, there are no parameters, or a parameter appears twice.</exception>
     public AdamW(IEnumerable<ParamGroup> parameters, Options defaults, NonFinitePolicy? nonFinite = null) : base(defaults, nonFinite) => AddGroups(parameters);
 
     internal AdamW(ParamGroup only, Options defaults, NonFinitePolicy? nonFinite) : base(defaults, nonFinite) => AddOnly(only);
@@ -29,15 +29,15 @@ public sealed class AdamW : AdamOptimizer<AdamW.Options>
         internal State(Parameter parameter) : base(parameter) { }
     }
 
-    /// <summary>Parameters with options of their own; those left out take the optimizer's.</summary>
+    /// <summary>A group of parameters with its own options; an option that is not set takes the optimizer's value.</summary>
     public sealed class ParamGroup : AdamParamGroup<Options>
     {
-        /// <summary>An empty group: set <c>Parameters</c>, and <c>Options</c> where they differ.</summary>
+        /// <summary>An empty group: set <c>Parameters</c>, and <c>Options</c> if they differ from the optimizer's.</summary>
         public ParamGroup() { }
 
-        /// <summary>A group with all its options in one object.</summary>
-        /// <param name="parameters">What to optimize.</param>
-        /// <param name="options">What is null in it takes the optimizer's.</param>
+        /// <summary>A group whose options are in one object.</summary>
+        /// <param name="parameters">The parameters to optimize.</param>
+        /// <param name="options">The options; a null takes the optimizer's value.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, Options options) : base(parameters, options) { }
 
         /// <inheritdoc cref="Adam.ParamGroup.ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
@@ -45,8 +45,8 @@ public sealed class AdamW : AdamOptimizer<AdamW.Options>
             bool? amsgrad = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null)
             : base(parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm)) { }
 
-        /// <summary>A group whose parameters have names, for reports; what is null takes the optimizer's.</summary>
-        /// <param name="named_parameters">What to optimize, under the names of reports.</param>
+        /// <summary>A group whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
+        /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
         /// <inheritdoc cref="Adam.ParamGroup.ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? beta1 = null, double? beta2 = null, double? eps = null,

@@ -5,16 +5,16 @@ using TorchStab.Optimization;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Options of a parameter group of a clipping-aware optimizer. What is null takes the optimizer's value. The three thresholds are
-/// Keras's, at most one of them set; they are not part of a saved state, so that files remain those of <c>torch.optim</c>.
+/// Options of a parameter group of a clipping-aware optimizer. A null takes the optimizer's value. The three thresholds are
+/// Keras's, and at most one of them may be set. They are not saved, so that files keep the format of <c>torch.optim</c>.
 /// </summary>
 public abstract class ClipOptions : OptimizerOptions
 {
-    // Their product, and a rate over what Adam's correction of the first step leaves of it, are numbers of float32.
+    // Their product, and a rate divided by Adam's bias correction of the first step, are in float32's range.
     internal const double LargestRate = 1e30;
     private const double LargestDecay = 1e8;
 
-    /// <summary>The two options that every optimizer has; each lists them where its file format has them.</summary>
+    /// <summary>The two options that every optimizer has. Each class lists them at their position in its file format.</summary>
     private protected static readonly Option DecayOption = Option.Number<ClipOptions>(nameof(weight_decay), "Invalid weight_decay value: ", new(0, LargestDecay)),
         MaximizeOption = Option.Flag<ClipOptions>(nameof(maximize));
 
@@ -27,19 +27,19 @@ public abstract class ClipOptions : OptimizerOptions
     /// <summary>Weight decay: decoupled in <see cref="AdamW"/>, an L2 penalty elsewhere.</summary>
     public double? weight_decay { get; set; }
 
-    /// <summary>Whether to climb instead of to descend.</summary>
+    /// <summary>Whether to maximize the loss instead of minimizing it.</summary>
     public bool? maximize { get; set; }
 
-    /// <summary>Each gradient by its own norm: g · c / max(‖g‖, c).</summary>
+    /// <summary>Clips each gradient by its own norm: g · c / max(‖g‖, c).</summary>
     public double? clipnorm { get; set; }
 
-    /// <summary>Every element to [−c, c].</summary>
+    /// <summary>Clamps every element to [−c, c].</summary>
     public double? clipvalue { get; set; }
 
-    /// <summary>All gradients by their common norm: g · c / max(‖all g‖, c).</summary>
+    /// <summary>Clips all gradients by their common norm: g · c / max(‖all g‖, c).</summary>
     public double? global_clipnorm { get; set; }
 
-    /// <summary>The rule of the threshold that is set; the same object as long as it is the same threshold.</summary>
+    /// <summary>The rule of the threshold that is set; the same object until the threshold changes.</summary>
     internal GradientClip? Rule
     {
         get
@@ -50,42 +50,42 @@ public abstract class ClipOptions : OptimizerOptions
         }
     }
 
-    /// <summary>The options in the order of the file format; those that every optimizer has, if a class declares no others.</summary>
+    /// <summary>The options in the order of the file format. By default only those that every optimizer has.</summary>
     internal virtual OptionTable Table => Common;
 
-    /// <summary>Writes what <c>torch.optim</c>'s options of the same name write; the thresholds are no part of it.</summary>
-    /// <param name="writer">Where to write.</param>
+    /// <summary>Writes the options in the format of <c>torch.optim</c>'s options of the same name, without the thresholds.</summary>
+    /// <param name="writer">Receives the options.</param>
     public override void SaveStateDict(BinaryWriter writer)
     {
         base.SaveStateDict(writer);
         Table.Save(this, writer);
     }
 
-    /// <summary>Reads what <see cref="SaveStateDict"/> wrote.</summary>
-    /// <param name="reader">Where to read.</param>
+    /// <summary>Reads options that <see cref="SaveStateDict"/> has written.</summary>
+    /// <param name="reader">Contains the options.</param>
     public override void LoadStateDict(BinaryReader reader)
     {
         base.LoadStateDict(reader);
         Table.Load(this, reader);
     }
 
-    /// <summary>Copies the options of another optimizer of this kind, TorchStab's or TorchSharp's. The thresholds stay.</summary>
-    /// <param name="source">Those to copy.</param>
-    /// <exception cref="InvalidOperationException">Of another kind of optimizer.</exception>
+    /// <summary>Copies the options of another optimizer of this kind, TorchStab's or TorchSharp's. The thresholds are not changed.</summary>
+    /// <param name="source">The options to copy.</param>
+    /// <exception cref="InvalidOperationException">They belong to another kind of optimizer.</exception>
     public override void LoadStateDict(OptimizerOptions source)
     {
         Table.Copy(this, source);
         base.LoadStateDict(source);
     }
 
-    /// <summary>Takes what is unset from the optimizer's options, except the thresholds: a group without inherits the rule itself.</summary>
+    /// <summary>Sets the options that are null to the optimizer's, except the thresholds: a group without a threshold uses the optimizer's rule.</summary>
     internal void FillFrom(ClipOptions defaults)
     {
         Table.Fill(this, defaults);
         LearningRate ??= defaults.LearningRate;
     }
 
-    /// <summary>Copies another group's options, the thresholds too.</summary>
+    /// <summary>Copies another group's options with the thresholds.</summary>
     internal void Copy(ClipOptions source)
     {
         LoadStateDict(source);
@@ -93,8 +93,8 @@ public abstract class ClipOptions : OptimizerOptions
     }
 
     /// <summary>
-    /// Refuses values outside their range in PyTorch's words. Asked at every step, too: anyone may set an option at any time. PyTorch asks at
-    /// construction only, and takes infinities and numbers that float32 has not, which make NaN of finite gradients.
+    /// Throws, with PyTorch's messages, if a value is outside its range. Every step checks again, because an option may be set at any time.
+    /// PyTorch checks only at construction, and accepts infinities and numbers out of float32's range, which turn finite gradients into NaN.
     /// </summary>
     internal virtual void Validate()
     {
@@ -106,7 +106,7 @@ public abstract class ClipOptions : OptimizerOptions
         _ = Rule;
     }
 
-    /// <summary>Sets what all optimizers have.</summary>
+    /// <summary>Sets the options that all optimizers have.</summary>
     private protected static T With<T>(T options, double? lr, double? weight_decay, bool? maximize, double? clipnorm, double? clipvalue, double? global_clipnorm) where T : ClipOptions
     {
         (options.LearningRate, options.weight_decay, options.maximize) = (lr, weight_decay, maximize);

@@ -2,8 +2,8 @@ using TorchSharp.Modules;
 
 namespace TorchStab.Modules;
 
-/// <summary>A parameter group of a clipping-aware optimizer: parameters, perhaps with names, and the options that differ from the optimizer's.</summary>
-/// <typeparam name="TOptions">The options of that optimizer.</typeparam>
+/// <summary>A parameter group of a clipping-aware optimizer: parameters with optional names, and the options that differ from the optimizer's.</summary>
+/// <typeparam name="TOptions">The class of the optimizer's options.</typeparam>
 public abstract class ClipParamGroup<TOptions> : ParamGroup<TOptions>, INamedGroup where TOptions : ClipOptions
 {
     private readonly IReadOnlyList<string>? _names;
@@ -24,7 +24,7 @@ public abstract class ClipParamGroup<TOptions> : ParamGroup<TOptions>, INamedGro
     IReadOnlyList<string>? INamedGroup.Names => _names;
 }
 
-/// <summary>A group that knows its parameters' names.</summary>
+/// <summary>A group that has its parameters' names.</summary>
 internal interface INamedGroup
 {
     IReadOnlyList<string>? Names { get; }

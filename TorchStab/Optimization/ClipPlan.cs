@@ -2,8 +2,8 @@ using TorchStab.Clipping;
 
 namespace TorchStab.Optimization;
 
-/// <summary>Which rule decides about which gradients: groups with one rule are clipped together, as one set.</summary>
-/// <param name="group">The group of a gradient.</param>
+/// <summary>Assigns clipping rules to gradients. Groups with the same rule are clipped together, as one set.</summary>
+/// <param name="group">Returns the group of a gradient.</param>
 internal sealed class ClipPlan(Func<int, int> group)
 {
     private readonly List<GradientClip?> _rules = [];
@@ -11,7 +11,7 @@ internal sealed class ClipPlan(Func<int, int> group)
     /// <summary>The rule of each group; null clips nothing.</summary>
     public List<GradientClip?> Rules => _rules;
 
-    /// <summary>The order of the norm that is reported: the rule's, if there is only one.</summary>
+    /// <summary>The order of the reported norm: the rule's if there is only one, otherwise 2.</summary>
     public double Order => HasOneRule ? _rules[0]?.Order ?? 2 : 2;
 
     private bool HasOneRule
@@ -37,11 +37,11 @@ internal sealed class ClipPlan(Func<int, int> group)
             smallest = Math.Min(smallest, decision.Coefficient);
             for (int i = 0; i < indices.Length; i++) coefficients[indices[i]] = decision[i];
         }
-        gradients.Reread(); // a rule's callback may have moved what another rule's group holds
+        gradients.Reread(); // the callback of one rule may have changed gradients of another rule's group
         return new(gradients.TotalNorm(2), smallest, GradientCoefficient.Identity, coefficients);
     }
 
-    /// <summary>The decision is carried out: rules with a memory remember it.</summary>
+    /// <summary>Tells the rules that the step uses their decision, so that rules with a memory store it.</summary>
     public void Accept()
     {
         foreach (var rule in _rules) rule?.Accept();

@@ -22,8 +22,8 @@ public partial class ClippedOptimizer
     }
 
     /// <summary>
-    /// One step of an optimizer that calls the closure from native code. Nothing may be thrown through that, and it cannot be told to
-    /// stop; but it stops by itself where all gradients are zero.
+    /// One step of an optimizer that calls the closure from native code. An exception must not cross native code, and the optimizer has no way
+    /// to be stopped; but it stops when all gradients are zero.
     /// </summary>
     private Tensor StepWithin(Func<Tensor> closure)
     {
@@ -58,7 +58,7 @@ public partial class ClippedOptimizer
         }
     }
 
-    // The verdict of a step is its first evaluation's that is not finite, else that of the one clipped hardest.
+    // The verdict of a step is that of its first evaluation with a non-finite gradient, otherwise that of the most strongly clipped evaluation.
     private Tensor Evaluate(Func<Tensor> closure, ref StepGuard.Verdict? verdict)
     {
         var loss = closure();

@@ -5,7 +5,7 @@ namespace TorchStab.Modules;
 
 public partial class ClippedOptimizer
 {
-    // TorchSharp's cyclic schedulers ask the optimizer object which kind of momentum it has.
+    // TorchSharp's cyclic schedulers test the optimizer's type to find which kind of momentum it has.
     internal static ClippedOptimizer Of(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite, IEnumerable<(string name, Parameter parameter)>? names) => inner switch
     {
         IMomentum => new WithMomentum(inner, clip, nonFinite, names),

@@ -17,13 +17,15 @@ public partial class ClippedOptimizer
     }
 
     /// <summary>The inner optimizer's options and state, by reference.</summary>
-    /// <returns>What <see cref="load_state_dict(StateDictionary)"/> takes.</returns>
-    /// <exception cref="InvalidOperationException">The inner optimizer has none that could be reached (LBFGS).</exception>
+    /// <returns>A state for <see cref="load_state_dict(StateDictionary)"/>.</returns>
+    /// <exception cref="InvalidOperationException">The inner optimizer's state is in native code and not accessible (LBFGS).</exception>
     public StateDictionary state_dict() => Managed.state_dict();
 
     /// <summary>Loads options and state into the inner optimizer.</summary>
-    /// <param name="state_dict">What <see cref="state_dict"/> returned.</param>
-    /// <exception cref="InvalidOperationException">The inner optimizer has none that could be reached (LBFGS), or a state is of another shape. Nothing is changed after any error.</exception>
+    /// <param name="state_dict">A state that <see cref="state_dict"/> returned.</param>
+    /// <exception cref="InvalidOperationException">
+    /// The inner optimizer's state is not accessible (LBFGS), or a state has another shape. Nothing is changed then.
+    /// </exception>
     public void load_state_dict(StateDictionary state_dict)
     {
         ArgumentNullException.ThrowIfNull(state_dict);
@@ -35,13 +37,13 @@ public partial class ClippedOptimizer
         });
     }
 
-    /// <summary>Saves the inner optimizer's state in its own format, which it loads alone too; the memory of the rule follows.</summary>
+    /// <summary>Saves the inner optimizer's state in its own format, which the inner optimizer alone can load too; the rule's memory comes after it.</summary>
     /// <inheritdoc cref="ClippingAwareOptimizer.save_state_dict(string)" path="/param"/>
     /// <inheritdoc cref="state_dict" path="/exception"/>
     public void save_state_dict(string location) => StateFile.Save(location, save_state_dict);
 
     /// <inheritdoc cref="save_state_dict(string)"/>
-    /// <param name="writer">Where to write.</param>
+    /// <param name="writer">Receives the state.</param>
     public void save_state_dict(BinaryWriter writer)
     {
         SaveInner(writer);
@@ -66,7 +68,9 @@ public partial class ClippedOptimizer
         }
     }
 
-    /// <summary>Loads what <see cref="save_state_dict(string)"/> or the inner optimizer alone has saved; then the rule's memory stays as it is.</summary>
+    /// <summary>
+    /// Loads a file that <see cref="save_state_dict(string)"/> or the inner optimizer alone has saved. The latter does not change the rule's memory.
+    /// </summary>
     /// <param name="location">The file to read.</param>
     /// <inheritdoc cref="state_dict" path="/exception"/>
     public void load_state_dict(string location)
@@ -76,7 +80,7 @@ public partial class ClippedOptimizer
     }
 
     /// <inheritdoc cref="load_state_dict(string)"/>
-    /// <param name="reader">Where to read.</param>
+    /// <param name="reader">Contains the state.</param>
     public void load_state_dict(BinaryReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
@@ -89,7 +93,7 @@ public partial class ClippedOptimizer
         });
     }
 
-    // torch.optim's optimizers copy any shape, and so would step with it later.
+    // torch.optim's optimizers accept a state of any shape, and would use it in the next step.
     private static void RequireShapes(List<OptimizerState> found, List<OptimizerState> own)
     {
         for (int i = 0; i < Math.Min(found.Count, own.Count); i++)
@@ -99,7 +103,7 @@ public partial class ClippedOptimizer
                         "load the state of an optimizer over the same model, its parameters in the same order");
     }
 
-    // torch.optim's optimizers are left half loaded by what they cannot take: a file that is cut short, a state of another kind.
+    // An error (a file that is too short, a state of another kind) leaves torch.optim's optimizers partly loaded.
     private void OrRestore(Action load)
     {
         using var turn = _guard.Enter("load_state_dict()");
@@ -119,8 +123,8 @@ public partial class ClippedOptimizer
 
     /// <inheritdoc cref="ClippingAwareOptimizer.rebind(nn.Module)"/>
     /// <remarks>
-    /// Around <c>torch.optim</c>'s optimizers too, whose own state is lost to them by <c>model.to(…)</c>. Parameters are found by the names
-    /// this optimizer was given, else by position.
+    /// Works for <c>torch.optim</c>'s optimizers too, which lose their state by <c>model.to(…)</c>. Parameters are found by the names that
+    /// this optimizer was given, otherwise by position.
     /// </remarks>
     /// <exception cref="InvalidOperationException">The inner optimizer keeps its state in native code (LBFGS).</exception>
     public void rebind(nn.Module model)

@@ -7,16 +7,16 @@ using static TorchSharp.torch.optim;
 
 namespace TorchStab.Modules;
 
-/// <summary>Any <c>torch.optim</c> optimizer with clipping and a check for NaN before each of its steps: <see cref="stab.optim"/>.</summary>
+/// <summary>Adds clipping and a check for NaN to any <c>torch.optim</c> optimizer: <see cref="stab.optim"/>.</summary>
 public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
 {
     private readonly Optimizer _inner;
     private readonly StepGuard _guard;
-    private readonly IReadOnlyList<Parameter>? _native; // handles of its own that a native optimizer gave out
+    private readonly IReadOnlyList<Parameter>? _native; // a native optimizer creates new handles, which this object owns
     private readonly Dictionary<IntPtr, string> _names = [];
     private bool _disposed;
 
-    /// <summary>As <c>stab.optim.ClippedOptimizer</c>.</summary>
+    /// <summary>Creates the optimizer as <c>stab.optim.ClippedOptimizer</c>.</summary>
     /// <inheritdoc cref="stab.optim.ClippedOptimizer" path="/param"/>
     /// <inheritdoc cref="stab.optim.ClippedOptimizer" path="/exception"/>
     public ClippedOptimizer(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite = null,
@@ -47,7 +47,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     }
 
     /// <inheritdoc cref="ClippingAwareOptimizer.Spikes"/>
-    /// <remarks>Not looked at where the inner optimizer calls the closure itself (LBFGS).</remarks>
+    /// <remarks>Not used if the inner optimizer calls the closure itself (LBFGS).</remarks>
     public SpikePolicy Spikes
     {
         get => _guard.Spikes.Policy;
@@ -61,33 +61,33 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
         set => _guard.Spikes.Loss = value;
     }
 
-    /// <summary>The rule.</summary>
+    /// <summary>The clipping rule.</summary>
     public GradientClip Clip { get; }
 
-    /// <summary>The inner optimizer's groups: learning-rate schedulers drive these.</summary>
+    /// <summary>The inner optimizer's groups, whose rates learning-rate schedulers set.</summary>
     public override IEnumerable<ILearningRateController> ParamGroups => _inner.ParamGroups;
 
     /// <summary>The inner optimizer.</summary>
     protected Optimizer Inner => _inner;
 
     /// <inheritdoc cref="ClippingAwareOptimizer.accumulate"/>
-    /// <exception cref="InvalidOperationException">The inner optimizer calls the closure itself (LBFGS): there is nothing to average.</exception>
+    /// <exception cref="InvalidOperationException">The inner optimizer calls the closure itself (LBFGS), so there are no passes to average.</exception>
     public void accumulate(int passes)
     {
         if (_inner is LBFGS && passes > 1) throw new InvalidOperationException("LBFGS calls its closure itself, several times a step; accumulate inside the closure.");
         _guard.Accumulate(passes);
     }
 
-    /// <summary>Clips the gradients, in place, checks them, and lets the inner optimizer step.</summary>
+    /// <summary>Checks the gradients, clips them in place, and steps the inner optimizer.</summary>
     /// <param name="closure">
-    /// Computes the loss and its gradients. LBFGS needs it and calls it several times: every time the gradients are clipped, and if one
-    /// is not finite, the parameters are put back to where the step began. An exception in it comes out of here. null (the default) for others.
+    /// Computes the loss and its gradients; null (the default): the gradients are there. LBFGS needs it and calls it several times: the gradients
+    /// are clipped each time, and a non-finite one restores the parameters' values before the step. Its exceptions pass to the caller.
     /// </param>
     /// <returns>What the closure returned, or null.</returns>
     /// <exception cref="InvalidOperationException">
-    /// A gradient is sparse, complex, not of its parameter's shape or device, or cannot be written in place; or it is not finite and
-    /// <see cref="NonFinite"/> does not let it pass; a parameter was replaced, or cannot be written; another step of this optimizer is running.
-    /// Nothing is changed then, and a step after <see cref="accumulate"/> remains due.
+    /// A gradient is sparse, complex, has another shape or device than its parameter, cannot be written in place, or is not finite and
+    /// <see cref="NonFinite"/> does not allow that; a parameter was replaced or cannot be written; another step of this optimizer is running.
+    /// Nothing is changed then, and a window of <see cref="accumulate"/> remains complete, so that the next call steps.
     /// </exception>
     /// <exception cref="ArgumentException">An option of the inner optimizer was set to NaN or an infinity. Nothing is changed then.</exception>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
@@ -99,28 +99,28 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
         if (closure is not null)
             using (enable_grad()) loss = closure();
         using var turn = _guard.Enter("step()");
-        ObjectDisposedException.ThrowIf(_disposed, this); // by the closure
+        ObjectDisposedException.ThrowIf(_disposed, this); // the closure may have disposed it
         if (_guard.CompletesWindow() && ClipGradients()) _inner.step();
         return loss!;
     }
 
-    /// <summary>Sets every gradient to null: parameters without one stay as they are, even under momentum.</summary>
+    /// <summary>Sets every gradient to null. A step does not change a parameter without a gradient, even with momentum.</summary>
     public override void zero_grad() => zero_grad(true);
 
     /// <inheritdoc cref="ClippingAwareOptimizer.zero_grad(bool)"/>
     public void zero_grad(bool set_to_none = true)
     {
-        if (_inner is not TorchSharp.Modules.LBFGS) _guard.RequireIdle("zero_grad()"); // its closure runs within the step
+        if (_inner is not TorchSharp.Modules.LBFGS) _guard.RequireIdle("zero_grad()"); // LBFGS calls the closure, which calls this, within its step
         if (!_guard.InsideWindow) Gradients.Clear(parameters(), set_to_none);
     }
 
     /// <summary>The inner optimizer's parameters.</summary>
-    /// <returns>Of all groups, in order.</returns>
+    /// <returns>The parameters of all groups, in order.</returns>
     public override IEnumerable<Parameter> parameters() => _native ?? _inner.parameters();
 
     /// <summary>Adds a group to the inner optimizer.</summary>
-    /// <param name="param_group">Of the inner optimizer's own class of groups.</param>
-    /// <exception cref="ArgumentException">A parameter of it is in another group already.</exception>
+    /// <param name="param_group">A group of the inner optimizer's <c>ParamGroup</c> class.</param>
+    /// <exception cref="ArgumentException">A parameter of the group is in another group already.</exception>
     public override void add_param_group(ParamGroup param_group)
     {
         ArgumentNullException.ThrowIfNull(param_group);
@@ -132,7 +132,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     }
 
     /// <summary>Disposes the inner optimizer too.</summary>
-    /// <param name="disposing">False from a finalizer.</param>
+    /// <param name="disposing">False when a finalizer calls.</param>
     protected override void Dispose(bool disposing)
     {
         if (disposing) _guard.RequireIdle("Dispose()");
@@ -159,7 +159,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
         return true;
     }
 
-    // What the inner optimizer would refuse after the gradients were clipped.
+    // Throws before the gradients are clipped if the inner optimizer would throw afterwards.
     private void RequireStep(GradientSet gradients)
     {
         for (int i = 0; i < gradients.Count; i++)
@@ -182,7 +182,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
         return new GradientSet(all, i => _names.TryGetValue(all[i].Handle, out string? known) ? known : $"parameter {i}").Read(_guard.Average);
     }
 
-    // A native optimizer's parameters are other objects than the caller's: there the order tells.
+    // The parameters of a native optimizer are other objects than the caller's, so they are matched by position.
     private void Name(IEnumerable<(string name, Parameter parameter)>? named)
     {
         if (named is null) return;

@@ -6,14 +6,17 @@ namespace TorchStab.Modules;
 
 public abstract partial class ClippingAwareOptimizer
 {
-    /// <summary>Adds parameters with options of their own; what is unset in these takes the optimizer's. State starts at zero.</summary>
+    /// <summary>Adds a group of parameters; an option that it does not set takes the optimizer's value. Its state starts at zero.</summary>
     /// <param name="param_group">A group of this optimizer's own <c>ParamGroup</c> class.</param>
-    /// <remarks>A weight that several layers share is stepped once: the group keeps the first of its places.</remarks>
+    /// <remarks>A weight that several layers share is updated once: the group keeps its first occurrence.</remarks>
     /// <exception cref="ArgumentException">
-    /// A group of another optimizer, no parameters, the same object twice, a parameter that is already in a group (under whatever handle), two
-    /// parameters over one memory, one that is not a leaf or not of a floating dtype, or an option outside its range. Nothing is changed then.
+    /// The group belongs to another optimizer's class or has no parameters; it has the same object twice, a parameter that is already in a group
+    /// (whatever its handle), two parameters in the same memory, or one that is not a leaf, is sparse or has no floating dtype; or an option is
+    /// outside its range. Nothing is changed then.
     /// </exception>
-    /// <exception cref="InvalidOperationException">A parameter was replaced by <c>.to()</c> and <see cref="rebind(TorchSharp.torch.nn.Module)"/> was not called.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A parameter was replaced by <c>.to()</c> and <see cref="rebind(TorchSharp.torch.nn.Module)"/> was not called.
+    /// </exception>
     public override void add_param_group(ParamGroup param_group)
     {
         ArgumentNullException.ThrowIfNull(param_group);
@@ -23,7 +26,7 @@ public abstract partial class ClippingAwareOptimizer
         Add(param_group, nameof(param_group));
     }
 
-    // Everything that can be refused is, before the group or the optimizer is written.
+    // Makes all checks before it changes the group or the optimizer.
     private void Add(ParamGroup group, string argument)
     {
         var options = group.Options is null ? NewOptions() : OptionsOf(group, argument);
@@ -51,19 +54,19 @@ public abstract partial class ClippingAwareOptimizer
         return options;
     }
 
-    /// <summary>The state of a parameter that has not been stepped yet.</summary>
+    /// <summary>Creates the state of a parameter before its first step.</summary>
     private protected abstract MomentState NewState(Parameter parameter);
 
     private protected abstract ClipOptions NewOptions();
 
-    // Generic: a sequence of the groups of several optimizers, as WeightDecayGroups is, would give those of any of them as an IEnumerable<ParamGroup>.
+    // Generic because a sequence such as WeightDecayGroups implements IEnumerable<T> for several classes of groups; T selects this optimizer's.
     private protected void AddGroups<T>(IEnumerable<T> parameters) where T : ParamGroup
     {
         ArgumentNullException.ThrowIfNull(parameters);
         AddGroups(parameters, nameof(parameters));
     }
 
-    // The group that stab.optim makes of parameters, with or without names: errors name what it was given.
+    // Adds the group that stab.optim creates. Errors name the argument that the user gave: parameters or named_parameters.
     private protected void AddOnly(ParamGroup group) => AddGroups<ParamGroup>([group], group is INamedGroup { Names: not null } ? "named_parameters" : "parameters");
 
     private void AddGroups<T>(IEnumerable<T> groups, string argument) where T : ParamGroup
@@ -116,7 +119,7 @@ public abstract partial class ClippingAwareOptimizer
         return state;
     }
 
-    // TorchSharp's state_dict, to() and files find state by the parameter's handle.
+    // TorchSharp's state_dict(), to() and save and load functions find state by the parameter's handle.
     private void IndexState()
     {
         _list = null;

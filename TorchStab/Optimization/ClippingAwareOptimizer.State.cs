@@ -10,14 +10,15 @@ public abstract partial class ClippingAwareOptimizer
     private ScalarType? _momentDtype;
 
     /// <summary>
-    /// The dtype of the state; null (default): the parameters', and float32 for those of a half type, whose moments then keep the digits that a small
-    /// step needs. The arithmetic is in float32 or float64 whatever is set here. Setting it converts the state.
+    /// The dtype of the state; null (default): the parameters', and float32 for float16 and bfloat16 parameters, because moments need that precision
+    /// for small steps. The arithmetic is in float32 or float64 whatever is set here. Setting it converts the state.
     /// </summary>
     /// <remarks>
-    /// PyTorch's moments have the parameter's dtype: set it to that, before saving, where <c>torch.optim</c> shall load the file, or where memory counts more. A float16 square
-    /// of 300 is infinite (the step is then left out, see <see cref="NonFinite"/>), one of 1e-4 is 0.
+    /// PyTorch's moments have the parameter's dtype. Set it to that dtype before saving a file for <c>torch.optim</c>, or to save memory. In float16 the
+    /// square of 300 is infinite
+    /// (the step is then skipped, see <see cref="NonFinite"/>), and the square of 1e-4 is 0.
     /// </remarks>
-    /// <exception cref="ArgumentException">Not a floating dtype.</exception>
+    /// <exception cref="ArgumentException">It is not a floating dtype.</exception>
     public ScalarType? MomentDtype
     {
         get => _momentDtype;
@@ -33,19 +34,21 @@ public abstract partial class ClippingAwareOptimizer
         }
     }
 
-    /// <summary>The name that the files of <c>torch.optim</c>'s optimizer of this kind begin with.</summary>
+    /// <summary>The first entry of a file of <c>torch.optim</c>'s optimizer of this kind: its name.</summary>
     private protected virtual string FileName => GetType().Name;
 
     /// <summary>
-    /// Saves options and state, in the format of <c>torch.optim</c>'s optimizer of the same name, which loads it; that of half parameters only where
-    /// <see cref="MomentDtype"/> is theirs.
+    /// Saves options and state in the format of <c>torch.optim</c>'s optimizer of the same name, which can load the file; with half-precision parameters
+    /// it can only if <see cref="MomentDtype"/> is their dtype.
     /// </summary>
-    /// <param name="location">The file to write. It is replaced when everything is written, so a failure leaves the old one whole; its mode and links to it stay.</param>
-    /// <exception cref="ArgumentException">A folder, a device, a pipe or a socket.</exception>
+    /// <param name="location">
+    /// The file to write. It is replaced after everything is written, so a failure does not damage the old file; its mode and links to it are kept.
+    /// </param>
+    /// <exception cref="ArgumentException">It is a folder, a device, a pipe or a socket.</exception>
     public new void save_state_dict(string location) => StateFile.Save(location, save_state_dict);
 
     /// <inheritdoc cref="save_state_dict(string)"/>
-    /// <param name="writer">Where to write.</param>
+    /// <param name="writer">Receives options and state.</param>
     public new void save_state_dict(BinaryWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
@@ -54,13 +57,13 @@ public abstract partial class ClippingAwareOptimizer
         _guard.Spikes.Save(writer);
     }
 
-    /// <summary>Loads options and state from a file of this optimizer or of <c>torch.optim</c>'s of the same name. Thresholds stay.</summary>
+    /// <summary>Loads options and state from a file of this optimizer or of <c>torch.optim</c>'s of the same name. Thresholds are not changed.</summary>
     /// <param name="location">The file to read.</param>
     /// <exception cref="InvalidDataException">
-    /// A file of another optimizer, one that holds no state, or an option or a step count outside its range. Nothing is changed after any of these.
+    /// The file is another optimizer's, holds no state, or has an option or a step count outside its range. Nothing is changed then.
     /// </exception>
-    /// <exception cref="EndOfStreamException">The file is cut short.</exception>
-    /// <exception cref="ArgumentException">Another number of groups or parameters, other shapes or dtypes.</exception>
+    /// <exception cref="EndOfStreamException">The file ends too early.</exception>
+    /// <exception cref="ArgumentException">The number of groups or parameters, a shape or a dtype differs.</exception>
     /// <exception cref="InvalidOperationException">A parameter was replaced by <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called.</exception>
     public new void load_state_dict(string location)
     {
@@ -69,7 +72,7 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     /// <inheritdoc cref="load_state_dict(string)"/>
-    /// <param name="reader">Where to read.</param>
+    /// <param name="reader">Contains options and state.</param>
     public new void load_state_dict(BinaryReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
@@ -99,10 +102,12 @@ public abstract partial class ClippingAwareOptimizer
         }
     }
 
-    /// <summary>Copies options and state of another optimizer of this kind, TorchStab's or <c>torch.optim</c>'s. Thresholds stay.</summary>
-    /// <param name="state_dict">What its <c>state_dict()</c> returned.</param>
-    /// <exception cref="ArgumentException">Another number of groups or parameters, or an option outside its range.</exception>
-    /// <exception cref="InvalidOperationException">Of another kind of optimizer, or of other shapes; a step count below 0. Nothing is changed then.</exception>
+    /// <summary>Copies options and state of another optimizer of this kind, TorchStab's or <c>torch.optim</c>'s. Thresholds are not changed.</summary>
+    /// <param name="state_dict">The result of its <c>state_dict()</c>.</param>
+    /// <exception cref="ArgumentException">The number of groups or parameters differs, or an option is outside its range.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// It comes from another kind of optimizer, a shape differs, or a step count is below 0. Nothing is changed then.
+    /// </exception>
     public override void load_state_dict(StateDictionary state_dict)
     {
         ArgumentNullException.ThrowIfNull(state_dict);
@@ -123,7 +128,7 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     /// <summary>The options of every group and the state of every parameter, by reference.</summary>
-    /// <returns>What <see cref="load_state_dict(StateDictionary)"/> takes.</returns>
+    /// <returns>A state for <see cref="load_state_dict(StateDictionary)"/>.</returns>
     /// <exception cref="InvalidOperationException">A parameter was replaced by <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called.</exception>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
     public override StateDictionary state_dict()
@@ -135,17 +140,18 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     /// <summary>
-    /// Continues with the parameters that took the place of those it had: after <c>model.to(device or dtype)</c>, after a layer was
-    /// swapped or folded. State moves along, converted to the new device and dtype. By name where the optimizer was built from named
-    /// parameters: names that are gone leave it, a parameter of another shape starts anew. Without names by position.
+    /// Continues with the parameters that replaced the optimizer's: after <c>model.to(device or dtype)</c>, or after a layer was swapped or
+    /// folded. The state is kept and converted to the new device and dtype. Parameters are matched by name if the optimizer was built from
+    /// named parameters: a name that no longer exists is removed, and a parameter of another shape starts with state zero. Without names they
+    /// are matched by position.
     /// </summary>
     /// <param name="model">
-    /// The model whose parameters the optimizer was built from. Modules that it holds in a field or a list without having registered them are not
-    /// trained: <see cref="System.Diagnostics.Trace.TraceWarning(string)"/> says so of each.
+    /// The model whose parameters the optimizer was built from. A module that the model holds in a field or a list but has not registered is not
+    /// trained: <see cref="System.Diagnostics.Trace.TraceWarning(string)"/> reports each.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// No name in common; without names, another number of parameters or other shapes; a parameter or name that is null, and one that could not
-    /// be optimized. Nothing is changed then.
+    /// No name is in both; without names, the number of parameters or a shape differs; a parameter or a name is null, or a parameter cannot be
+    /// optimized. Nothing is changed then.
     /// </exception>
     public void rebind(nn.Module model)
     {
@@ -155,7 +161,7 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     /// <inheritdoc cref="rebind(nn.Module)"/>
-    /// <param name="named_parameters">The parameters in place now.</param>
+    /// <param name="named_parameters">The model's present parameters.</param>
     public void rebind(IEnumerable<(string name, Parameter parameter)> named_parameters)
     {
         ArgumentNullException.ThrowIfNull(named_parameters);

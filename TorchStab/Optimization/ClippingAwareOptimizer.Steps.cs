@@ -15,11 +15,11 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     /// <summary>
-    /// A step with a gradient so large, though finite, that its square, a sum or the parameter may overflow. Such parameters go first, and are taken back
-    /// where the result is not finite: the policy then treats the step as one whose gradient is not. PyTorch steps all the same, which leaves an
-    /// infinity in v, which never lets its parameter move again, or NaN (∞ − ∞ in RMSprop's variance).
+    /// Handles finite gradients that are so large that their square, a sum or the parameter may overflow. Their parameters are updated first. If a result is
+    /// not finite, they are restored, and the policy treats the step as one with a non-finite gradient. PyTorch steps anyway and leaves an infinity in v,
+    /// after which the parameter never changes again, or NaN (∞ − ∞ in RMSprop's variance).
     /// </summary>
-    /// <returns>Those that remain to be updated.</returns>
+    /// <returns>Tells which gradients still have to be applied.</returns>
     private Func<int, bool> UpdateLarge(StepList list, ref StepGuard.Verdict verdict)
     {
         List<int> large = verdict.Decision is { } decision && !_guard.Policy.Admits ? list.Large(decision) : [];
@@ -28,7 +28,9 @@ public abstract partial class ClippingAwareOptimizer
         return i => !large.Contains(i);
     }
 
-    /// <summary>Updates the parameters of these gradients and returns the first whose result is not finite, or −1. Then it leaves them as they were.</summary>
+    /// <summary>
+    /// Updates the parameters of these gradients. If a result is not finite, restores them all and returns the first such gradient; otherwise −1.
+    /// </summary>
     private int FirstSpoilt(StepList list, ClipDecision decision, List<int> large)
     {
         using var before = new StepSnapshot(list, large);

@@ -6,9 +6,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Base of TorchStab's optimizers: one step measures the gradients, checks them for NaN, decides on clipping and updates, in the order
-/// accumulate → clip → weight decay → update. Gradients are read, not rewritten, unless <see cref="WriteBackClippedGrads"/>.
-/// They are <c>torch.optim.Optimizer</c>s: TorchSharp's learning-rate schedulers drive them.
+/// Base of TorchStab's optimizers. One step measures the gradients, checks them for NaN, decides on clipping and updates, in the order accumulate → clip →
+/// weight decay → update. A step does not write gradients unless <see cref="WriteBackClippedGrads"/>. TorchSharp's learning-rate schedulers work with them.
 /// </summary>
 public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClippedStep, IScaledStep
 {
@@ -41,32 +40,32 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     }
 
     /// <summary>
-    /// The rule for all groups without a threshold of their own; null clips nothing. The constructor's clipnorm, clipvalue or
-    /// global_clipnorm sets it; any other <see cref="GradientClip"/> may take its place.
+    /// The rule of all groups that have no threshold; null: no clipping. The constructor's clipnorm, clipvalue or global_clipnorm sets it;
+    /// it can be set to any other <see cref="GradientClip"/>.
     /// </summary>
     public GradientClip? Clip { get; set; }
 
-    /// <summary>Whether a step also writes the clipped gradients back, for those who read <c>.grad</c> after it. Default false: it costs a pass.</summary>
+    /// <summary>Whether a step also writes the clipped gradients to <c>.grad</c>. Default false, because it costs a pass over memory.</summary>
     public bool WriteBackClippedGrads { get; set; }
 
     /// <summary>Averages <paramref name="passes"/> backward passes before clipping and stepping.</summary>
-    /// <param name="passes">How many, at least 1.</param>
+    /// <param name="passes">The number of passes, at least 1; 1 turns averaging off.</param>
     /// <remarks>
-    /// Call <c>backward</c>, <c>step</c> and <c>zero_grad</c> as ever: only every k-th <c>step</c> updates, with the mean of the k
-    /// gradients; between them <c>step</c> and <c>zero_grad</c> leave the gradients alone. Equal to one pass over the large batch where
-    /// the loss is a mean and nothing in the model depends on the batch (no batch statistics). A call starts a new window. 1 turns it off.
+    /// Call <c>backward</c>, <c>step</c> and <c>zero_grad</c> as usual. Only every k-th <c>step</c> updates, with the mean of the k gradients; the
+    /// other calls of <c>step</c> and <c>zero_grad</c> do nothing. The result equals that of one pass over the large batch if the loss is a mean
+    /// and the model uses no batch statistics. A call starts a new window.
     /// </remarks>
-    /// <exception cref="ArgumentException">Fewer than 1.</exception>
+    /// <exception cref="ArgumentException"><paramref name="passes"/> is below 1.</exception>
     public void accumulate(int passes) => _guard.Accumulate(passes);
 
-    /// <summary>Clips, checks and updates.</summary>
-    /// <param name="closure">Computes the loss and its gradients, called once, with gradients enabled; null (the default): they are there.</param>
+    /// <summary>Checks the gradients, clips them and updates the parameters.</summary>
+    /// <param name="closure">Computes the loss and its gradients; called once, with gradients enabled. null (the default): the gradients are there.</param>
     /// <returns>What the closure returned, or null.</returns>
     /// <exception cref="InvalidOperationException">
-    /// A gradient is sparse, complex, or not of its parameter's shape or device; a gradient is not finite and <see cref="NonFinite"/> does not
-    /// let it pass; a parameter was replaced by <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called, is expanded, or is an
-    /// inference tensor outside inference mode; a state was exchanged for one that does not fit; another step of this optimizer is
-    /// running. No parameter and no state is changed then, and a step after <see cref="accumulate"/> remains due.
+    /// A gradient is sparse, complex, has another shape or device than its parameter, or is not finite and <see cref="NonFinite"/> does not
+    /// allow that; a parameter was replaced by <c>.to()</c> and <see cref="rebind(nn.Module)"/> was not called, is expanded, or is an inference
+    /// tensor outside inference mode; a state was replaced by one that does not fit; another step of this optimizer is running. No parameter
+    /// and no state is changed then, and a window of <see cref="accumulate"/> remains complete, so that the next call steps.
     /// </exception>
     /// <exception cref="ArgumentException">An option was set to a value outside its range. Nothing is changed then.</exception>
     /// <exception cref="ObjectDisposedException">The optimizer was disposed.</exception>
@@ -83,18 +82,18 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         return loss!;
     }
 
-    /// <summary>Sets every gradient to null: parameters without one stay as they are, even under momentum.</summary>
+    /// <summary>Sets every gradient to null. A step does not change a parameter without a gradient, even with momentum.</summary>
     public override void zero_grad() => zero_grad(true);
 
-    /// <summary>Forgets the gradients. Inside a window of <see cref="accumulate"/> it leaves them.</summary>
-    /// <param name="set_to_none">true (default): to null. false: to zero, as <c>torch.optim</c> of TorchSharp does.</param>
+    /// <summary>Clears the gradients. Inside a window of <see cref="accumulate"/> it does nothing.</summary>
+    /// <param name="set_to_none">true (default): sets them to null; false: to zero, as TorchSharp's <c>torch.optim</c> does.</param>
     public void zero_grad(bool set_to_none = true)
     {
         _guard.RequireIdle("zero_grad()");
         if (!_guard.InsideWindow) Gradients.Clear(parameters(), set_to_none);
     }
 
-    /// <summary>Refuses what a step would refuse, whatever its gradients are worth.</summary>
+    /// <summary>Makes all checks of a step except those of the gradients' values.</summary>
     internal void Check()
     {
         using var scope = NewDisposeScope();
@@ -122,7 +121,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         if (WriteBackClippedGrads && decision is { } changes) list.Gradients.RequireWritable(changes);
     }
 
-    /// <summary>Updates a group: the only place that writes its parameters and state.</summary>
+    /// <summary>Updates a group: the only code that writes its parameters and state.</summary>
     private protected abstract void Update(ClipOptions options, List<ParameterUpdate> updates);
 
     private void Update()
@@ -138,7 +137,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
             bool ordinary = list.IsOrdinary();
             var verdict = ordinary ? StepGuard.Admit(list.Gradients, list.Plan.Order, list.Decide) : _guard.Examine(list.Gradients, list.Plan.Order, list.Decide);
             verdict = _guard.Suspect(verdict);
-            Check(list, verdict.Decision); // after the callbacks of the rules, which may change anything; from here on nothing is refused
+            Check(list, verdict.Decision); // after the rules' callbacks, which may change anything
             var rest = ordinary ? null : UpdateLarge(list, ref verdict);
             if (!_guard.Record(verdict)) return;
             list.Plan.Accept();
@@ -175,8 +174,8 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         }
     }
 
-    /// <summary>Frees the state; the parameters stay.</summary>
-    /// <param name="disposing">False from a finalizer.</param>
+    /// <summary>Frees the state, but not the parameters.</summary>
+    /// <param name="disposing">False when a finalizer calls.</param>
     protected override void Dispose(bool disposing)
     {
         if (disposing) _guard.RequireIdle("Dispose()");

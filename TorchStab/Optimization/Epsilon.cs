@@ -3,9 +3,10 @@ using static TorchSharp.torch;
 namespace TorchStab.Optimization;
 
 /// <summary>
-/// The eps of a denominator √v + eps that is 0, or becomes 0 in the dtype of the arithmetic, leaves 0/0 where all gradients of an element were zero, and m/0
-/// where they were so small that their squares vanish. The least eps used is about the root of the least number of the dtype: no √v that is
-/// not zero is smaller, and an eps above it is used as it is.
+/// The smallest eps of a denominator √v + eps. With an eps of 0, also one that becomes 0 in the dtype of the arithmetic, an element whose gradients were all
+/// zero gives
+/// 0/0, and one whose gradients are so small that their squares underflow gives m/0. The smallest eps is about the square root of the dtype's smallest
+/// number: every nonzero √v is larger. A larger eps is used unchanged.
 /// </summary>
 internal static class Epsilon
 {

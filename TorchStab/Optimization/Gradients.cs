@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>Forgetting gradients.</summary>
+/// <summary>Clears gradients.</summary>
 internal static class Gradients
 {
     public static void Clear(IEnumerable<Parameter> parameters, bool setToNone)

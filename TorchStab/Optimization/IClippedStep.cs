@@ -1,9 +1,9 @@
 namespace TorchStab;
 
-/// <summary>An optimizer that clips and checks as part of its step, and tells what it did.</summary>
+/// <summary>An optimizer that clips and checks as part of its step, and reports the result.</summary>
 public interface IClippedStep
 {
-    /// <summary>The last step that was decided on: norm before clipping, factor, skipped or not and why.</summary>
+    /// <summary>The report of the last step: norm before clipping, factor, whether it was skipped and why.</summary>
     StepReport LastStep { get; }
 
     /// <summary>Totals since construction.</summary>

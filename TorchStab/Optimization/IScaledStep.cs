@@ -1,21 +1,21 @@
 namespace TorchStab.Optimization;
 
-/// <summary>An optimizer that takes the loss scale off as part of its coefficients, so that gradients are not rewritten for it.</summary>
+/// <summary>An optimizer that removes the loss scale with its clip coefficients, so that gradients are not rewritten.</summary>
 internal interface IScaledStep
 {
-    /// <summary>Whether the next step updates, and does not only wait for more backward passes of its window.</summary>
+    /// <summary>Whether the next step updates. False inside a window that needs more backward passes.</summary>
     bool IsDue { get; }
 
-    /// <summary>A step on gradients of a scaled loss.</summary>
-    /// <returns>Whether they were finite; null where the step only counted a backward pass.</returns>
+    /// <summary>Steps with the gradients of a scaled loss.</summary>
+    /// <returns>Whether the gradients were finite; null if the step only counted a backward pass.</returns>
     bool? Step(LossScale scale);
 }
 
-/// <summary>What a loss was multiplied by.</summary>
+/// <summary>The factor of a loss.</summary>
 /// <param name="Value">The factor.</param>
-/// <param name="Unscaled">Whether the gradients were divided by it already.</param>
+/// <param name="Unscaled">Whether the gradients are divided by the factor already.</param>
 internal readonly record struct LossScale(double Value, bool Unscaled)
 {
-    /// <summary>What is left to multiply gradients by.</summary>
+    /// <summary>The factor by which gradients still have to be multiplied.</summary>
     public double Inverse => Unscaled ? 1 : 1 / Value;
 }

@@ -9,7 +9,7 @@ namespace TorchStab.Modules;
 
 public abstract partial class MomentState
 {
-    // Exact as a double, and far from where one more would turn the sign.
+    // The largest count that a double represents exactly, and far below the overflow of a long.
     private const long LargestStep = 1L << 53;
 
     private MomentViews _views;
@@ -20,15 +20,15 @@ public abstract partial class MomentState
         private MomentView _first;
     }
 
-    /// <summary>Fetches what <see cref="WhyNot(ClipOptions, in TensorView)"/> will read.</summary>
+    /// <summary>Prefetches the memory that <see cref="WhyNot(ClipOptions, in TensorView)"/> reads.</summary>
     internal void Prefetch()
     {
         for (int k = 0; k < Table.Moments.Length; k++) _views[k].Prefetch();
     }
 
     /// <summary>
-    /// Where the k-th moment lies for the kernels of this step, after <see cref="WhyNot(ClipOptions, in TensorView)"/> has looked; missing where the
-    /// options do not ask for it. One that they ask for since the state was made starts at zero.
+    /// The memory of the k-th moment for the kernels of this step, after <see cref="WhyNot(ClipOptions, in TensorView)"/> has checked it; default if the
+    /// options do not need the moment. If they need one that does not exist yet, it is created with zeros.
     /// </summary>
     internal TensorView View(int k, ClipOptions options)
     {
@@ -37,9 +37,9 @@ public abstract partial class MomentState
         return _views[k].Of(moments[k].Of(this) ??= Zeros());
     }
 
-    /// <summary>Why a step cannot update this state as it is; null where it can. Looks where the moments lie, for the kernels of the step.</summary>
-    /// <param name="options">Those of the parameter's group.</param>
-    /// <param name="parameter">Where the parameter lies.</param>
+    /// <summary>The reason why a step cannot update this state; null if it can. Also finds the memory of the moments for the step's kernels.</summary>
+    /// <param name="options">The options of the parameter's group.</param>
+    /// <param name="parameter">The memory of the parameter.</param>
     internal string? WhyNot(ClipOptions options, in TensorView parameter)
     {
         var moments = Table.Moments;
@@ -53,7 +53,7 @@ public abstract partial class MomentState
         return why;
     }
 
-    /// <summary>The same of one moment: shaped as the parameter, on its device, of the first one's dtype, free to be written.</summary>
+    /// <summary>Checks one moment: it needs the parameter's shape and device and the first moment's dtype, and must be writable.</summary>
     private string? WhyNot(string name, Tensor? moment, ref MomentView view, in TensorView parameter, bool isFirst)
     {
         if (moment is null) return $"{name} is null";
@@ -61,7 +61,7 @@ public abstract partial class MomentState
         if (view.Look(moment, parameter)) return null;
         string? why = WhyNot(name, moment, view.Knows(moment), (isFirst ? null : _views[0].Dtype) ?? (moment.is_floating_point() ? moment.dtype : MomentDtype));
         if (why is null) view.Accept(moment, parameter);
-        else view = default; // to be looked at as a new one the next time, too
+        else view = default; // so that the next step checks it completely again
         return why;
     }
 
@@ -74,13 +74,13 @@ public abstract partial class MomentState
         return (known ? Writable.Overlaps(moment) ? Writable.Shared : null : Writable.WhyNot(moment)) is { } why ? $"{name}: {why}" : null;
     }
 
-    /// <summary>Why that cannot be a number of updates.</summary>
+    /// <summary>The reason why a number cannot be a count of updates; null if it can.</summary>
     private static string? WhyNot(long step) => step is >= 0 and <= LargestStep ? null
         : FormattableString.Invariant($"expected a step count of at least 0, got {step}");
 
     /// <summary>
-    /// Refuses a state that this one cannot take over: of another kind of optimizer, with a step count that cannot be one, with tensors that are missing, not
-    /// of a floating dtype, or not shaped as the parameter.
+    /// Throws if this state cannot copy <paramref name="source"/>: it belongs to another kind of optimizer, its step count is invalid, or a tensor is missing,
+    /// has no floating dtype or another shape than the parameter.
     /// </summary>
     internal void Check(OptimizerState source)
     {

@@ -7,25 +7,25 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// The state an optimizer keeps for one parameter. Its tensors belong to no DisposeScope; <see cref="Dispose"/> frees them.
+/// The state of an optimizer for one parameter. Its tensors belong to no DisposeScope; <see cref="Dispose"/> frees them.
 /// The file format is that of TorchSharp's optimizer of the same name.
 /// </summary>
 public abstract partial class MomentState : OptimizerState, IDisposable
 {
     private protected MomentState(Parameter parameter) : base(parameter) { }
 
-    /// <summary>The moments, and the order of the file format.</summary>
+    /// <summary>The moments, in the order of the file format.</summary>
     internal abstract MomentTable Table { get; }
 
     private Parameter Owner => _parameter;
 
-    /// <summary>The dtype of the moments that was asked for.</summary>
+    /// <summary>The requested dtype of the moments; null: not requested.</summary>
     private ScalarType? Dtype { get; set; }
 
-    /// <summary>The dtype that the moments have, or would have.</summary>
+    /// <summary>The dtype of the moments, whether or not they exist yet.</summary>
     internal ScalarType MomentDtype => Dtype ?? MomentStorage.DtypeFor(Owner);
 
-    /// <summary>Updates so far, by those that count them.</summary>
+    /// <summary>The number of updates so far, in optimizers that count them.</summary>
     internal long Steps
     {
         get => Table.Steps is { } steps ? steps(this) : 0;
@@ -35,8 +35,8 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         }
     }
 
-    /// <summary>Zeros for the moments that the options ask for; those that the first update makes are null.</summary>
-    /// <param name="options">Those of the parameter's group.</param>
+    /// <summary>Creates the moments that the options need, with zeros; moments that the first update creates remain null.</summary>
+    /// <param name="options">The options of the parameter's group.</param>
     public override void Initialize(OptimizerOptions options)
     {
         Dispose();
@@ -44,21 +44,21 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         foreach (var m in Table.Moments) m.Of(this) = m.IsWanted((ClipOptions)options) && !m.Late ? Zeros() : null;
     }
 
-    /// <summary>Writes what TorchSharp's optimizer of the same name writes.</summary>
-    /// <param name="writer">Where to write.</param>
+    /// <summary>Writes the state in the format of TorchSharp's optimizer of the same name.</summary>
+    /// <param name="writer">Receives the state.</param>
     public override void SaveStateDict(BinaryWriter writer)
     {
         if (Table.Steps is not null) writer.Write(Steps);
         foreach (var m in Table.Moments)
         {
-            using var contiguous = m.Of(this)?.contiguous(); // TorchSharp refuses to write another, as that of a transposed or channels_last parameter is
+            using var contiguous = m.Of(this)?.contiguous(); // TorchSharp writes only contiguous tensors
             if (m.IsOptional) SaveConditionalStateTensor(writer, contiguous);
             else contiguous!.Save(writer);
         }
     }
 
-    /// <summary>Reads what TorchSharp's optimizer of the same name writes.</summary>
-    /// <param name="reader">Where to read.</param>
+    /// <summary>Reads a state in the format of TorchSharp's optimizer of the same name.</summary>
+    /// <param name="reader">Contains the state.</param>
     public override void LoadStateDict(BinaryReader reader)
     {
         if (Table.Steps is not null) Steps = reader.ReadInt64();
@@ -72,24 +72,24 @@ public abstract partial class MomentState : OptimizerState, IDisposable
 
     /// <summary>Copies the state of another optimizer of this kind, TorchStab's or TorchSharp's.</summary>
     /// <param name="source">The state to copy.</param>
-    /// <exception cref="InvalidOperationException">Of another kind of optimizer, or of other shapes; nothing is changed then.</exception>
+    /// <exception cref="InvalidOperationException">It belongs to another kind of optimizer, or a shape differs. Nothing is changed then.</exception>
     public override void LoadStateDict(OptimizerState source)
     {
         Check(source);
         var copies = Array.ConvertAll(Table.Of(source), t => t is null ? null : MomentStorage.Copy(t, Owner, MomentDtype));
         Steps = Table.StepsOf(source);
-        Dispose(); // after the copies: the source may be this state itself
+        Dispose(); // after the copies, because the source may be this object
         for (int k = 0; k < copies.Length; k++) Table.Moments[k].Of(this) = copies[k];
     }
 
-    /// <summary>Whether another state holds nearly the same numbers.</summary>
-    /// <param name="other">The other one.</param>
-    /// <returns>False for one of another kind, too.</returns>
+    /// <summary>Whether another state has nearly the same values.</summary>
+    /// <param name="other">The other state.</param>
+    /// <returns>False also for a state of another kind.</returns>
     public override bool ApproximatelyEquals(OptimizerState other) => other is MomentState state && state.Table == Table && state.Steps == Steps
         && Array.TrueForAll(Table.Moments, m => m.Of(this) is { } mine ? m.Of(state) is { } its && mine.allclose(its) : m.Of(state) is null);
 
-    /// <summary>Moves the tensors.</summary>
-    /// <param name="device">Where to.</param>
+    /// <summary>Moves the tensors to a device.</summary>
+    /// <param name="device">The device.</param>
     public override void to(Device device) => Map(t => MomentStorage.Moved(t, t.dtype, device));
 
     /// <summary>Frees the tensors.</summary>
@@ -99,31 +99,31 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Hands the state over to the object that replaced its parameter, converted to that one's dtype and device.</summary>
+    /// <summary>Assigns the state to the object that replaced its parameter, and converts it to the dtype and device of that object.</summary>
     internal void Rebind(Parameter parameter)
     {
         _parameter = parameter;
         Convert(Dtype);
     }
 
-    /// <summary>Begins at zero for another parameter.</summary>
+    /// <summary>Resets the state to zero, for another parameter.</summary>
     internal void Restart(Parameter parameter, OptimizerOptions options)
     {
         _parameter = parameter;
         Initialize(options);
     }
 
-    /// <summary>Converts the tensors to <paramref name="dtype"/>, or to what suits the parameter where it is null.</summary>
+    /// <summary>Converts the tensors to <paramref name="dtype"/>; null: to the default dtype of the parameter's moments.</summary>
     internal void Convert(ScalarType? dtype)
     {
         Dtype = dtype;
         Map(t => MomentStorage.Moved(t, MomentDtype, Owner.device));
     }
 
-    /// <summary>The moments that there are.</summary>
+    /// <summary>The moments that exist.</summary>
     internal List<Tensor> Moments() => [.. Table.Moments.Select(m => m.Of(this)).OfType<Tensor>()];
 
-    /// <summary>Lets those moments go that are not in <paramref name="kept"/>: what the options asked for later is made anew when they ask again.</summary>
+    /// <summary>Frees the moments that are not in <paramref name="kept"/>. A step creates them again if the options need them.</summary>
     internal void Keep(IReadOnlyCollection<Tensor> kept) => Map(t =>
     {
         if (kept.Contains(t, ReferenceEqualityComparer.Instance)) return t;
@@ -131,7 +131,7 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         return null;
     });
 
-    /// <summary>Zeros for a moment of this parameter.</summary>
+    /// <summary>Creates a moment of this parameter with zeros.</summary>
     private Tensor Zeros() => MomentStorage.Zeros(Owner, MomentDtype);
 
     private void Map(Func<Tensor, Tensor?> change)
@@ -143,8 +143,8 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         }
     }
 
-    // Before anything is allocated the file has to claim what a moment of this parameter can be: its shape, in one of the dtypes that moments have, which
-    // for half parameters is the half type in files of torch.optim, and float32 in ours.
+    // Checks the header before it allocates memory: a moment has the parameter's shape and one of the possible dtypes. For half-precision parameters files of
+    // torch.optim have the half dtype, and ours have float32.
     private Tensor Read(BinaryReader reader)
     {
         var header = TensorFile.ReadHeader(reader, "a state");
@@ -153,6 +153,6 @@ public abstract partial class MomentState : OptimizerState, IDisposable
                 + $"got {header.Dtype} of shape [{string.Join(", ", header.Shape)}]; the file is of another model, or corrupted", nameof(reader));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        return Zeros().copy_(TensorFile.ReadElements(reader, header)); // laid out as the parameter, which the file's tensor need not be
+        return Zeros().copy_(TensorFile.ReadElements(reader, header)); // with the parameter's strides, which the file's tensor may not have
     }
 }

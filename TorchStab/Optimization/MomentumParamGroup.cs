@@ -3,8 +3,10 @@ using static TorchSharp.torch.optim;
 
 namespace TorchStab.Modules;
 
-/// <summary>Parameters of <see cref="SGD"/> or <see cref="RMSprop"/> with options of their own; those left out take the optimizer's.</summary>
-/// <typeparam name="TOptions">The options of that optimizer.</typeparam>
+/// <summary>
+/// A group of parameters of <see cref="SGD"/> or <see cref="RMSprop"/> with its own options; an option that is not set takes the optimizer's value.
+/// </summary>
+/// <typeparam name="TOptions">The class of the optimizer's options.</typeparam>
 public abstract class MomentumParamGroup<TOptions> : ClipParamGroup<TOptions>, IMomentum where TOptions : MomentumOptions
 {
     private protected MomentumParamGroup() { }
@@ -13,7 +15,7 @@ public abstract class MomentumParamGroup<TOptions> : ClipParamGroup<TOptions>, I
 
     private protected MomentumParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, TOptions options) : base(named_parameters, options) { }
 
-    /// <summary>The momentum, which some schedulers drive.</summary>
+    /// <summary>The momentum, which some schedulers change.</summary>
     public double Momentum
     {
         get => Options.momentum!.Value;

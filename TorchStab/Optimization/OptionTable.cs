@@ -7,10 +7,10 @@ using TorchStab.Modules;
 namespace TorchStab.Optimization;
 
 /// <summary>
-/// The options of an optimizer beside the learning rate and the thresholds, each declared once, in the order of the file format. What happens to all
-/// options alike happens here: saving, loading, copying, filling in, checking.
+/// Declares the options of an optimizer except the learning rate and the thresholds, in the order of the file format. Saves, loads, copies, completes and
+/// checks them.
 /// </summary>
-/// <param name="owner">Whose options they are, for messages.</param>
+/// <param name="owner">The optimizer's name, for messages.</param>
 /// <param name="hosts">TorchSharp's classes of the same options, whose fields have the same names.</param>
 /// <param name="options">The options.</param>
 internal sealed class OptionTable(string owner, Type[] hosts, Option[] options)
@@ -25,7 +25,7 @@ internal sealed class OptionTable(string owner, Type[] hosts, Option[] options)
         foreach (var option in options) option.Load(into, reader);
     }
 
-    /// <summary>Copies from options with this table, or from TorchSharp's.</summary>
+    /// <summary>Copies the values of options with this table, or of TorchSharp's options.</summary>
     public void Copy(ClipOptions into, OptimizerOptions source)
     {
         var own = source as ClipOptions;
@@ -36,33 +36,33 @@ internal sealed class OptionTable(string owner, Type[] hosts, Option[] options)
             else option.Set(into, source.GetType().GetField(option.Name)!.GetValue(source));
     }
 
-    /// <summary>Takes what is unset from <paramref name="defaults"/>.</summary>
+    /// <summary>Sets the options that are null to those of <paramref name="defaults"/>.</summary>
     public void Fill(ClipOptions into, ClipOptions defaults)
     {
         foreach (var option in options) option.Fill(into, defaults);
     }
 
-    /// <summary>Refuses the first option that is outside its range.</summary>
+    /// <summary>Throws for the first option that is outside its range.</summary>
     public void Check(ClipOptions of)
     {
         foreach (var option in options) option.Check(of);
     }
 }
 
-/// <summary>One option: the name of its property, which is also that of PyTorch's argument, and what it may be.</summary>
+/// <summary>One option: the name of its property, which is also the name of PyTorch's argument, and its range.</summary>
 internal abstract class Option(string name)
 {
     public string Name => name;
 
-    /// <summary>A number.</summary>
+    /// <summary>An option that is a number.</summary>
     /// <typeparam name="TOptions">The class that has the property.</typeparam>
     /// <param name="name">The property, a <c>double?</c>.</param>
-    /// <param name="words">PyTorch's, which come before the refused value.</param>
-    /// <param name="bounds">What it may be.</param>
+    /// <param name="words">PyTorch's message, to which the invalid value is appended.</param>
+    /// <param name="bounds">The valid range.</param>
     public static Option Number<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string name, string words, Bounds bounds) where TOptions : ClipOptions =>
         new Option<TOptions, double>(name, r => r.ReadDouble(), (w, v) => w.Write(v), v => bounds.Require(v, words, name));
 
-    /// <summary>A choice.</summary>
+    /// <summary>An option that is true or false.</summary>
     /// <typeparam name="TOptions">The class that has the property.</typeparam>
     /// <param name="name">The property, a <c>bool?</c>.</param>
     public static Option Flag<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string name) where TOptions : ClipOptions =>
@@ -85,8 +85,8 @@ internal abstract class Option(string name)
 }
 
 /// <summary>
-/// An option of one type; its property is reached by delegates, so that the check of a step allocates nothing. The attribute keeps the property where a
-/// program is trimmed or compiled ahead of time.
+/// An option of one type; delegates access its property, so that the check in each step allocates nothing. The attribute keeps the property
+/// when a program is trimmed or compiled ahead of time.
 /// </summary>
 internal sealed class Option<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions, TValue>(
     string name, Func<BinaryReader, TValue> read, Action<BinaryWriter, TValue> write, Action<TValue?> check) : Option(name)
@@ -110,25 +110,25 @@ internal sealed class Option<[DynamicallyAccessedMembers(DynamicallyAccessedMemb
     public override void Check(ClipOptions of) => check(_get((TOptions)of));
 }
 
-/// <summary>Which numbers an option may be.</summary>
+/// <summary>The range of an option.</summary>
 /// <param name="Least">The smallest.</param>
 /// <param name="Largest">The largest.</param>
-/// <param name="Open">Whether <paramref name="Largest"/> itself is refused.</param>
+/// <param name="Open">Whether <paramref name="Largest"/> itself is outside the range.</param>
 internal readonly record struct Bounds(double Least, double Largest, bool Open = false)
 {
-    /// <summary>At least 0, and small enough for float32.</summary>
+    /// <summary>From 0 to a number that is small enough for float32.</summary>
     public static Bounds Positive => new(0, Numbers.Largest);
 
-    /// <summary>A part of the past that a running mean keeps: [0, 1).</summary>
+    /// <summary>The decay of a running mean: [0, 1).</summary>
     public static Bounds Decay => new(0, 1, Open: true);
 
-    /// <exception cref="ArgumentException">It is outside, NaN or null.</exception>
+    /// <exception cref="ArgumentException">The value is outside the range, NaN or null.</exception>
     public void Require(double? value, string words, string name)
     {
         if (!(value >= Least && (Open ? value < Largest : value <= Largest)))
             throw new ArgumentException($"{words}{Repr.Of(value)}; expected a number in {this}", name);
     }
 
-    /// <summary>As mathematics writes an interval.</summary>
+    /// <summary>The range as an interval, for example [0, 1).</summary>
     public override string ToString() => $"[{(Least == 0 ? "0" : Repr.Of(Least))}, {(Open ? FormattableString.Invariant($"{Largest})") : $"{Repr.Of(Largest)}]")}";
 }

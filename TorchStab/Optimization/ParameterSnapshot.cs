@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>The values of parameters at one moment, to go back to.</summary>
+/// <summary>A copy of the parameters' values, from which they can be restored.</summary>
 internal sealed class ParameterSnapshot : IDisposable
 {
     private readonly List<(Parameter Parameter, Tensor Value)> _values;

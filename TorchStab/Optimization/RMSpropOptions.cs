@@ -5,14 +5,14 @@ namespace TorchStab.Modules;
 
 public sealed partial class RMSprop
 {
-    /// <summary>Options of a group of <see cref="RMSprop"/>; what is null takes the optimizer's value.</summary>
+    /// <summary>Options of a group of <see cref="RMSprop"/>; a null takes the optimizer's value.</summary>
     public sealed class Options : MomentumOptions
     {
         private static readonly OptionTable Declared = new("RMSprop", [typeof(Hosts.RMSProp.Options)],
         [
             MaximizeOption,
             MomentumOption,
-            Option.Number<Options>(nameof(alpha), "Invalid alpha value: ", new(0, 1)), // beyond 1 a mean of squares turns negative, and its root NaN
+            Option.Number<Options>(nameof(alpha), "Invalid alpha value: ", new(0, 1)), // above 1 a mean of squares becomes negative, and its square root NaN
             Option.Number<Options>(nameof(eps), "Invalid epsilon value: ", Bounds.Positive),
             DecayOption,
             Option.Flag<Options>(nameof(centered)),
@@ -22,7 +22,8 @@ public sealed partial class RMSprop
         public double? alpha { get; set; }
 
         /// <summary>
-        /// Added to the denominator; at least 1e-22 (1e-161 in float64) counts, so that a zero gradient does not give 0/0 = NaN, as it does in PyTorch, where this is 0.
+        /// Added to the denominator. A smaller value than 1e-22 (1e-161 in float64) acts as that value, so that a zero gradient does not give 0/0 = NaN, as
+        /// PyTorch's eps = 0 does.
         /// </summary>
         public double? eps { get; set; }
 

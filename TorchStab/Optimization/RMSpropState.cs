@@ -7,7 +7,7 @@ namespace TorchStab.Modules;
 
 public sealed partial class RMSprop
 {
-    /// <summary>What <see cref="RMSprop"/> remembers of a parameter, by PyTorch's names.</summary>
+    /// <summary>The state of <see cref="RMSprop"/> for one parameter, with PyTorch's names.</summary>
     public sealed class State : MomentState
     {
         private static readonly MomentTable Declared = new("RMSprop", [typeof(Hosts.RMSProp.State)],
@@ -17,7 +17,7 @@ public sealed partial class RMSprop
             new(nameof(grad_avg), s => ref ((State)s).grad_avg, o => ((Options)o).centered == true),
         ], s => ref ((State)s).step);
 
-        /// <summary>Updates so far.</summary>
+        /// <summary>The number of updates so far.</summary>
         public long step;
 
         /// <summary>The running mean of squared gradients.</summary>

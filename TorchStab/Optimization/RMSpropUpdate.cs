@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>The update of RMSprop: the one place where its parameters and moments are written.</summary>
+/// <summary>The update of RMSprop: the only code that writes its parameters and moments.</summary>
 internal static class RMSpropUpdate
 {
     public static void Apply(RMSprop.Options options, List<ParameterUpdate> updates)
@@ -24,8 +24,8 @@ internal static class RMSpropUpdate
     }
 
     /// <summary>
-    /// v ← αv + (1−α)g², d = √v + ε, or √(v − m²) + ε with m ← αm + (1−α)g when centered; p ← p − lr · g/d, or by the buffer
-    /// b ← μb + g/d under momentum; g is the clipped gradient plus λp.
+    /// v ← αv + (1−α)g², d = √v + ε, or √(v − m²) + ε with m ← αm + (1−α)g if centered; p ← p − lr · g/d, or with momentum
+    /// b ← μb + g/d and p ← p − lr · b; g is the clipped gradient plus λp.
     /// </summary>
     private static void TensorForm(RMSprop.Options o, in ParameterUpdate update)
     {
@@ -38,7 +38,7 @@ internal static class RMSpropUpdate
         if (o.centered == true)
         {
             var m = step.Open(state.grad_avg!).mul_(alpha).add_(g, alpha: 1 - alpha);
-            v = v.addcmul(m, m, value: -1).clamp_min_(0); // a variance: rounding must not make it negative, and its root NaN
+            v = v.addcmul(m, m, value: -1).clamp_min_(0); // rounding may make the variance negative, and its square root NaN
         }
         var d = v.sqrt().add_(step.Eps(o.eps!.Value));
         if (o.momentum > 0) p.add_(step.Open(state.momentum_buffer!).mul_(o.momentum!.Value).addcdiv_(g, d), alpha: -lr);

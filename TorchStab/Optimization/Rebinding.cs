@@ -4,10 +4,10 @@ using TorchStab.Dispatch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>Finds for each place in an optimizer the parameter that stands there now.</summary>
+/// <summary>Finds the new parameter for each entry of an optimizer.</summary>
 internal static class Rebinding
 {
-    /// <summary>Refuses what no optimizer could be bound to.</summary>
+    /// <summary>Throws if a name or a parameter is null or disposed.</summary>
     public static void Require(List<(string Name, Parameter Parameter)> now)
     {
         foreach (var (name, p) in now)

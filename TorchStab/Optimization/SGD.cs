@@ -6,11 +6,11 @@ namespace TorchStab.Modules;
 /// <summary>Stochastic gradient descent, with or without momentum, that clips, checks and updates in one step: <see cref="stab.optim"/>.</summary>
 public sealed partial class SGD : MomentumOptimizer<SGD.Options>
 {
-    /// <summary>As <c>stab.optim.SGD</c>.</summary>
-    /// <param name="parameters">Groups; what one leaves unset takes <paramref name="defaults"/>.</param>
+    /// <summary>Creates the optimizer as <c>stab.optim.SGD</c>.</summary>
+    /// <param name="parameters">Parameter groups; an option that a group does not set takes its value from <paramref name="defaults"/>.</param>
     /// <param name="defaults">All options but the thresholds must be set.</param>
     /// <param name="nonFinite">What to do with NaN and infinities; null (the default): <see cref="NonFinitePolicy.Skip"/>.</param>
-    /// <exception cref="ArgumentException">An option unset or outside its range; no parameters, or one twice.</exception>
+    /// <exception cref="ArgumentException">An option is not set or outside its range, there are no parameters, or a parameter appears twice.</exception>
     public SGD(IEnumerable<ParamGroup> parameters, Options defaults, NonFinitePolicy? nonFinite = null) : base(defaults, nonFinite) => AddGroups(parameters);
 
     internal SGD(ParamGroup only, Options defaults, NonFinitePolicy? nonFinite) : base(defaults, nonFinite) => AddOnly(only);
@@ -20,34 +20,36 @@ public sealed partial class SGD : MomentumOptimizer<SGD.Options>
     private protected override void Update(ClipOptions options, List<ParameterUpdate> updates) =>
         SGDUpdate.Apply((Options)options, updates);
 
-    /// <summary>Parameters with options of their own; those left out take the optimizer's.</summary>
+    /// <summary>A group of parameters with its own options; an option that is not set takes the optimizer's value.</summary>
     public sealed class ParamGroup : MomentumParamGroup<Options>
     {
-        /// <summary>An empty group: set <c>Parameters</c>, and <c>Options</c> where they differ.</summary>
+        /// <summary>An empty group: set <c>Parameters</c>, and <c>Options</c> if they differ from the optimizer's.</summary>
         public ParamGroup() { }
 
-        /// <summary>A group with all its options in one object.</summary>
-        /// <param name="parameters">What to optimize.</param>
-        /// <param name="options">What is null in it takes the optimizer's.</param>
+        /// <summary>A group whose options are in one object.</summary>
+        /// <param name="parameters">The parameters to optimize.</param>
+        /// <param name="options">The options; a null takes the optimizer's value.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, Options options) : base(parameters, options) { }
 
-        /// <summary>A group; what is null takes the optimizer's. Values are checked when an optimizer takes it.</summary>
-        /// <param name="parameters">What to optimize.</param>
+        /// <summary>A group; a null takes the optimizer's value. The values are checked when the group is added to an optimizer.</summary>
+        /// <param name="parameters">The parameters to optimize.</param>
         /// <param name="lr">Learning rate; null (the default): the optimizer's.</param>
-        /// <param name="momentum">How much of the running sum stays; null (the default): the optimizer's.</param>
-        /// <param name="dampening">How much of a new gradient does not enter the sum; null (the default): the optimizer's.</param>
+        /// <param name="momentum">The factor of the previous running sum; null (the default): the optimizer's.</param>
+        /// <param name="dampening">A new gradient enters the running sum with the factor 1 − dampening; null (the default): the optimizer's.</param>
         /// <param name="weight_decay">Weight decay; null (the default): the optimizer's.</param>
-        /// <param name="nesterov">Whether to look ahead; null (the default): the optimizer's.</param>
-        /// <param name="maximize">Whether to climb; null (the default): the optimizer's.</param>
-        /// <param name="clipnorm">Each gradient times c / max(its norm, c); null (the default): the optimizer's rule.</param>
-        /// <param name="clipvalue">Every element to [−c, c]; null (the default): the optimizer's rule.</param>
-        /// <param name="global_clipnorm">All gradients of the group times c / max(their common norm, c); null (the default): the optimizer's rule.</param>
+        /// <param name="nesterov">Whether to use Nesterov's momentum; null (the default): the optimizer's.</param>
+        /// <param name="maximize">Whether to maximize the loss; null (the default): the optimizer's.</param>
+        /// <param name="clipnorm">Multiplies each gradient by c / max(its norm, c); null (the default): the optimizer's rule.</param>
+        /// <param name="clipvalue">Clamps every element to [−c, c]; null (the default): the optimizer's rule.</param>
+        /// <param name="global_clipnorm">
+        /// Multiplies all gradients of the group by c / max(their common norm, c); null (the default): the optimizer's rule.
+        /// </param>
         public ParamGroup(IEnumerable<Parameter> parameters, double? lr = null, double? momentum = null, double? dampening = null, double? weight_decay = null,
             bool? nesterov = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null)
             : base(parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm)) { }
 
-        /// <summary>A group whose parameters have names, for reports; what is null takes the optimizer's.</summary>
-        /// <param name="named_parameters">What to optimize, under the names of reports.</param>
+        /// <summary>A group whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
+        /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
         /// <inheritdoc cref="ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? momentum = null, double? dampening = null,

@@ -6,19 +6,19 @@ namespace TorchStab.Modules;
 
 public sealed partial class SGD
 {
-    /// <summary>Options of a group of <see cref="SGD"/>; what is null takes the optimizer's value.</summary>
+    /// <summary>Options of a group of <see cref="SGD"/>; a null takes the optimizer's value.</summary>
     public sealed class Options : MomentumOptions
     {
         private static readonly OptionTable Declared = new("SGD", [typeof(Hosts.SGD.Options)],
         [
             MomentumOption,
-            Option.Number<Options>(nameof(dampening), "Invalid dampening value: ", new(-Numbers.Largest, Numbers.Largest)), // PyTorch takes a negative one
+            Option.Number<Options>(nameof(dampening), "Invalid dampening value: ", new(-Numbers.Largest, Numbers.Largest)), // PyTorch accepts a negative dampening
             DecayOption,
             Option.Flag<Options>(nameof(nesterov)),
             MaximizeOption,
         ]);
 
-        /// <summary>How much of a new gradient does not enter the running sum.</summary>
+        /// <summary>A new gradient enters the running sum with the factor 1 − dampening.</summary>
         public double? dampening { get; set; }
 
         /// <summary>Whether to look ahead by one momentum step (Nesterov).</summary>

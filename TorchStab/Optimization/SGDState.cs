@@ -7,7 +7,7 @@ namespace TorchStab.Modules;
 
 public sealed partial class SGD
 {
-    /// <summary>What <see cref="SGD"/> remembers of a parameter, by PyTorch's name.</summary>
+    /// <summary>The state of <see cref="SGD"/> for one parameter, with PyTorch's name.</summary>
     public sealed class State : MomentState
     {
         private static readonly MomentTable Declared = new("SGD", [typeof(Hosts.SGD.State)],

@@ -5,7 +5,7 @@ using TorchStab.Modules;
 
 namespace TorchStab.Optimization;
 
-/// <summary>The update of SGD: the one place where its parameters and buffers are written.</summary>
+/// <summary>The update of SGD: the only code that writes its parameters and buffers.</summary>
 internal static class SGDUpdate
 {
     public static void Apply(SGD.Options options, List<ParameterUpdate> updates)
@@ -15,7 +15,7 @@ internal static class SGDUpdate
         foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (SGD.State)update.State;
-            // The first gradient becomes the buffer as it is, whatever the dampening.
+            // The first gradient becomes the buffer, without dampening.
             var (keep, intake) = state.momentum_buffer is null ? (0, 1) : (momentum, 1 - options.dampening!.Value);
             var memory = update.Memory(options);
             if (!update.IsUniform || !pass.TryAdd(Arguments(options, update, keep, intake), memory)) TensorForm(options, update, keep, intake);
@@ -24,13 +24,15 @@ internal static class SGDUpdate
         GC.KeepAlive(updates);
     }
 
-    /// <summary>b ← μb + (1−τ)g, at first b = g; p ← p − lr · (g + μb under Nesterov, else b), with g the clipped gradient plus λp.</summary>
+    /// <summary>
+    /// b ← μb + (1−τ)g, in the first step b = g; p ← p − lr · b, or p − lr · (g + μb) with Nesterov's momentum; g is the clipped gradient plus λp.
+    /// </summary>
     private static void TensorForm(SGD.Options o, in ParameterUpdate update, double keep, double intake)
     {
         double decay = o.weight_decay!.Value;
         using var step = new TensorStep(update, update.State.MomentDtype, o.maximize);
         var (p, g) = (step.Parameter, step.Gradient);
-        // The sign has turned before the decay is added: under maximize the decay still shrinks.
+        // The sign is reversed before the decay is added, so that with maximize the decay still shrinks the weights.
         if (decay != 0) g = g.add(p, alpha: decay);
         if (o.momentum > 0)
         {

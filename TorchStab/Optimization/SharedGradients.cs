@@ -5,22 +5,22 @@ using TorchStab.Dispatch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>Gradients of which each process holds a part only.</summary>
+/// <summary>Gradients of which each process has computed only a part.</summary>
 internal interface ISharedGradients
 {
-    /// <summary>Puts the sum of all parts in their place, once for each backward pass; all processes call it together.</summary>
+    /// <summary>Replaces the parts by their sum, once for each backward pass. All processes must call it together.</summary>
     void Combine();
 
-    /// <summary>The first process whose part was not finite, or null where only the sum is not; all processes ask together.</summary>
+    /// <summary>The first process whose part was not finite; null if only the sum is not. All processes must call it together.</summary>
     int? CulpritOf(Parameter parameter);
 }
 
-/// <summary>Which parameters have such gradients. An optimizer asks before it looks at any.</summary>
+/// <summary>The parameters that have such gradients. An optimizer calls <see cref="Combine"/> before it reads any gradient.</summary>
 internal static class SharedGradients
 {
     private static readonly ConditionalWeakTable<Parameter, ISharedGradients> Owners = [];
 
-    // An optimizer may hold the same parameter in another object. An entry whose object is gone says nothing: its native tensor may be gone too.
+    // Finds a parameter of which the optimizer has another object. An entry whose object was collected is ignored, because its native tensor may be freed.
     private static readonly ConcurrentDictionary<ParameterIdentity, WeakReference<Parameter>> Registered = [];
     private static volatile bool s_any;
 

@@ -2,31 +2,31 @@ using TorchStab.Clipping;
 
 namespace TorchStab.Optimization;
 
-/// <summary>The part of a step that looks for outliers: remembers norms and losses, and says why a step is to be skipped.</summary>
+/// <summary>The part of a step that finds outliers: remembers norms and losses, and gives the reason to skip a step.</summary>
 internal sealed class SpikeGuard
 {
     private const string Marker = "SpikePolicy";
     private SpikePolicy _policy = SpikePolicy.Off;
     private SpikeWindow _norms = new(), _losses = new();
 
-    /// <summary>Setting it forgets what was remembered.</summary>
+    /// <summary>The policy. Setting it clears the remembered values.</summary>
     public SpikePolicy Policy
     {
         get => _policy;
         set => (_policy, _norms, _losses, Row) = (value ?? throw new ArgumentNullException(nameof(value)), new(), new(), 0);
     }
 
-    /// <summary>The loss of the step to come; null where it is not known.</summary>
+    /// <summary>The loss of the next step; null: not known.</summary>
     public double? Loss { get; set; }
 
-    /// <summary>Spikes in a row so far.</summary>
+    /// <summary>The number of consecutive spikes up to the last step.</summary>
     public int Row { get; private set; }
 
-    /// <summary>Why the step is one; null if it is none.</summary>
+    /// <summary>The reason why the step is a spike; null if it is not.</summary>
     public string? WhySpike(double norm) => _policy.Window == 0 ? null
         : _norms.WhySpike(norm, "the gradient norm", _policy) ?? (Loss is { } loss ? _losses.WhySpike(loss, "the loss", _policy) : null);
 
-    /// <summary>Remembers a step that was decided on.</summary>
+    /// <summary>Remembers the norm and the loss of a step.</summary>
     public void Remember(double norm, bool spike)
     {
         double? loss = Loss;
@@ -44,7 +44,7 @@ internal sealed class SpikeGuard
         _losses.Save(writer);
     }
 
-    /// <summary>Files written without a policy end before it; the windows then start anew.</summary>
+    /// <summary>Loads the windows. A file that was written without a policy does not contain them; they are not changed then.</summary>
     public void Load(BinaryReader reader)
     {
         if (_policy.Window == 0 || (reader.BaseStream.CanSeek && reader.BaseStream.Position >= reader.BaseStream.Length)) return;

@@ -4,12 +4,12 @@ using static TorchSharp.torch.optim;
 
 namespace TorchStab.Optimization;
 
-/// <summary>The file format of TorchSharp's optimizers: name, counts, options, states; the memory of a clipping rule may follow.</summary>
+/// <summary>The file format of TorchSharp's optimizers: name, counts, options, states, and optionally the memory of a clipping rule.</summary>
 internal static class StateFile
 {
     /// <summary>
-    /// Writes beside the file and puts it in place at the end: a failure or a crash leaves the old one whole. Symbolic links stay and lead to the new
-    /// file, which has the old one's mode; what is no regular file is refused, since it would be replaced by one.
+    /// Writes a temporary file in the same folder and renames it at the end, so that a failure or a crash does not damage the old file. Symbolic links are
+    /// kept and point to the new file, which has the old file's mode. Throws if the path is not a regular file, because the renaming would replace it.
     /// </summary>
     public static void Save(string location, Action<BinaryWriter> write)
     {
@@ -31,7 +31,7 @@ internal static class StateFile
         }
     }
 
-    // From the start with the old one's mode: at no time may read it who could not read that.
+    // The file has the old file's mode from its creation, so that nobody can read it who could not read the old file.
     private static FileStream Create(string path, string old)
     {
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
@@ -39,7 +39,7 @@ internal static class StateFile
         var mode = File.GetUnixFileMode(old);
         options.UnixCreateMode = mode;
         var stream = new FileStream(path, options);
-        File.SetUnixFileMode(stream.SafeFileHandle, mode); // without what the umask takes away
+        File.SetUnixFileMode(stream.SafeFileHandle, mode); // sets the mode again, because the umask may have removed bits
         return stream;
     }
 
@@ -62,8 +62,8 @@ internal static class StateFile
         foreach (var s in states) s.LoadStateDict(reader);
     }
 
-    /// <summary>Runs checks of what a file held; what they refuse is the file's fault.</summary>
-    /// <exception cref="InvalidDataException">A check refused.</exception>
+    /// <summary>Runs checks of a file's content and throws their errors as errors of the file.</summary>
+    /// <exception cref="InvalidDataException">A check failed.</exception>
     public static void Require(Action checks)
     {
         try
@@ -76,7 +76,7 @@ internal static class StateFile
         }
     }
 
-    /// <summary>Files of torch.optim end before it; the rule then starts anew.</summary>
+    /// <summary>Loads the memory of a clipping rule. Files of torch.optim do not contain one; the rule is not changed then.</summary>
     public static void ReadMemory(BinaryReader reader, GradientClip? rule)
     {
         if (rule is { HasMemory: true } && (!reader.BaseStream.CanSeek || reader.BaseStream.Position < reader.BaseStream.Length)) rule.LoadMemory(reader);

@@ -3,8 +3,8 @@ using TorchStab.Clipping;
 namespace TorchStab.Optimization;
 
 /// <summary>
-/// The part of a step that all optimizers share: measure, check for NaN once, decide, count. Says whether the update may go ahead;
-/// writes no tensor.
+/// The part of a step that all optimizers share: it measures gradients, checks them for NaN, decides and counts. It decides whether the update is
+/// made, but writes no tensor.
 /// </summary>
 internal sealed class StepGuard(NonFinitePolicy? policy)
 {
@@ -19,19 +19,19 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
 
     public StepCounters Counters { get; private set; }
 
-    /// <summary>How many backward passes make one step.</summary>
+    /// <summary>The number of backward passes of one step.</summary>
     public int Window { get; private set; } = 1;
 
-    /// <summary>Whether passes of a window that is not complete are waiting in the gradients.</summary>
+    /// <summary>Whether the gradients contain passes of a window that is not complete.</summary>
     public bool InsideWindow => _passes > 0;
 
     /// <summary>Whether the next backward pass completes a window.</summary>
     public bool IsDue => _passes + 1 >= Window;
 
-    /// <summary>What the loss was multiplied by whose gradients the running step reads; null: by nothing.</summary>
+    /// <summary>The loss scale of the gradients in the running step; null: not scaled.</summary>
     public LossScale? Scale { get; private set; }
 
-    /// <summary>What gradients are multiplied by before anything else: the mean over the passes of a window, without the loss scale.</summary>
+    /// <summary>The factor of all gradients before clipping: it divides by the number of passes of a window and by the loss scale.</summary>
     public double Average => (Scale?.Inverse ?? 1) / Window;
 
     public void Accumulate(int passes)
@@ -42,24 +42,24 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         _passes = 0;
     }
 
-    /// <summary>Whether a step is being taken: its own callbacks, or other threads, may then not change what it works with.</summary>
+    /// <summary>Whether a step is running. Its callbacks and other threads must not change the optimizer then.</summary>
     public bool IsBusy => Volatile.Read(ref _busy) != 0;
 
-    /// <summary>Begins what must not run twice at a time; <see cref="Turn.Dispose"/> ends it.</summary>
-    /// <param name="call">What the user called.</param>
-    /// <exception cref="InvalidOperationException">It is running already.</exception>
+    /// <summary>Begins a call that must not run twice at the same time; <see cref="Turn.Dispose"/> ends it.</summary>
+    /// <param name="call">The function that the user called, for messages.</param>
+    /// <exception cref="InvalidOperationException">Such a call is running.</exception>
     public Turn Enter(string call) => Interlocked.Exchange(ref _busy, 1) == 0 ? new Turn(this) : throw Busy(call);
 
-    /// <summary>Refuses a call in the middle of a step.</summary>
+    /// <summary>Throws if a step is running.</summary>
     public void RequireIdle(string call)
     {
         if (IsBusy) throw Busy(call);
     }
 
-    /// <summary>Decides where the gradients are known to be finite.</summary>
+    /// <summary>Decides about gradients that are known to be finite.</summary>
     public static Verdict Admit(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide) => new(decide(gradients), gradients.TotalNorm(order), null, null);
 
-    /// <summary>Counts a backward pass; true if it completes a window and the step is due. <see cref="Record"/> begins the next one.</summary>
+    /// <summary>Counts a backward pass; true if it completes a window. <see cref="Record"/> begins the next window.</summary>
     public bool CompletesWindow()
     {
         if (IsDue) return true;
@@ -67,8 +67,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         return false;
     }
 
-    /// <summary>Runs a step on gradients of a scaled loss.</summary>
-    /// <returns>Whether they were finite; null where the step is not due yet.</returns>
+    /// <summary>Runs a step with the gradients of a scaled loss.</summary>
+    /// <returns>Whether the gradients were finite; null if the window is not complete.</returns>
     public bool? WithScale(LossScale scale, Action update)
     {
         if (InsideWindow && _windowScale is { } first && first.Value != scale.Value)
@@ -88,14 +88,14 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         }
     }
 
-    /// <summary>Refuses a scaled step without a gradient: it would tell nothing about the scale.</summary>
+    /// <summary>Throws for a scaled step without any gradient, because it gives no information about the scale.</summary>
     public void RequireAny(GradientSet gradients)
     {
         if (Scale is not null && gradients.Count == 0)
             throw new InvalidOperationException("No inf checks were recorded for this optimizer: none of its parameters has a gradient. Call backward() on the scaled loss before step()");
     }
 
-    /// <summary>Measures and decides. <paramref name="decide"/> is only asked about gradients that may pass.</summary>
+    /// <summary>Measures and decides. Calls <paramref name="decide"/> only if the gradients are finite or the policy allows non-finite ones.</summary>
     public Verdict Examine(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
     {
         int bad = gradients.FirstNonFinite(order);
@@ -104,10 +104,10 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         return new(name is null || (Policy.Admits && Scale is null) ? decide(gradients) : null, gradients.TotalNorm(order), name, rank);
     }
 
-    /// <summary>The same verdict, or that the step is an outlier and must not be taken. One that is refused already remains so.</summary>
+    /// <summary>Returns the verdict, changed to skip the step if it is an outlier. A step that is skipped already is not changed.</summary>
     public Verdict Suspect(in Verdict verdict) => verdict.Decision is not null && Spikes.WhySpike(verdict.Norm) is { } why ? verdict with { Decision = null, Spike = why } : verdict;
 
-    /// <summary>Counts and reports a step, and begins the next window; false if it must not be taken. One that is refused remains due.</summary>
+    /// <summary>Counts and reports a step, and begins the next window; false if the step is skipped. If it throws, the window remains complete.</summary>
     public bool Record(Verdict verdict)
     {
         Counters = Counters with { Steps = Counters.Steps + 1 };
@@ -123,7 +123,7 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         return Scale is not null && !verdict.Overflows ? RecordOverflow(verdict) : RecordSkip(verdict);
     }
 
-    // The scale was too large, which says nothing against the model: no skip that the policy counts.
+    // An overflow means that the scale was too large, not that the model is wrong. The policy does not count it as a skip.
     private bool RecordOverflow(in Verdict verdict)
     {
         Counters = Counters with { Overflowed = Counters.Overflowed + 1 };
@@ -166,19 +166,19 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         : $"{row} steps in a row had a gradient {(overflows ? "that overflows its update" : "with NaN or an infinity")}, first in {name}; {Policy.MaxConsecutive} may be skipped. Nothing was changed: " +
           "the model or its data is at fault from here on. Lower the learning rate, or find the cause with torch.autograd.detect_anomaly.");
 
-    /// <summary>Ends what <see cref="Enter"/> began.</summary>
+    /// <summary>Ends the call that <see cref="Enter"/> began.</summary>
     internal readonly struct Turn(StepGuard guard) : IDisposable
     {
         public void Dispose() => Volatile.Write(ref guard._busy, 0);
     }
 
-    /// <summary>What was found out about a step before it is taken.</summary>
-    /// <param name="Decision">Null: it must not be taken.</param>
-    /// <param name="Norm">Before clipping.</param>
-    /// <param name="FirstNonFinite">The name of the first parameter at fault.</param>
-    /// <param name="Rank">The process it came from, where there are several.</param>
-    /// <param name="Overflows">Whether the gradients are finite, and what the update would make of them is not.</param>
-    /// <param name="Spike">Why the step is an outlier; null if it is none.</param>
+    /// <summary>The decision about a step, with its reasons.</summary>
+    /// <param name="Decision">The clip coefficients; null: the step is skipped.</param>
+    /// <param name="Norm">The norm of the gradients before clipping.</param>
+    /// <param name="FirstNonFinite">The name of the first parameter whose gradient or update is not finite.</param>
+    /// <param name="Rank">The process that computed the non-finite gradient; null if there is only one process.</param>
+    /// <param name="Overflows">Whether the gradients are finite but the result of the update is not.</param>
+    /// <param name="Spike">The reason why the step is an outlier; null if it is not.</param>
     internal readonly record struct Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank, bool Overflows = false, string? Spike = null)
     {
         public double Coefficient => Decision?.Coefficient ?? 1;

@@ -5,10 +5,12 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>An optimizer's parameters in one row, with what a step needs of them; kept from step to step, remade when the groups change.</summary>
+/// <summary>
+/// All parameters of an optimizer in one list, with their gradients and the clip plan. It is kept between steps and created again when the groups change.
+/// </summary>
 internal sealed class StepList
 {
-    /// <summary>Parameters that the prefetch of states runs ahead.</summary>
+    /// <summary>How many parameters ahead the states are prefetched.</summary>
     private const int Ahead = 6;
 
     private readonly ParameterSlot[] _slots;
@@ -53,8 +55,8 @@ internal sealed class StepList
     }
 
     /// <summary>
-    /// Refuses what the update could not write, before it writes anything: parameters, states and options as they are now, whoever changed
-    /// them since the last step.
+    /// Throws, before the update writes anything, if a parameter or a state cannot be updated. Checked in every step, because user code may have
+    /// changed them since the last one.
     /// </summary>
     public void Check(IList<ParamGroup> groups)
     {
@@ -76,7 +78,7 @@ internal sealed class StepList
         Updates.Clear();
     }
 
-    /// <summary>Whether no gradient, clipped or not, is so large that what the update makes of it could overflow.</summary>
+    /// <summary>Whether all gradients, before clipping, are so small that the update cannot overflow.</summary>
     public bool IsOrdinary()
     {
         double[] norms = Norms;
@@ -85,7 +87,7 @@ internal sealed class StepList
         return true;
     }
 
-    /// <summary>Those gradients that are so large when clipped.</summary>
+    /// <summary>The gradients that are so large, after clipping, that the update may overflow.</summary>
     public List<int> Large(ClipDecision decision)
     {
         double[] norms = Norms;
@@ -102,7 +104,7 @@ internal sealed class StepList
         return largest < state && largest * Rate < parameter;
     }
 
-    /// <summary>Far enough below the root of the largest number for a thousand parts of its square, and for sums over the steps.</summary>
+    /// <summary>A bound far below the square root of the dtype's largest number, so that sums of squares over many steps do not overflow.</summary>
     private static double Ordinary(ScalarType dtype) => dtype switch
     {
         ScalarType.Float64 => 1e150,

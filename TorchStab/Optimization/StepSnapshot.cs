@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>Some parameters of a step and their state before it: to see afterwards whether all of it is finite, and to go back if it is not.</summary>
+/// <summary>Copies some parameters and their states before a step, to check afterwards whether all values are finite, and to restore them if not.</summary>
 internal sealed class StepSnapshot : IDisposable
 {
     private readonly DisposeScope _scope = NewDisposeScope();
@@ -14,7 +14,7 @@ internal sealed class StepSnapshot : IDisposable
     private sealed record Entry(int Gradient, MomentState State, long Steps, List<Tensor> Before, List<Tensor> Copies, Tensor Parameter);
 
     /// <param name="list">The step's parameters.</param>
-    /// <param name="gradients">By which of the gradients.</param>
+    /// <param name="gradients">The gradients whose parameters are copied.</param>
     public StepSnapshot(StepList list, IEnumerable<int> gradients)
     {
         foreach (int i in gradients)
@@ -25,7 +25,7 @@ internal sealed class StepSnapshot : IDisposable
         }
     }
 
-    /// <summary>The first gradient whose step has left a NaN or an infinity where there was none before, or −1.</summary>
+    /// <summary>The first gradient whose update turned a finite value into NaN or an infinity; −1 if there is none.</summary>
     public int FirstSpoilt()
     {
         double[] whole = GradientNorms.ReadBack(_entries.ConvertAll(Whole));
@@ -46,7 +46,7 @@ internal sealed class StepSnapshot : IDisposable
 
     public void Dispose() => _scope.Dispose();
 
-    // 1 or 0. What the step has made, such as the first buffer, has no copy and must be finite.
+    // 1 if all values are still finite, otherwise 0. A tensor that the step created, such as a momentum buffer, has no copy and must be finite.
     private static Tensor Whole(Entry e)
     {
         using var scope = NewDisposeScope();

@@ -5,9 +5,9 @@ using static TorchSharp.torch;
 namespace TorchStab.Optimization;
 
 /// <summary>
-/// What the update of one parameter in tensor operations works on. Half types are computed in float32 and rounded once, by <see cref="Commit"/>:
-/// their own arithmetic makes an eps of 1e-8 zero and the square of 300 infinite. All temporaries of the update are gone when it is disposed, so
-/// that a step needs memory for those of one parameter, not of all.
+/// The operands of one parameter's update in tensor operations. float16 and bfloat16 are computed in float32, and <see cref="Commit"/> rounds once: in
+/// float16 an eps of 1e-8 is zero and the square of 300 is infinite. Disposing it frees all temporary tensors of the update, so that a step needs
+/// temporary memory for one parameter at a time.
 /// </summary>
 internal sealed class TensorStep : IDisposable
 {
@@ -15,25 +15,25 @@ internal sealed class TensorStep : IDisposable
     private readonly DisposeScope _scope;
     private readonly List<(Tensor Stored, Tensor Wide)> _rounded = [];
 
-    /// <param name="update">Of which parameter, by which gradient.</param>
-    /// <param name="moments">The dtype of its state.</param>
-    /// <param name="maximize">Whether the gradient turns round.</param>
+    /// <param name="update">The parameter and its gradient.</param>
+    /// <param name="moments">The dtype of the parameter's state.</param>
+    /// <param name="maximize">Whether the gradient's sign is reversed.</param>
     public TensorStep(in ParameterUpdate update, ScalarType moments, bool? maximize)
     {
-        var (parameter, gradient) = (update.Parameter, update.Gradient); // before the scope: the gradient is kept for the whole step
+        var (parameter, gradient) = (update.Parameter, update.Gradient); // before the scope is opened, because the gradient is used after this update
         _scope = NewDisposeScope();
         _dtype = parameter.dtype == ScalarType.Float64 || moments == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
         Parameter = Open(parameter);
         Gradient = Clipped(update.Coefficient, gradient, maximize == true);
     }
 
-    /// <summary>The parameter, to be changed in place.</summary>
+    /// <summary>The parameter, or its copy in the wider dtype; the update changes it in place.</summary>
     public Tensor Parameter { get; }
 
-    /// <summary>The clipped gradient; under maximize turned round. It is only read.</summary>
+    /// <summary>The clipped gradient, with reversed sign if maximize is set. The update does not change it.</summary>
     public Tensor Gradient { get; }
 
-    /// <summary>A tensor of the state, to be changed in place.</summary>
+    /// <summary>Returns a tensor of the state, or its copy in the wider dtype; the update changes it in place.</summary>
     public Tensor Open(Tensor stored)
     {
         if (stored.dtype == _dtype) return stored;
@@ -42,10 +42,10 @@ internal sealed class TensorStep : IDisposable
         return wide;
     }
 
-    /// <summary>What is added to a denominator: see <see cref="Epsilon"/>.</summary>
+    /// <summary>The eps of a denominator: see <see cref="Epsilon"/>.</summary>
     public double Eps(double eps) => Epsilon.AtLeast(eps, _dtype);
 
-    /// <summary>Rounds what was computed in a wider dtype to where it is kept.</summary>
+    /// <summary>Copies the results in the wider dtype back to the stored tensors.</summary>
     public void Commit()
     {
         foreach (var (stored, wide) in _rounded) stored.copy_(wide);
@@ -60,7 +60,7 @@ internal sealed class TensorStep : IDisposable
             var g = coefficient.Of(gradient);
             return turned ? g.neg() : g;
         }
-        var wide = gradient.to(_dtype); // a copy of its own: clipped in place
+        var wide = gradient.to(_dtype); // a new copy, so it can be clipped in place
         coefficient.ApplyInPlace(wide);
         return turned ? wide.neg_() : wide;
     }

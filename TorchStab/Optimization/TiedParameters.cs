@@ -6,15 +6,17 @@ using static TorchSharp.torch.optim;
 namespace TorchStab.Optimization;
 
 /// <summary>
-/// Weights that several layers share, in optimizers of <c>torch.optim</c>: TorchSharp knows a parameter by its handle, of which such a weight has
-/// several, keeps a state for each and steps the weight once for each.
+/// Weights that several layers share, in optimizers of <c>torch.optim</c>. TorchSharp identifies a parameter by its handle. A shared weight has several
+/// handles, so TorchSharp keeps a state for each and updates the weight once for each.
 /// </summary>
 internal static class TiedParameters
 {
-    /// <summary>Leaves each parameter at its first place; refuses where that is in another group, or in native code.</summary>
-    /// <param name="optimizer">Wrapped by a <see cref="TorchStab.Modules.ClippedOptimizer"/>.</param>
+    /// <summary>
+    /// Keeps only the first occurrence of each parameter. Throws if two occurrences are in different groups, or the optimizer is in native code.
+    /// </summary>
+    /// <param name="optimizer">The inner optimizer of a <see cref="TorchStab.Modules.ClippedOptimizer"/>.</param>
     /// <param name="all">Its parameters.</param>
-    /// <param name="argument">What the parameters came in by.</param>
+    /// <param name="argument">The argument that contains the parameters, for messages.</param>
     public static void StepOnce(Optimizer optimizer, List<Parameter> all, string argument)
     {
         var distinct = GradientSet.Distinct(all);
@@ -29,7 +31,7 @@ internal static class TiedParameters
         TorchOptimRebinding.KeepOnly(managed, [.. distinct.Select(p => p.Handle)]);
     }
 
-    /// <summary>Refuses parameters that are in a group already, under whatever handle, before they are added.</summary>
+    /// <summary>Throws if a parameter that is to be added is already in a group, whatever its handle.</summary>
     public static void RequireNew(IEnumerable<Parameter> known, IEnumerable<Parameter>? added, string argument)
     {
         var identities = known.Where(p => !p.IsInvalid).Select(ParameterIdentity.OfLeaf).ToHashSet();

@@ -3,13 +3,16 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
-/// <summary>The options of an optimizer of <c>torch.optim</c>, which takes infinities and NaN for them and makes NaN of finite gradients.</summary>
+/// <summary>Checks the options of an optimizer of <c>torch.optim</c>, which accepts infinities and NaN and then turns finite gradients into NaN.</summary>
 internal static class TorchOptimOptions
 {
-    // Bounds of a step and of a count: an infinite one bounds nothing.
+    // Limits of a step size and of a count. An infinite limit is valid and means no limit.
     private static readonly string[] Bounds = ["max_step", "t0"];
 
-    /// <summary>Names the first option that makes NaN, with its value; null where there is none, and for an optimizer in native code, which shows none.</summary>
+    /// <summary>
+    /// A message about the first option that would produce NaN; null if there is none, or if the optimizer is in native code and its options are not
+    /// accessible.
+    /// </summary>
     public static string? WhyNot(optim.Optimizer optimizer) =>
         (from options in (optimizer as OptimizerHelper)?.ParamGroups.OfType<ParamGroup>().Select(g => g.Options) ?? []
          where options is not null and not Modules.ClipOptions

@@ -8,14 +8,14 @@ using static TorchSharp.torch;
 namespace TorchStab.Optimization;
 
 /// <summary>
-/// Puts a model's present parameters into an optimizer of <c>torch.optim</c>. Those find their state by the native handle of a
-/// parameter, which <c>.to()</c> and folding replace, and offer no way to say so: its two protected fields are reached by accessor.
+/// Puts a model's present parameters into an optimizer of <c>torch.optim</c>. These optimizers find their state by the parameter's native
+/// handle, which <c>.to()</c> and folding replace, and have no function to update it. Accessors write their two protected fields.
 /// </summary>
 internal static class TorchOptimRebinding
 {
-    /// <param name="optimizer">The optimizer; unchanged if this throws.</param>
-    /// <param name="names">Names by the old handles; parameters are found by position where one is missing.</param>
-    /// <param name="now">The parameters in place now.</param>
+    /// <param name="optimizer">The optimizer. It is not changed if this throws.</param>
+    /// <param name="names">The names of the old handles. If one is missing, parameters are matched by position.</param>
+    /// <param name="now">The model's present parameters.</param>
     public static void Run(OptimizerHelper optimizer, Dictionary<IntPtr, string> names, List<(string Name, Parameter Parameter)> now)
     {
         var old = ((IEnumerable<(IntPtr, OptimizerState)>)States(optimizer)).ToList();
@@ -35,7 +35,7 @@ internal static class TorchOptimRebinding
         }
     }
 
-    /// <summary>Drops the states of all other parameters.</summary>
+    /// <summary>Removes the states of all other parameters.</summary>
     public static void KeepOnly(OptimizerHelper optimizer, HashSet<IntPtr> handles)
     {
         foreach (var (handle, state) in ((IEnumerable<(IntPtr, OptimizerState)>)States(optimizer)).ToList())
@@ -46,7 +46,7 @@ internal static class TorchOptimRebinding
         }
     }
 
-    /// <summary>Refuses an optimizer that a file of another model, or a corrupted one, has given a state of another shape than its parameter's.</summary>
+    /// <summary>Throws if a state has another shape than its parameter, as after loading a corrupted file or the file of another model.</summary>
     public static void RequireShapes(OptimizerHelper optimizer)
     {
         foreach (var (_, state) in (IEnumerable<(IntPtr, OptimizerState)>)States(optimizer))
@@ -54,7 +54,7 @@ internal static class TorchOptimRebinding
                 throw new InvalidDataException($"The file is corrupted, or of another model: it gave {field.Name} another shape than its parameter has.");
     }
 
-    // State of another shape belongs to another layer and starts anew; else it goes where its parameter went.
+    // A state of another shape belongs to another layer and is reset to zero. Any other state moves to its parameter's device.
     private static OptimizerState Bound(OptimizerState state, Parameter parameter, OptimizerOptions options)
     {
         Owner(state) = parameter;
@@ -98,7 +98,7 @@ internal static class TorchOptimRebinding
             + "stab.optim.ClippedOptimizer named_parameters: model.named_parameters(), then they are found by name", argument);
     }
 
-    // A group may hold a sequence that is computed anew each time, and then tells the present parameters instead of its own.
+    // A group may have a lazy sequence that is evaluated each time, and then returns the present parameters instead of the group's.
     private static List<int> Sizes(List<ParamGroup> groups, int states)
     {
         var sizes = groups.Count == 1 ? [states] : groups.ConvertAll(g => g.Parameters.Count());

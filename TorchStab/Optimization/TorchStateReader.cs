@@ -5,8 +5,8 @@ using TorchStab.Dispatch;
 namespace TorchStab.Optimization;
 
 /// <summary>
-/// What the optimizers of <c>torch.optim</c> read a file through: they believe every number in it, so each header of a tensor is looked at here before
-/// its first byte is handed on. They read numbers byte by byte and nothing else so, which tells where a header begins.
+/// The reader through which optimizers of <c>torch.optim</c> read a file. They do not check its numbers, so this reader checks each tensor's header before
+/// it passes on the first byte. They call <see cref="ReadByte"/> only for the numbers of a header, which shows where a header begins.
 /// </summary>
 internal sealed class TorchStateReader : BinaryReader
 {
@@ -17,7 +17,7 @@ internal sealed class TorchStateReader : BinaryReader
     public TorchStateReader(BinaryReader source, IEnumerable<Parameter> parameters) : base(source.BaseStream, Encoding.UTF8, leaveOpen: true) =>
         (_source, _parameters) = (source, [.. parameters]);
 
-    /// <summary>The optimizer's name; the counts of groups and states follow it.</summary>
+    /// <summary>Reads the optimizer's name, and checks the counts of groups and states that follow it.</summary>
     public override string ReadString()
     {
         string name = TensorFile.ReadName(_source);

@@ -2,7 +2,10 @@ using static TorchSharp.torch.optim;
 
 namespace TorchStab.Modules;
 
-/// <summary>Linear warm-up, then half a cosine down: made by <c>stab.optim.lr_scheduler.WarmupCosine</c>. <inheritdoc cref="WarmupScheduler" path="/summary/node()"/></summary>
+/// <summary>
+/// Linear warm-up, then a decay along half a cosine; created by <c>stab.optim.lr_scheduler.WarmupCosine</c>.
+/// <inheritdoc cref="WarmupScheduler" path="/summary/node()"/>
+/// </summary>
 public sealed class WarmupCosine : WarmupScheduler
 {
     private readonly long _warmup, _total;

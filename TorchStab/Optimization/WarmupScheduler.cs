@@ -3,13 +3,13 @@ using static TorchSharp.torch.optim;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// A learning-rate schedule that starts with a linear warm-up and is a closed form of the step count: it can be saved, and continues exactly.
-/// TorchSharp's own schedulers save nothing.
+/// A learning-rate schedule that starts with a linear warm-up and is a function of the step count, so that it can be saved and continues exactly.
+/// TorchSharp's schedulers cannot be saved.
 /// </summary>
 /// <remarks>
 /// The rate of each parameter group is its initial rate times a ratio of k, the number of calls of <c>step()</c> so far. The constructor sets
-/// the ratio of k = 0, which is 0 where there is a warm-up, as in Hugging Face's and optax's schedules. It drives any
-/// <c>torch.optim.Optimizer</c>, TorchStab's included, with any number of groups.
+/// the rate of k = 0, which is 0 if there is a warm-up, as in Hugging Face's and optax's schedules. It works with any
+/// <c>torch.optim.Optimizer</c>, including TorchStab's, and with any number of groups.
 /// </remarks>
 public abstract class WarmupScheduler : lr_scheduler.LRScheduler
 {
@@ -31,14 +31,14 @@ public abstract class WarmupScheduler : lr_scheduler.LRScheduler
 
     /// <summary>
     /// Whether an optimizer step that a policy skipped (<c>LastStep.Skipped</c> of TorchStab's optimizers) counts too. Default true. With false
-    /// such a step leaves the rate and the count as they are.
+    /// such a step does not change the rate and the count.
     /// </summary>
     public bool CountSkippedSteps { get; set; } = true;
 
     /// <summary>The ratio of the rate to the initial one at step <paramref name="k"/>.</summary>
     private protected abstract double Ratio(long k);
 
-    /// <summary>Counts a step and sets the learning rates: call it after each step of the optimizer.</summary>
+    /// <summary>Counts a step and sets the learning rates. Call it after each step of the optimizer.</summary>
     public override void step()
     {
         if (!CountSkippedSteps && _optimizer is IClippedStep { LastStep.Skipped: true }) return;
@@ -47,8 +47,8 @@ public abstract class WarmupScheduler : lr_scheduler.LRScheduler
     }
 
     /// <summary>Sets the learning rates of step <paramref name="epoch"/>.</summary>
-    /// <param name="epoch">The step to go to, at least 0; null counts one on.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A negative step.</exception>
+    /// <param name="epoch">The new step count, at least 0; null: the next one.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The step is negative.</exception>
     public override void step(int? epoch)
     {
         if (epoch is not { } k)
@@ -61,8 +61,10 @@ public abstract class WarmupScheduler : lr_scheduler.LRScheduler
         Apply();
     }
 
-    /// <summary>What continues the schedule: the step count, and the initial rate of each group.</summary>
-    /// <returns><c>last_epoch</c>, PyTorch's word for the count, and <c>base_lrs.0</c>, <c>base_lrs.1</c>, … The numbers of the constructor are not in it.</returns>
+    /// <summary>The state from which the schedule continues: the step count, and the initial rate of each group.</summary>
+    /// <returns>
+    /// <c>last_epoch</c>, PyTorch's name of the count, and <c>base_lrs.0</c>, <c>base_lrs.1</c>, … The arguments of the constructor are not included.
+    /// </returns>
     public IReadOnlyDictionary<string, double> state_dict()
     {
         var state = new Dictionary<string, double> { [Count] = _count };
@@ -70,10 +72,12 @@ public abstract class WarmupScheduler : lr_scheduler.LRScheduler
         return state;
     }
 
-    /// <summary>Continues where <see cref="state_dict"/> was taken: count and rates are those of then.</summary>
-    /// <param name="state_dict">Of a schedule over as many groups.</param>
+    /// <summary>Restores the count and the rates that <see cref="state_dict"/> returned.</summary>
+    /// <param name="state_dict">The state of a schedule with the same number of groups.</param>
     /// <exception cref="ArgumentNullException"><paramref name="state_dict"/> is null.</exception>
-    /// <exception cref="ArgumentException">A key is missing or unexpected, a count is no whole number of at least 0, a rate is negative or not finite. Nothing is changed then.</exception>
+    /// <exception cref="ArgumentException">
+    /// A key is missing or unexpected, the count is not a whole number of at least 0, or a rate is negative or not finite. Nothing is changed then.
+    /// </exception>
     public void load_state_dict(IReadOnlyDictionary<string, double> state_dict)
     {
         ArgumentNullException.ThrowIfNull(state_dict);
@@ -93,10 +97,10 @@ public abstract class WarmupScheduler : lr_scheduler.LRScheduler
     /// <inheritdoc/>
     protected override IEnumerable<double> get_lr() => _baseRates.Select(rate => rate * Ratio(_count));
 
-    /// <summary>Sets the rates of the current count; the constructors of the schedules end with it.</summary>
+    /// <summary>Sets the rates of the current count. The constructors of the schedules call it last.</summary>
     private protected void Apply() => base.step((int)Math.Min(_count, int.MaxValue));
 
-    /// <summary>The share of the warm-up that is done, from 0 to 1.</summary>
+    /// <summary>The completed fraction of the warm-up, from 0 to 1.</summary>
     private protected static double Warmup(long k, long steps) => k < steps ? (double)k / steps : 1;
 
     /// <summary>Checks a number of steps.</summary>

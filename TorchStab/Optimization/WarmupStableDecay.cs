@@ -3,7 +3,8 @@ using static TorchSharp.torch.optim;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Linear warm-up, a constant rate, linear decay: made by <c>stab.optim.lr_scheduler.WarmupStableDecay</c>. <inheritdoc cref="WarmupScheduler" path="/summary/node()"/>
+/// Linear warm-up, a constant rate, linear decay; created by <c>stab.optim.lr_scheduler.WarmupStableDecay</c>.
+/// <inheritdoc cref="WarmupScheduler" path="/summary/node()"/>
 /// </summary>
 public sealed class WarmupStableDecay : WarmupScheduler
 {

@@ -9,9 +9,9 @@ using Theirs = TorchSharp.Modules;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// A model's parameters in two groups, with and without weight decay: made by <c>stab.optim.param_groups_weight_decay</c>, given to the factory of an
-/// optimizer in place of parameters. It is a sequence of the groups of every optimizer of <c>stab.optim</c>, and of those of <c>torch.optim</c> that decay
-/// weights; each optimizer gets group objects of its own.
+/// A model's parameters in two groups, with and without weight decay. <c>stab.optim.param_groups_weight_decay</c> creates it; pass it to an optimizer's
+/// factory instead of parameters. It is a sequence of groups for every optimizer of <c>stab.optim</c>, and for those of <c>torch.optim</c> that have weight
+/// decay; each optimizer gets its own group objects.
 /// </summary>
 public sealed class WeightDecayGroups :
     IEnumerable<Adam.ParamGroup>, IEnumerable<AdamW.ParamGroup>, IEnumerable<SGD.ParamGroup>, IEnumerable<RMSprop.ParamGroup>,
@@ -38,16 +38,16 @@ public sealed class WeightDecayGroups :
         }
     }
 
-    /// <summary>The decay of <see cref="Decayed"/>.</summary>
+    /// <summary>The weight decay of <see cref="Decayed"/>.</summary>
     public double WeightDecay { get; }
 
-    /// <summary>The parameters without weight decay, under their names; the first group.</summary>
+    /// <summary>The parameters without weight decay, with their names; the first group.</summary>
     public IReadOnlyList<(string name, Parameter parameter)> Undecayed => _undecayed;
 
-    /// <summary>The parameters with weight decay, under their names; the second group.</summary>
+    /// <summary>The parameters with weight decay, with their names; the second group.</summary>
     public IReadOnlyList<(string name, Parameter parameter)> Decayed => _decayed;
 
-    /// <summary>What went where, a line for each parameter.</summary>
+    /// <summary>The parameters of both groups, one line per parameter.</summary>
     public override string ToString()
     {
         var text = new StringBuilder();
@@ -90,7 +90,7 @@ public sealed class WeightDecayGroups :
 
     private IEnumerator<T> Plain<T>(Func<List<Parameter>, double, T> make) => Groups().Select(g => make([.. g.Parameters.Select(p => p.parameter)], g.Decay)).GetEnumerator();
 
-    // An optimizer refuses a group without parameters.
+    // An optimizer does not accept a group without parameters.
     private IEnumerable<(List<(string name, Parameter parameter)> Parameters, double Decay)> Groups()
     {
         if (_undecayed.Count > 0) yield return (_undecayed, 0);
