@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
 
-/// <content>State: PyTorch's keys, saved and loaded.</content>
+/// <content>Saves and loads the averages under PyTorch's keys.</content>
 public sealed partial class AveragedModel
 {
-    /// <summary>The count and the averages, under PyTorch's keys.</summary>
-    /// <param name="destination">Where to add them; null (the default): a new dictionary.</param>
-    /// <param name="prefix">What to put before the keys; null (the default): nothing.</param>
-    /// <returns>The dictionary; its tensors are the averages themselves.</returns>
+    /// <summary>The number of updates and the averages, under PyTorch's keys.</summary>
+    /// <param name="destination">The dictionary to add them to; null (the default): a new one.</param>
+    /// <param name="prefix">A prefix of the keys; null (the default): none.</param>
+    /// <returns>The dictionary. Its tensors are the averages, not copies.</returns>
     public override Dictionary<string, Tensor> state_dict(Dictionary<string, Tensor>? destination = null, string? prefix = null)
     {
         destination ??= [];
@@ -35,10 +35,10 @@ public sealed partial class AveragedModel
     /// <inheritdoc/>
     protected override nn.Module _to(DeviceType deviceType, int deviceIndex, bool non_blocking) => Move(new Device(deviceType, deviceIndex));
 
-    /// <summary>Averages have the dtype of the model's weights, or float32 where that is a half type: this does nothing.</summary>
+    /// <summary>Does nothing: the averages have the dtype of the model's weights, or float32 for float16 and bfloat16 weights.</summary>
     protected override nn.Module _to(ScalarType dtype, bool non_blocking) => this;
 
-    /// <summary>Does nothing: what is held has names of its own.</summary>
+    /// <summary>Does nothing: the averages have the model's names and are no registered parameters.</summary>
     protected override void RegisterComponents() { }
 
     /// <inheritdoc/>

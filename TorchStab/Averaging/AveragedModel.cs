@@ -5,22 +5,24 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// The running average of a model's weights: average ← average + w·(weight − average) at each update, w by an <see cref="AveragingRule"/>; the first update
-/// copies. As <c>torch.optim.swa_utils.AveragedModel</c>, with its state-dict keys <c>n_averaged</c> and <c>module.*</c>.
+/// The running average of a model's weights: average ← average + w·(weight − average) at each update, where an <see cref="AveragingRule"/> gives w. The first
+/// update copies the weights. The counterpart of <c>torch.optim.swa_utils.AveragedModel</c>, with its state-dict keys <c>n_averaged</c> and <c>module.*</c>.
 /// </summary>
 /// <example><code>
 /// using var average = stab.optim.swa_utils.AveragedModel(model, stab.optim.swa_utils.get_ema_multi_avg_fn(0.999));
 /// …
 /// optimizer.step();
-/// average.update_parameters(model, optimizer);   // nothing, if the step was skipped
+/// average.update_parameters(model, optimizer);   // does nothing if the step was skipped
 /// …
-/// using (average.Apply()) Validate(model);       // with the averages; afterwards the weights are back, bit for bit
+/// using (average.Apply()) Validate(model);       // uses the averages; afterwards the model has its own weights again
 /// </code></example>
 /// <remarks>
-/// <para>Polyak and Juditsky 1992; Izmailov et al. 2018 (arXiv 1803.05407). TorchSharp can't copy a module, so this holds tensors by name and no module: run the model itself inside
-/// <see cref="Apply"/>, or after <see cref="CopyTo"/>.</para>
-/// <para>Averages of float16 and bfloat16 weights are float32: in their own dtype a change by 1e-3 of the difference would be rounded away. They follow the model to another device or dtype
-/// at the next update. Under <c>DistributedDataParallel</c> every rank has the same weights, and so the same averages.</para>
+/// <para>Polyak and Juditsky 1992; Izmailov et al. 2018 (arXiv 1803.05407). TorchSharp cannot copy a module, so this object has the averaged tensors by name,
+/// but no module. To run the model with the averages use
+/// <see cref="Apply"/> or <see cref="CopyTo"/>.</para>
+/// <para>Averages of float16 and bfloat16 weights are float32, because in the half-precision dtype a change by 1e-3 of the difference is rounded to zero. If
+/// the model moves to another device
+/// or dtype, the averages follow at the next update. Under <c>DistributedDataParallel</c> every rank has the same weights, and so the same averages.</para>
 /// </remarks>
 public sealed partial class AveragedModel : nn.Module
 {
@@ -40,17 +42,22 @@ public sealed partial class AveragedModel : nn.Module
         _count = zeros([], ScalarType.Int64, CPU).DetachFromDisposeScope();
     }
 
-    /// <summary>Whether buffers (running statistics) are averaged too; otherwise they are those of the model at the last update. Integer buffers always are.</summary>
+    /// <summary>
+    /// Whether floating-point buffers (running statistics) are averaged too; otherwise they are copied from the model at each update. Integer buffers are
+    /// always copied.
+    /// </summary>
     public bool use_buffers { get; }
 
-    /// <summary>How many updates the average holds.</summary>
+    /// <summary>The number of updates so far.</summary>
     public long n_averaged => _count.item<long>();
 
-    /// <summary>Takes the model's weights into the average.</summary>
-    /// <param name="model">The model, with the tensors of the one that this was made for.</param>
+    /// <summary>Updates the averages with the model's weights.</summary>
+    /// <param name="model">A model with the same tensor names and shapes as the one given to the constructor.</param>
     /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
     /// <exception cref="ArgumentException">A tensor is missing or has another shape; the message names it.</exception>
-    /// <exception cref="InvalidOperationException">The averages are in the model (<see cref="Apply"/>), or the rule gives no number from 0 to 1.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The model has the averages at present (<see cref="Apply"/>), or the rule's weight is not from 0 to 1.
+    /// </exception>
     public void update_parameters(nn.Module model)
     {
         var values = Match(model);
@@ -69,10 +76,10 @@ public sealed partial class AveragedModel : nn.Module
         _count.fill_(n + 1);
     }
 
-    /// <summary>The same, unless the optimizer's last step was skipped: weights that did not move count no second time.</summary>
+    /// <summary>Updates the averages unless the optimizer's last step was skipped, so that unchanged weights do not count twice.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="optimizer">The optimizer that has just stepped: one of <c>stab.optim</c>.</param>
-    /// <returns>Whether there was an update.</returns>
+    /// <param name="optimizer">The optimizer of <c>stab.optim</c> that has just stepped.</param>
+    /// <returns>Whether the averages were updated.</returns>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     /// <exception cref="ArgumentException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
     /// <exception cref="InvalidOperationException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
@@ -85,11 +92,11 @@ public sealed partial class AveragedModel : nn.Module
     }
 
     /// <summary>
-    /// Puts the averages into the model that this was made for, parameters and buffers, until the returned object is disposed: then the model has the
-    /// values again that it had, bit for bit. Not for training in between.
+    /// Copies the averages of parameters and buffers into the model given to the constructor. Disposing the returned object restores the model's own
+    /// values exactly. Do not train before that.
     /// </summary>
-    /// <returns>What puts the weights back.</returns>
-    /// <exception cref="InvalidOperationException">There is no update yet, the averages are in the model already, or the model can't be written.</exception>
+    /// <returns>An object that restores the weights when it is disposed.</returns>
+    /// <exception cref="InvalidOperationException">There is no update yet, the model has the averages already, or the model cannot be written.</exception>
     /// <exception cref="ArgumentException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
     public IDisposable Apply()
     {
@@ -102,7 +109,9 @@ public sealed partial class AveragedModel : nn.Module
         return exchange;
     }
 
-    /// <summary>Copies the averages into a model for good: parameters and buffers = averages. Of BatchNorms call <c>stab.nn.utils.update_bn</c> afterwards.</summary>
+    /// <summary>
+    /// Copies the averages into a model: parameters and buffers ← averages. If it has BatchNorms, call <c>stab.nn.utils.update_bn</c> afterwards.
+    /// </summary>
     /// <param name="model">Any model with the same tensors.</param>
     /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
     /// <exception cref="ArgumentException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
@@ -115,7 +124,7 @@ public sealed partial class AveragedModel : nn.Module
         foreach (var (tensor, value) in _tensors.Zip(values)) value.copy_(tensor.Average);
     }
 
-    /// <summary>The model's tensors in the order of the averages, checked.</summary>
+    /// <summary>Checks the model's tensors and returns them in the order of the averages.</summary>
     private List<Tensor> Match(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -135,13 +144,13 @@ public sealed partial class AveragedModel : nn.Module
         if (n_averaged == 0) throw new InvalidOperationException("there is no average yet: call update_parameters(model) after each step");
     }
 
-    /// <summary>The weights that averages stand in for.</summary>
+    /// <summary>The model's own weights while the model has the averages.</summary>
     private sealed class WeightExchange(AveragedModel owner, List<Tensor> values) : IDisposable
     {
         private readonly List<Tensor> _kept = Copies(values);
         private bool _done;
 
-        /// <summary>Writes to all of the model's tensors, or to none.</summary>
+        /// <summary>Writes all of the model's tensors, or none if one cannot be written.</summary>
         public void Write(List<Tensor> averages)
         {
             using var _ = no_grad();
@@ -163,7 +172,7 @@ public sealed partial class AveragedModel : nn.Module
             if (_done) return;
             (_done, owner._applied) = (true, false);
             using var _ = no_grad();
-            // A model that was moved meanwhile has other tensors under the same names.
+            // If the model was moved since Apply(), it has other tensors under the same names.
             foreach (var (value, kept) in owner.Match(owner._model).Zip(_kept)) value.copy_(kept);
             _kept.ForEach(k => k.Dispose());
         }

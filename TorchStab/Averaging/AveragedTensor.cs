@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Averaging;
 
-/// <summary>The average of one tensor of a model. A tied weight has one under each of its names: they may be untied, as <c>model.to()</c> does.</summary>
+/// <summary>The average of one tensor of a model. A tied weight has one average for each of its names, because <c>model.to()</c> unties weights.</summary>
 internal sealed class AveragedTensor : IDisposable
 {
     private readonly bool _isParameter;
@@ -16,15 +16,15 @@ internal sealed class AveragedTensor : IDisposable
         Average = value.detach().to(DtypeFor(value), value.device, copy: true).DetachFromDisposeScope();
     }
 
-    /// <summary>The model's key.</summary>
+    /// <summary>The tensor's state-dict key in the model.</summary>
     public string Key { get; }
 
     public Tensor Average { get; private set; }
 
-    /// <summary>Whether the tensor is averaged; others are copied.</summary>
+    /// <summary>Whether the tensor is averaged; otherwise it is copied.</summary>
     public bool Averages(bool buffers) => (_isParameter || buffers) && (Average.is_floating_point() || Average.is_complex());
 
-    /// <summary>Takes the value into the average: by the launch, or at once.</summary>
+    /// <summary>Updates the average with a value: adds it to the kernel launch if a kernel supports it, otherwise computes at once.</summary>
     public void Update(Tensor value, double weight, AverageLaunch launch)
     {
         Follow(value);
@@ -48,7 +48,7 @@ internal sealed class AveragedTensor : IDisposable
 
     public void Dispose() => Average.Dispose();
 
-    // A model that was moved or converted takes its average along.
+    // Follows the model to another device or dtype.
     private void Follow(Tensor value)
     {
         if (Average.dtype != DtypeFor(value) || Average.device_type != value.device_type || Average.device_index != value.device_index)
@@ -61,6 +61,6 @@ internal sealed class AveragedTensor : IDisposable
         Average = moved.DetachFromDisposeScope();
     }
 
-    // A change of w = 1e-3 is below half a unit in the last place of a half type: the average would stand still.
+    // With w = 1e-3 the change is below half a unit in the last place of a half-precision dtype, so such an average would not change.
     private static ScalarType DtypeFor(Tensor value) => value.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? ScalarType.Float32 : value.dtype;
 }

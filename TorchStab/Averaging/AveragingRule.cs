@@ -1,8 +1,8 @@
 namespace TorchStab;
 
 /// <summary>
-/// How much of the model's weights each update takes into the average: average ← average + w·(weight − average). Made by
-/// <c>stab.optim.swa_utils.get_ema_multi_avg_fn</c> and <c>get_swa_multi_avg_fn</c>, or <see cref="FromWeights"/>.
+/// Gives the weight w of each update: average ← average + w·(weight − average). Created by
+/// <c>stab.optim.swa_utils.get_ema_multi_avg_fn</c>, <c>get_swa_multi_avg_fn</c> or <see cref="FromWeights"/>.
 /// </summary>
 public sealed class AveragingRule
 {
@@ -10,8 +10,8 @@ public sealed class AveragingRule
 
     private AveragingRule(Func<long, double> weight) => _weight = weight;
 
-    /// <summary>Any rule.</summary>
-    /// <param name="weight">From the number n of updates so far (at least 1: the first copies) to w, from 0 to 1.</param>
+    /// <summary>Creates a rule from a function.</summary>
+    /// <param name="weight">Computes w, from 0 to 1, from the number n of updates so far. n is at least 1, because the first update copies.</param>
     /// <returns>The rule.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="weight"/> is null.</exception>
     public static AveragingRule FromWeights(Func<long, double> weight)
@@ -29,8 +29,8 @@ public sealed class AveragingRule
         return new(n => 1 - (tau is { } ramp ? decay * (1 - Math.Exp(-(n + 1) / ramp)) : decay));
     }
 
-    /// <summary>w of the update after n others.</summary>
-    /// <exception cref="InvalidOperationException">The rule gives no number from 0 to 1.</exception>
+    /// <summary>w of the update that follows n updates.</summary>
+    /// <exception cref="InvalidOperationException">The function returned a number outside [0, 1].</exception>
     internal double WeightAfter(long n) => _weight(n) is >= 0 and <= 1 and var weight ? weight
         : throw new InvalidOperationException($"the averaging rule gave {Repr.Of(_weight(n))} after {n} updates; expected a number from 0 to 1");
 }
