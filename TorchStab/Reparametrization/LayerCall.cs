@@ -6,7 +6,7 @@ using F = TorchSharp.torch.nn.functional;
 
 namespace TorchStab.Reparametrization;
 
-/// <summary>What a layer of torch.nn does, with another weight and bias than its own; its settings are read at each call.</summary>
+/// <summary>Runs a layer of torch.nn with a given weight and bias instead of its own. Its settings are read in each call.</summary>
 internal static class LayerCall
 {
     public static bool Knows(nn.Module module) =>
@@ -20,7 +20,7 @@ internal static class LayerCall
         _ => F.linear(input, parametrization.Compute(), bias),
     };
 
-    // TorchSharp shows no setting of an embedding (padding row, largest norm, …): the layer itself runs, on a weight that is put there for one call.
+    // TorchSharp does not expose an embedding's settings (padding row, largest norm, …). So the layer itself runs, and gets the weight for one call.
     private static Tensor Embed(Embedding layer, Tensor input, Parametrization parametrization)
     {
         lock (layer)
@@ -60,7 +60,7 @@ internal static class LayerCall
         _ => F.conv3d_padding(input, weight, bias, c.stride, type, c.dilation, c.groups),
     };
 
-    // TorchSharp's own forward takes the first output_padding for every dimension; PyTorch takes each for its own.
+    // TorchSharp's forward uses the first output_padding for every dimension; PyTorch uses one for each dimension.
     private static Tensor Transposed(Convolution c, Tensor input, Tensor weight, Parameter? bias) => c.kernel_size.Length switch
     {
         1 => F.conv_transpose1d(input, weight, bias, c.stride[0], c.padding![0], c.output_padding[0], c.dilation[0], c.groups),
@@ -68,7 +68,7 @@ internal static class LayerCall
         _ => F.conv_transpose3d(input, weight, bias, c.stride, c.padding, c.output_padding, c.dilation, c.groups),
     };
 
-    /// <summary>Before and after each dimension, the last dimension first.</summary>
+    /// <summary>The padding before and after each dimension, the last dimension first.</summary>
     private static long[] Padding(Convolution c)
     {
         var sides = new List<long>();

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Reparametrization;
 
-/// <summary>State dicts of PyTorch's older weight_norm and spectral_norm, which kept their tensors beside the weight's place.</summary>
+/// <summary>Reads state dicts of PyTorch's older weight_norm and spectral_norm, whose tensors are in the layer itself (<c>weight_g</c>).</summary>
 internal static class OlderKeys
 {
-    /// <summary>The same tensors; where the model has a parametrization and the state dict an older key for it, under the key of today.</summary>
+    /// <summary>The same tensors; an older key of a parametrization that the model has is replaced by the present key.</summary>
     public static Dictionary<string, Tensor> Renamed(nn.Module model, Dictionary<string, Tensor> state_dict)
     {
         ArgumentNullException.ThrowIfNull(model);

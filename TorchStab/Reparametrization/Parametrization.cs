@@ -6,39 +6,39 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// How a weight is computed from other parameters: a child of the layer under <c>parametrizations.weight</c>, with PyTorch's state-dict keys.
-/// Made by <c>stab.nn.utils.parametrizations</c>.
+/// Computes a weight from other parameters. It is the layer's child <c>parametrizations.weight</c>, with PyTorch's state-dict keys.
+/// Created by <c>stab.nn.utils.parametrizations</c>.
 /// </summary>
 public abstract class Parametrization : nn.Module
 {
     private protected Parametrization(string name) : base(name) { }
 
-    /// <summary>The parameter of the weight's shape: the weight as it was before, to which optimizers and initializers write.</summary>
+    /// <summary>The parameter with the weight's shape: the weight before the parametrization, to which initializers write.</summary>
     internal abstract Parameter Matrix { get; }
 
-    /// <summary>Its name among the parameters of this module.</summary>
+    /// <summary>The name of <see cref="Matrix"/> among this module's parameters.</summary>
     internal abstract string MatrixName { get; }
 
-    /// <summary>The parameter that follows the matrix, with its name; null without one.</summary>
+    /// <summary>The second parameter, with its name; null if there is none.</summary>
     internal virtual (string Name, Parameter Parameter)? Scale => null;
 
-    /// <summary>Names of older files: what follows the weight's name there, and the key within this module.</summary>
+    /// <summary>The suffixes of the weight's name in older files, each with the key in this module.</summary>
     internal abstract IEnumerable<(string Suffix, string Key)> OlderKeys { get; }
 
-    /// <summary>The weight, in the graph of the parameters.</summary>
+    /// <summary>Computes the weight, differentiable with respect to the parameters.</summary>
     internal abstract Tensor Compute();
 
-    /// <summary>Makes the other tensors fit a <see cref="Matrix"/> that was written anew, so that the weight comes near to it.</summary>
+    /// <summary>Adapts the other tensors after <see cref="Matrix"/> was written, so that the weight approximates the new values.</summary>
     internal abstract void Follow();
 
-    /// <summary>Multiplies the weight by a factor; false where its size is fixed.</summary>
+    /// <summary>Multiplies the weight by a factor; false if the parametrization fixes the weight's scale.</summary>
     internal abstract bool TryScale(double factor);
 
-    /// <summary>Takes the matrix out of this module, which no longer owns it, with the weight's values.</summary>
+    /// <summary>Writes the weight's values to the matrix and removes the matrix from this module, which no longer owns it.</summary>
     internal Parameter Release()
     {
         bool was = training;
-        train(false); // one more look at the weight is no training step
+        train(false); // computing the weight here must not count as a training step
         using (no_grad())
         using (var weight = Compute())
             Matrix.copy_(weight);
@@ -66,13 +66,13 @@ public abstract class Parametrization : nn.Module
         return Moved(new StateMove(null, dtype, non_blocking));
     }
 
-    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which are not those of the fields.</summary>
+    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which differ from the field names.</summary>
     protected override void RegisterComponents() { }
 
-    /// <summary>Takes every parameter and buffer along.</summary>
+    /// <summary>Moves every parameter and buffer.</summary>
     private protected abstract void Move(StateMove move);
 
-    /// <summary>The parameter where the move takes it, registered in the old one's place.</summary>
+    /// <summary>Moves a parameter and registers the result at the position of the old one.</summary>
     private protected Parameter Moved(Parameter parameter, string name, StateMove move)
     {
         var moved = move.Of(parameter)!;

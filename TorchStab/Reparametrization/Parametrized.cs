@@ -7,9 +7,9 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// A linear layer, convolution or embedding of torch.nn whose weight is computed from other parameters in each call: what
-/// <c>stab.nn.utils.parametrizations.weight_norm</c> and <c>spectral_norm</c> put in its place. Parameters are <c>bias</c> and those of
-/// <c>parametrizations.weight</c>, as in PyTorch.
+/// A linear layer, convolution or embedding of torch.nn whose weight is computed from other parameters in each call.
+/// <c>stab.nn.utils.parametrizations.weight_norm</c> and <c>spectral_norm</c> replace the layer by it. Its parameters are <c>bias</c> and those
+/// of <c>parametrizations.weight</c>, as in PyTorch.
 /// </summary>
 public sealed class Parametrized : nn.Module<Tensor, Tensor>, IParametrized
 {
@@ -28,23 +28,26 @@ public sealed class Parametrized : nn.Module<Tensor, Tensor>, IParametrized
         train(layer.training);
     }
 
-    /// <summary>How the weight is computed.</summary>
+    /// <summary>The parametrization that computes the weight.</summary>
     public Parametrization parametrization { get; }
 
-    /// <summary>The bias; null without one.</summary>
+    /// <summary>The bias; null if the layer has none.</summary>
     public Parameter? bias => _bias;
 
-    /// <summary>The weight, computed anew at every read and in the graph of its parameters; the caller disposes it. Reading it in training mode is one more power iteration of spectral normalization, as in PyTorch.</summary>
+    /// <summary>
+    /// The weight. Each read computes it again, differentiable with respect to its parameters; the caller disposes it. In training mode each read makes
+    /// the power iterations of spectral normalization, as in PyTorch.
+    /// </summary>
     public Tensor weight => parametrization.Compute();
 
-    /// <summary>The layer whose place this takes; only its settings count.</summary>
+    /// <summary>The layer that this module replaces; only its settings are used.</summary>
     internal nn.Module<Tensor, Tensor> Layer { get; }
 
     IEnumerable<(string Name, Parametrization Parametrization)> IParametrized.Parametrizations => _table.Entries;
 
-    /// <summary>The layer's output with the computed weight.</summary>
-    /// <param name="input">What the layer takes.</param>
-    /// <returns>What the layer gives.</returns>
+    /// <summary>Computes the layer's output with the computed weight.</summary>
+    /// <param name="input">An input of the layer.</param>
+    /// <returns>The layer's output.</returns>
     /// <exception cref="ArgumentNullException"><paramref name="input"/> is null.</exception>
     public override Tensor forward(Tensor input)
     {
@@ -53,7 +56,9 @@ public sealed class Parametrized : nn.Module<Tensor, Tensor>, IParametrized
         return LayerCall.Run(Layer, input, parametrization, _bias).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The keys of this module; older ones (<c>weight_g</c>, <c>weight_v</c>; <c>weight_orig</c>, <c>weight_u</c>, <c>weight_v</c>) are taken too.</summary>
+    /// <summary>
+    /// Loads a state dict. Older keys (<c>weight_g</c>, <c>weight_v</c>; <c>weight_orig</c>, <c>weight_u</c>, <c>weight_v</c>) are accepted too.
+    /// </summary>
     /// <inheritdoc cref="AffineModule.load_state_dict"/>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
         Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => new StateLoad(GetName(), state_dict(), OlderKeys.Renamed(this, source), skip).Run(strict);
@@ -66,7 +71,7 @@ public sealed class Parametrized : nn.Module<Tensor, Tensor>, IParametrized
     /// <summary>The class name and the parametrization.</summary>
     public override string ToString() => $"{GetName()}({WeightName}={parametrization})";
 
-    /// <summary>Takes weight and bias out of this module, which is of no use any more.</summary>
+    /// <summary>Removes weight and bias from this module, which cannot be used afterwards.</summary>
     internal (Parameter Weight, Parameter? Bias) Release()
     {
         var weight = parametrization.Release();
@@ -98,7 +103,7 @@ public sealed class Parametrized : nn.Module<Tensor, Tensor>, IParametrized
         return MoveBias(new StateMove(null, dtype, non_blocking));
     }
 
-    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which are not those of the fields.</summary>
+    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which differ from the field names.</summary>
     protected override void RegisterComponents() { }
 
     /// <inheritdoc/>

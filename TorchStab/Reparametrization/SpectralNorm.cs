@@ -6,10 +6,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Spectral normalization, w = W/σ with σ = uᵀWv, the largest singular value of W as a matrix of one row for each index of <see cref="dim"/>. u and v are
-/// buffers: power iterations improve them, 15 at the start and <see cref="n_power_iterations"/> in each call in training mode, none in eval mode.
+/// Spectral normalization, w = W/σ with σ = uᵀWv, the largest singular value of W as a matrix with one row for each index of <see cref="dim"/>. u and v
+/// are buffers. Power iterations improve them: 15 at construction, <see cref="n_power_iterations"/> in each call in training mode, none in eval mode.
 /// </summary>
-/// <remarks>Miyato et al. 2018 (arXiv 1802.05957); keys and numbers of <c>torch.nn.utils.parametrizations.spectral_norm</c>. Any floating-point dtype.</remarks>
+/// <remarks>
+/// Miyato et al. 2018 (arXiv 1802.05957); with the keys and values of <c>torch.nn.utils.parametrizations.spectral_norm</c>. Any floating-point dtype.
+/// </remarks>
 public sealed class SpectralNorm : Parametrization
 {
     private const long FirstIterations = 15;
@@ -26,22 +28,22 @@ public sealed class SpectralNorm : Parametrization
         SpectralNormFunctional.Iterate(weight, dim, u, v, FirstIterations, eps);
     }
 
-    /// <summary>Power iterations in each call in training mode.</summary>
+    /// <summary>The number of power iterations in each call in training mode.</summary>
     public long n_power_iterations { get; }
 
-    /// <summary>The least length that a vector is divided by.</summary>
+    /// <summary>The smallest norm by which a vector is divided.</summary>
     public double eps { get; }
 
     /// <summary>The dimension that becomes the rows of the matrix.</summary>
     public long dim { get; }
 
-    /// <summary>W: the weight before it is divided.</summary>
+    /// <summary>W, the weight before the division by σ.</summary>
     public Parameter original => _weight;
 
-    /// <summary>The left singular vector, of one element for each row.</summary>
+    /// <summary>u, the left singular vector, with one element for each row.</summary>
     public Tensor u => _vectors.U;
 
-    /// <summary>The right singular vector, of one element for each column.</summary>
+    /// <summary>v, the right singular vector, with one element for each column.</summary>
     public Tensor v => _vectors.V;
 
     /// <summary>The class name, the iterations, eps and the dimension.</summary>
@@ -69,7 +71,7 @@ public sealed class SpectralNorm : Parametrization
         _vectors.Move(move);
     }
 
-    /// <summary>u and v as buffers of a child, as PyTorch's keys have them.</summary>
+    /// <summary>The child module with the buffers u and v, as in PyTorch's keys.</summary>
     private sealed class SingularVectors : nn.Module
     {
         private const string Left = "_u", Right = "_v";
@@ -105,7 +107,7 @@ public sealed class SpectralNorm : Parametrization
             return moved;
         }
 
-        // A direction at random, by PyTorch's draws.
+        // A random direction from the same random numbers as PyTorch's.
         private static Tensor Start(Tensor matrix, int side, double eps)
         {
             var x = matrix.new_empty([matrix.size(side)]).normal_(0, 1);

@@ -5,12 +5,12 @@ namespace TorchStab.Reparametrization;
 /// <summary>w = W/σ with the largest singular value σ of W as a matrix (Miyato et al. 2018), found by power iteration.</summary>
 internal static class SpectralNormFunctional
 {
-    /// <summary>W as a matrix of one row for each index of <paramref name="dim"/>.</summary>
+    /// <summary>W as a matrix with one row for each index of <paramref name="dim"/>.</summary>
     public static Tensor Matrix(Tensor weight, long dim) => weight.movedim([dim], [0]).flatten(1);
 
     /// <summary>
-    /// u ← Wv/‖Wv‖ and v ← Wᵀu/‖Wᵀu‖, in place and outside the graph. A vector that would become zero or not finite keeps its value: with PyTorch a
-    /// weight that starts at zero would leave zeros there for good.
+    /// u ← Wv/‖Wv‖ and v ← Wᵀu/‖Wᵀu‖, in place and outside the graph. A vector whose new value would be zero or not finite keeps its old value; in PyTorch
+    /// a weight that is zero at the start makes the vectors zero permanently.
     /// </summary>
     public static void Iterate(Tensor weight, long dim, Tensor u, Tensor v, long times, double eps)
     {
@@ -24,11 +24,11 @@ internal static class SpectralNormFunctional
         }
     }
 
-    /// <summary>The weight; u and v are constants, σ = uᵀWv is differentiated: ∂σ/∂W = uvᵀ. A weight of σ = 0 is left as it is.</summary>
+    /// <summary>The weight W/σ. u and v are constants, and σ = uᵀWv is differentiated: ∂σ/∂W = uvᵀ. If σ = 0, W is not divided.</summary>
     public static Tensor Apply(Tensor weight, long dim, Tensor u, Tensor v)
     {
         using var scope = NewDisposeScope();
-        // Copies: the next call changes the vectors in place, and the backward pass of this one may come after it.
+        // Copies the vectors, because the next call changes them in place, perhaps before the backward pass of this one.
         var sigma = u.clone().dot(Matrix(weight, dim).mv(v.clone()));
         return weight.div(sigma.masked_fill(sigma.eq(0), 1)).MoveToOuterDisposeScope();
     }

@@ -6,10 +6,12 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Weight normalization, w = g·v/‖v‖: the length and the direction of each row of a weight as parameters of their own. The norm is over all dimensions but
-/// <see cref="dim"/>, or over the whole tensor where that is null.
+/// Weight normalization, w = g·v/‖v‖: the norm and the direction of each row of a weight are separate parameters. The norm is over all dimensions but
+/// <see cref="dim"/>, or over the whole tensor if that is null.
 /// </summary>
-/// <remarks>Salimans and Kingma 2016 (arXiv 1602.07868); keys and numbers of <c>torch.nn.utils.parametrizations.weight_norm</c>. Any floating-point dtype.</remarks>
+/// <remarks>
+/// Salimans and Kingma 2016 (arXiv 1602.07868); with the keys and values of <c>torch.nn.utils.parametrizations.weight_norm</c>. Any floating-point dtype.
+/// </remarks>
 public sealed class WeightNorm : Parametrization
 {
     private Parameter _g, _v;
@@ -25,13 +27,13 @@ public sealed class WeightNorm : Parametrization
         register_parameter(nameof(original1), _v);
     }
 
-    /// <summary>The dimension that keeps a norm for each index; null: one norm for the whole tensor.</summary>
+    /// <summary>The dimension with one norm for each index; null: one norm for the whole tensor.</summary>
     public long? dim { get; }
 
-    /// <summary>g: the norms, of the weight's rank with the size 1 in all dimensions but <see cref="dim"/>.</summary>
+    /// <summary>g, the norms: the weight's rank, with size 1 in all dimensions but <see cref="dim"/>.</summary>
     public Parameter original0 => _g;
 
-    /// <summary>v: the direction, of the weight's shape.</summary>
+    /// <summary>v, the direction, with the weight's shape.</summary>
     public Parameter original1 => _v;
 
     /// <summary>The class name and the dimension.</summary>
