@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace TorchStab;
 
-/// <summary>A region of code in which libtorch chooses the dtype of each operation, made by <c>stab.amp.autocast</c>. It ends with <see cref="Dispose"/>.</summary>
+/// <summary>
+/// A region of code in which libtorch chooses the dtype of each operation, made by <c>stab.amp.autocast</c>. It ends with <see cref="Dispose"/>.
+/// </summary>
 /// <remarks>Source: <c>torch.autocast</c>. The region belongs to the thread that opened it.</remarks>
 public sealed class AutocastRegion : IDisposable
 {
@@ -24,7 +26,7 @@ public sealed class AutocastRegion : IDisposable
         var cast = dtype ?? _before.Dtype;
         if (enabled) RequireHalf(cast, dtype is not null);
         (_device, _outer, _thread) = (device_type, t_innermost, Environment.CurrentManagedThreadId);
-        // As PyTorch: CUDA that is not there is not cast for.
+        // As in PyTorch, autocast is off if CUDA is not available.
         enabled &= device_type != DeviceType.CUDA || cuda.is_available();
         AutocastLibrary.Enter();
         AutocastLibrary.Write(device_type, new(enabled, cast, cache_enabled));
@@ -32,10 +34,10 @@ public sealed class AutocastRegion : IDisposable
     }
 
     /// <summary>
-    /// Ends the region: this thread does again what it did before. A region that was opened inside and is still open ends too. The cast copies of
-    /// weights are freed with the outermost region. A second call does nothing.
+    /// Ends the region and restores the thread's previous autocast state. Regions that were opened inside it and are still open end too. The end of the
+    /// outermost region frees the cast copies of weights. A second call does nothing.
     /// </summary>
-    /// <exception cref="InvalidOperationException">The call comes from another thread than the one that opened the region, as after an <c>await</c>.</exception>
+    /// <exception cref="InvalidOperationException">Another thread than the one that opened the region calls, for example after an <c>await</c>.</exception>
     public void Dispose()
     {
         if (_ended) return;

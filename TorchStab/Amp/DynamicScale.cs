@@ -1,26 +1,26 @@
 namespace TorchStab.Amp;
 
 /// <summary>
-/// A loss scale s and its rule: s·backoff after an overflow, s·growth after so many steps without one. It is a float32 number, as PyTorch's, so
-/// that sequences of scales are the same.
+/// A loss scale s and its rule: s·backoff after an overflow, s·growth after a number of steps without one. It is a float32 number as in PyTorch,
+/// so that both have the same sequence of scales.
 /// </summary>
-/// <param name="Value">s.</param>
-/// <param name="Growth">Above 1.</param>
-/// <param name="Backoff">Between 0 and 1.</param>
-/// <param name="Interval">Steps without an overflow after which s grows.</param>
-/// <param name="Tracker">Steps without an overflow so far.</param>
+/// <param name="Value">The scale s.</param>
+/// <param name="Growth">The growth factor, above 1.</param>
+/// <param name="Backoff">The backoff factor, between 0 and 1.</param>
+/// <param name="Interval">The number of steps without an overflow after which s grows.</param>
+/// <param name="Tracker">The number of steps without an overflow since s last changed.</param>
 internal readonly record struct DynamicScale(float Value, double Growth, double Backoff, long Interval, long Tracker)
 {
-    /// <summary>The smallest scale whose inverse float32 holds.</summary>
+    /// <summary>The smallest scale whose inverse is a finite float32 number.</summary>
     private const float Smallest = 1.17549435e-38f;
 
     private static readonly string[] Keys = ["scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"];
 
-    /// <summary>Whether the scale cannot be lowered: gradients that still overflow hold NaN or an infinity themselves.</summary>
+    /// <summary>Whether the scale cannot become smaller. If gradients are still not finite, the scale is not the cause.</summary>
     public bool IsSmallest => Value <= Smallest;
 
-    /// <summary>Reads what <see cref="Save"/> returned.</summary>
-    /// <exception cref="ArgumentException">A key is missing or unexpected, or a value outside its range.</exception>
+    /// <summary>Creates a scale from the result of <see cref="Save"/>.</summary>
+    /// <exception cref="ArgumentException">A key is missing or unexpected, or a value is outside its range.</exception>
     public static DynamicScale Load(IReadOnlyDictionary<string, double> state, string argument)
     {
         if (!state.Keys.ToHashSet().SetEquals(Keys)) throw new ArgumentException($"expected the keys {string.Join(", ", Keys)}, got {string.Join(", ", state.Keys)}", argument);
@@ -30,10 +30,13 @@ internal readonly record struct DynamicScale(float Value, double Growth, double 
         return new DynamicScale((float)state[Keys[0]], state[Keys[1]], state[Keys[2]], (long)state[Keys[3]], (long)state[Keys[4]]).Checked(argument);
     }
 
-    /// <summary>The numbers by PyTorch's keys.</summary>
+    /// <summary>The state under PyTorch's keys.</summary>
     public Dictionary<string, double> Save() => new() { [Keys[0]] = Value, [Keys[1]] = Growth, [Keys[2]] = Backoff, [Keys[3]] = Interval, [Keys[4]] = Tracker };
 
-    /// <summary>The scale of the next step. Products are taken in double and rounded once, as PyTorch does; one that float32 does not hold changes nothing.</summary>
+    /// <summary>
+    /// The scale of the next step. Products are computed in double and rounded once, as in PyTorch; a product out of float32's range does not change the
+    /// scale.
+    /// </summary>
     public DynamicScale After(bool overflow)
     {
         if (overflow) return this with { Value = Math.Max((float)(Value * Backoff), Smallest), Tracker = 0 };
@@ -42,9 +45,9 @@ internal readonly record struct DynamicScale(float Value, double Growth, double 
         return this with { Value = float.IsFinite(grown) ? grown : Value, Tracker = 0 };
     }
 
-    /// <summary>The same, if all of it is in range.</summary>
-    /// <param name="argument">What the user gave; null: an argument for each number.</param>
-    /// <exception cref="ArgumentException">A number is not.</exception>
+    /// <summary>Returns this scale if all numbers are in range.</summary>
+    /// <param name="argument">The argument that errors name; null: each number's own argument.</param>
+    /// <exception cref="ArgumentException">A number is out of range.</exception>
     public DynamicScale Checked(string? argument) => WhyNot() is { } fault ? throw new ArgumentException(fault.Why, argument ?? fault.Argument) : this;
 
     private (string Argument, string Why)? WhyNot() =>

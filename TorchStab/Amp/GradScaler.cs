@@ -7,13 +7,13 @@ using static TorchSharp.torch.optim;
 namespace TorchStab;
 
 /// <summary>
-/// Keeps small float16 gradients above zero: the loss is multiplied by a scale s, and the gradients by 1/s before they are used. A step with a
-/// gradient that is not finite is left out, and s ← s·backoff_factor; after growth_interval steps without one, s ← s·growth_factor. Made by
+/// Prevents small float16 gradients from becoming zero: multiplies the loss by a scale s, and the gradients by 1/s before they are used. A step with
+/// a non-finite gradient is skipped, and s ← s·backoff_factor; after growth_interval steps without one, s ← s·growth_factor. Created by
 /// <c>stab.amp.GradScaler</c>.
 /// </summary>
 /// <remarks>
-/// TorchStab's optimizers multiply by 1/s where they clip, in no pass of their own: thresholds and <see cref="StepReport.GradNorm"/> are about
-/// unscaled gradients. Gradients of other optimizers are unscaled in place. Source: <c>torch.amp.GradScaler</c>.
+/// TorchStab's optimizers multiply by 1/s in the pass that clips; thresholds and <see cref="StepReport.GradNorm"/> refer to unscaled gradients.
+/// Gradients of other optimizers are unscaled in place. Source: <c>torch.amp.GradScaler</c>.
 /// </remarks>
 public sealed class GradScaler
 {
@@ -36,8 +36,8 @@ public sealed class GradScaler
     }
 
     /// <summary>Multiplies a loss by the scale: y = s·x. Call <c>backward()</c> on the result.</summary>
-    /// <param name="loss">Any shape, a floating dtype. A half-precision scalar gives float32, which the product may need.</param>
-    /// <returns>A new tensor, differentiable; <paramref name="loss"/> itself where the scaler is not enabled.</returns>
+    /// <param name="loss">Any shape, a floating dtype. A half-precision scalar gives a float32 product, which may exceed float16's range.</param>
+    /// <returns>A new, differentiable tensor; <paramref name="loss"/> itself if the scaler is not enabled.</returns>
     /// <exception cref="ArgumentException"><paramref name="loss"/> is null or not of a floating dtype.</exception>
     public Tensor scale(Tensor loss)
     {
@@ -49,13 +49,13 @@ public sealed class GradScaler
     }
 
     /// <summary>
-    /// Divides the optimizer's gradients by the scale, g ← g/s, in place, for those who look at them or clip by hand before <see cref="step"/>. Once
-    /// for each step, when all backward passes of it are done.
+    /// Divides the optimizer's gradients by the scale in place, g ← g/s, so that you can read or clip them before <see cref="step"/>. Call it at most
+    /// once for each step, after all of its backward passes.
     /// </summary>
     /// <param name="optimizer">Any optimizer.</param>
     /// <exception cref="InvalidOperationException">
-    /// Called twice, or after <see cref="step"/>, without <see cref="update"/>; inside a window of <c>accumulate</c>; or a gradient is sparse, does not
-    /// fit its parameter, or cannot be written. No gradient is changed then.
+    /// It is called twice, or after <see cref="step"/>, without <see cref="update"/>, or inside a window of <c>accumulate</c>; or a gradient is sparse,
+    /// does not fit its parameter, or cannot be written. No gradient is changed then.
     /// </exception>
     public void unscale_(Optimizer optimizer)
     {
@@ -69,11 +69,11 @@ public sealed class GradScaler
         Unscale(optimizer, progress);
     }
 
-    /// <summary>Steps the optimizer with unscaled gradients, unless one is not finite.</summary>
-    /// <param name="optimizer">Any optimizer but LBFGS, which needs a closure.</param>
+    /// <summary>Steps the optimizer with unscaled gradients; skips the step if a gradient is not finite.</summary>
+    /// <param name="optimizer">Any optimizer except LBFGS, which needs a closure.</param>
     /// <exception cref="InvalidOperationException">
-    /// Called twice without <see cref="update"/>; no gradient is there; the scale changed inside a window of <c>accumulate</c>; the optimizer's own step
-    /// refuses; or a gradient is not finite at the smallest scale (1.2e-38): the model or its data is at fault, and the message names the parameter.
+    /// It is called twice without <see cref="update"/>; there is no gradient; the scale changed inside a window of <c>accumulate</c>; the optimizer's
+    /// step throws; or a gradient is not finite at the smallest scale (1.2e-38): then the model or its data is the cause; the message names the parameter.
     /// </exception>
     /// <exception cref="ArgumentException"><paramref name="optimizer"/> is null or LBFGS.</exception>
     public void step(Optimizer optimizer)
@@ -95,12 +95,12 @@ public sealed class GradScaler
     }
 
     /// <summary>
-    /// Adjusts the scale for the next iteration: s ← s·backoff_factor if a gradient was not finite in any step since the last call, s ← s·growth_factor
-    /// after growth_interval calls without one. Call it once, after all steps of an iteration.
+    /// Adjusts the scale for the next iteration: s ← s·backoff_factor if a step since the last call had a non-finite gradient, s ← s·growth_factor after
+    /// growth_interval calls without one. Call it once in each iteration, after all steps.
     /// </summary>
-    /// <param name="new_scale">Sets the scale instead, above 0; null (the default): adjust.</param>
-    /// <exception cref="InvalidOperationException">"No inf checks were recorded prior to update.": no step and no <see cref="unscale_"/> came before.</exception>
-    /// <exception cref="ArgumentException"><paramref name="new_scale"/> is not a positive float32.</exception>
+    /// <param name="new_scale">The new scale, above 0; null (the default): adjusts the scale by the rule.</param>
+    /// <exception cref="InvalidOperationException">"No inf checks were recorded prior to update.": there was no step and no <see cref="unscale_"/>.</exception>
+    /// <exception cref="ArgumentException"><paramref name="new_scale"/> is not a positive float32 number of at least 1.2e-38.</exception>
     public void update(double? new_scale = null)
     {
         if (!_enabled) return;
@@ -112,24 +112,24 @@ public sealed class GradScaler
     }
 
     /// <summary>The scale s.</summary>
-    /// <returns>1 where the scaler is not enabled.</returns>
+    /// <returns>The scale; 1 if the scaler is not enabled.</returns>
     /// <exception cref="InvalidOperationException">Never.</exception>
     public double get_scale() => _enabled ? _scale.Value : 1;
 
-    /// <summary>Whether the scaler does anything.</summary>
-    /// <returns>What the constructor was given.</returns>
+    /// <summary>Whether the scaler is enabled.</summary>
+    /// <returns>The value given to the constructor.</returns>
     /// <exception cref="InvalidOperationException">Never.</exception>
     public bool is_enabled() => _enabled;
 
-    /// <summary>What continues the scaler: its scale, its factors, and the steps since the scale last changed.</summary>
-    /// <returns>PyTorch's keys <c>scale</c>, <c>growth_factor</c>, <c>backoff_factor</c>, <c>growth_interval</c>, <c>_growth_tracker</c>; empty where not enabled.</returns>
+    /// <summary>The state from which a scaler continues: its scale, its factors, and the number of steps since the scale last changed.</summary>
+    /// <returns>PyTorch's keys: scale, growth_factor, backoff_factor, growth_interval, _growth_tracker. Empty if not enabled.</returns>
     /// <exception cref="InvalidOperationException">Never.</exception>
     public IReadOnlyDictionary<string, double> state_dict() => _enabled ? _scale.Save() : new Dictionary<string, double>();
 
-    /// <summary>Continues where <see cref="state_dict"/> was taken. Does nothing where the scaler is not enabled.</summary>
-    /// <param name="state_dict">With all of its keys.</param>
-    /// <exception cref="InvalidOperationException">It is empty: it came from a scaler that was not enabled.</exception>
-    /// <exception cref="ArgumentException">A key is missing or unexpected, or a value outside its range. Nothing is changed then.</exception>
+    /// <summary>Restores the state that <see cref="state_dict"/> returned. Does nothing if the scaler is not enabled.</summary>
+    /// <param name="state_dict">A state with all of its keys.</param>
+    /// <exception cref="InvalidOperationException">The state is empty: it comes from a scaler that was not enabled.</exception>
+    /// <exception cref="ArgumentException">A key is missing or unexpected, or a value is outside its range. Nothing is changed then.</exception>
     public void load_state_dict(IReadOnlyDictionary<string, double> state_dict)
     {
         ArgumentNullException.ThrowIfNull(state_dict);
@@ -139,7 +139,7 @@ public sealed class GradScaler
         _scale = DynamicScale.Load(state_dict, nameof(state_dict));
     }
 
-    // False: the step only counted a pass of a window.
+    // Returns false if the step only counted a pass of a window.
     private bool StepOwn(IScaledStep optimizer, Progress progress)
     {
         if (optimizer.Step(new(_scale.Value, progress.Stage == Stage.Unscaled)) is not { } finite)
@@ -184,15 +184,15 @@ public sealed class GradScaler
 
     private static bool NeedsClosure(Optimizer optimizer) => optimizer is TorchSharp.Modules.LBFGS or Modules.ClippedOptimizer { StepsByClosure: true };
 
-    /// <summary>What happened to an optimizer since the last <see cref="update"/>.</summary>
+    /// <summary>The state of an optimizer since the last <see cref="update"/>.</summary>
     private sealed class Progress
     {
         public Stage Stage { get; set; }
 
-        /// <summary>Whether a gradient was not finite; null as long as nobody looked.</summary>
+        /// <summary>Whether a gradient was not finite; null: not checked yet.</summary>
         public bool? FoundInf { get; set; }
 
-        /// <summary>The first parameter whose gradient was not.</summary>
+        /// <summary>The name of the first parameter whose gradient was not finite.</summary>
         public string? Name { get; set; }
     }
 }
