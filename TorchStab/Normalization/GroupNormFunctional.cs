@@ -24,7 +24,7 @@ internal static class GroupNormFunctional
         return Normalize(input, num_groups, weight, bias, eps).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The same on float32 copies; gradients come back in the dtypes of what was copied.</summary>
+    /// <summary>Normalizes float32 copies of the tensors. Gradients have the dtypes of the originals.</summary>
     internal static Tensor ApplyInFloat32(Tensor input, long num_groups, Tensor? weight, Tensor? bias, double eps)
     {
         using var scope = NewDisposeScope();

@@ -4,14 +4,15 @@ using static TorchSharp.torch;
 namespace TorchStab.Modules;
 
 /// <summary>
-/// Layer normalization over the channels of an image, in training and evaluation alike:
+/// Layer normalization over the channels of an image, the same in training and in evaluation:
 /// <para>y = (x − mean) / √(var + eps) · weight + bias</para>
-/// with mean and biased variance of the <see cref="num_channels"/> values at each position, weight and bias per channel: (N, C, H, W) is permuted to
-/// (N, H, W, C), normalized over the last dimension, and permuted back. float64, float32, bfloat16 and float16; the half types accumulate in float32
-/// and also take float32 parameters. Empty inputs give empty outputs; a non-finite value stays within its position.
+/// with the mean and the biased variance of the <see cref="num_channels"/> values at each position; weight and bias have one entry per channel.
+/// (N, C, H, W) is permuted to (N, H, W, C), normalized over the last dimension, and permuted back. Dtypes: float64, float32, bfloat16 and float16;
+/// float16 and bfloat16 accumulate in float32 and also accept float32 parameters. Empty inputs give empty outputs; a non-finite value affects
+/// its own position only.
 /// </summary>
 /// <remarks>
-/// A channels_last input is read where it is; a contiguous one costs a copy in and a copy out. Source: Liu et al., A ConvNet for the 2020s, 2022
+/// A channels_last input needs no copy; a contiguous one is copied before and after. Source: Liu et al., A ConvNet for the 2020s, 2022
 /// (arXiv 2201.03545), whose eps is 1e-6.
 /// </remarks>
 public sealed class LayerNorm2d : AffineModule
@@ -26,7 +27,7 @@ public sealed class LayerNorm2d : AffineModule
         bias = ParameterFactory.Zeros([num_channels], dtype, device, nameof(num_channels));
     }
 
-    /// <summary>C, the number of channels (dimension 1).</summary>
+    /// <summary>C, the number of channels (the size of dimension 1).</summary>
     public long num_channels { get; }
 
     /// <summary>Added to the variance.</summary>
@@ -35,19 +36,22 @@ public sealed class LayerNorm2d : AffineModule
     /// <summary>Whether the module was made with a weight and a bias per channel.</summary>
     public bool affine { get; }
 
-    /// <summary>Normalizes.</summary>
+    /// <summary>Normalizes <paramref name="input"/>.</summary>
     /// <param name="input">Shape (N, <see cref="num_channels"/>, H, W).</param>
-    /// <returns>The same shape and dtype; channels_last stays so, anything else becomes contiguous.</returns>
-    /// <exception cref="ArgumentException">The rank or the number of channels differs, or the dtypes don't go together.</exception>
+    /// <returns>The same shape and dtype. A channels_last input gives a channels_last output; any other input gives a contiguous one.</returns>
+    /// <exception cref="ArgumentException">The rank or the number of channels differs, or the dtypes do not match.</exception>
     public override Tensor forward(Tensor input) => LayerNorm2dFunctional.Apply(input, num_channels, WeightOrNull, bias, eps, mask: null);
 
     /// <summary>
-    /// Normalizes every position with the mean and variance of the channels that the mask counts:
+    /// Normalizes every position with the mean and the variance of the channels that the mask selects:
     /// mean = Σ m·x / Σ m, var = Σ m·(x − mean)² / Σ m, with the mask m broadcast to the input first.
     /// </summary>
     /// <param name="input">Shape (N, <see cref="num_channels"/>, H, W).</param>
-    /// <param name="mask">Broadcasts to the input. Booleans, or weights of at least 0; false or 0 is absent. A position with nothing present has mean and variance 0.</param>
-    /// <returns>The same shape and dtype; channels_last stays so, anything else becomes contiguous.</returns>
+    /// <param name="mask">
+    /// Broadcasts to the input. Booleans, or weights of at least 0; false or 0 excludes a value. A position without a selected value has mean and
+    /// variance 0.
+    /// </param>
+    /// <returns>The same shape and dtype. A channels_last input gives a channels_last output; any other input gives a contiguous one.</returns>
     /// <exception cref="ArgumentException">As for <see cref="forward(Tensor)"/>, or the mask does not broadcast to the input.</exception>
     public Tensor forward(Tensor input, Tensor mask)
     {

@@ -4,14 +4,15 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// Layer normalization over the channels of an image: y = (x − mean) / √(var + eps) · weight + bias at each position, mean and biased variance over dimension 1.
+/// Layer normalization over the channels of an image: y = (x − mean) / √(var + eps) · weight + bias at each position, with the mean and the biased
+/// variance over dimension 1.
 /// </summary>
 internal static class LayerNorm2dFunctional
 {
-    // Where the channels come last in memory the rows of layer normalization are read where they are; other inputs are copied there and back.
+    // If the channels are last in memory, layer normalization reads its rows without a copy; other inputs are copied before and after.
     private static readonly long[] ChannelsLast = [0, 2, 3, 1], ChannelsFirst = [0, 3, 1, 2];
 
-    /// <summary>Checks the arguments and normalizes; the result has the input's memory format.</summary>
+    /// <summary>Checks the arguments and normalizes. The result has the input's memory format.</summary>
     public static Tensor Apply(Tensor input, long num_channels, Tensor? weight, Tensor? bias, double eps, Tensor? mask)
     {
         ArgumentNullException.ThrowIfNull(input);

@@ -24,7 +24,7 @@ internal static class LayerNormFunctional
         return Normalize(input, normalized_shape, weight, bias, eps, mask).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The same on float32 copies; gradients come back in the dtypes of what was copied.</summary>
+    /// <summary>Normalizes float32 copies of the tensors. Gradients have the dtypes of the originals.</summary>
     internal static Tensor ApplyInFloat32(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask)
     {
         using var scope = NewDisposeScope();

@@ -11,7 +11,7 @@ internal static class ParameterTypes
     /// <summary>Throws, with PyTorch's messages, if a parameter's dtype does not match the input's, or the input is not a real floating-point tensor.</summary>
     public static void Require(Tensor input, Tensor? weight, Tensor? bias, string kernel)
     {
-        // PyTorch looks at the input first, unless the first parameter has another dtype: then only a half-precision input passes the match.
+        // PyTorch checks the input first, unless the first parameter has another dtype; then only a half-precision input passes this check.
         if ((weight ?? bias) is not { } first || first.dtype == input.dtype) ShapeCheck.FloatingPoint(input, kernel);
         RequireMatch(input, weight, bias, null, null);
     }
