@@ -133,7 +133,7 @@ public sealed partial class AveragedModel : nn.Module
         {
             if (!state.TryGetValue(tensor.Key, out var value))
                 throw new ArgumentException($"expected the model whose weights are averaged, got one without '{tensor.Key}'", nameof(model));
-            if (!value.shape.SequenceEqual(tensor.Average.shape))
+            if (!TensorShape.Same(value, tensor.Average))
                 throw new ArgumentException($"expected shape {Repr.Size(tensor.Average)} for '{tensor.Key}', got {Repr.Size(value)}", nameof(model));
             return value;
         });
