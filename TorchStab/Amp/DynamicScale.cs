@@ -23,7 +23,8 @@ internal readonly record struct DynamicScale(float Value, double Growth, double 
     /// <exception cref="ArgumentException">A key is missing or unexpected, or a value is outside its range.</exception>
     public static DynamicScale Load(IReadOnlyDictionary<string, double> state, string argument)
     {
-        if (!state.Keys.ToHashSet().SetEquals(Keys)) throw new ArgumentException($"expected the keys {string.Join(", ", Keys)}, got {string.Join(", ", state.Keys)}", argument);
+        if (!state.Keys.ToHashSet().SetEquals(Keys))
+            throw new ArgumentException($"expected the keys {string.Join(", ", Keys)}, got {string.Join(", ", state.Keys)}", argument);
         foreach (string key in Keys[3..])
             if (!(state[key] is >= 0 and < 1L << 53 && Math.Floor(state[key]) == state[key]))
                 throw new ArgumentException(FormattableString.Invariant($"expected {key} to be a whole number of at least 0, got {state[key]}"), argument);

@@ -163,7 +163,8 @@ public sealed partial class AveragedModel : nn.Module
             {
                 for (int i = 0; i < written; i++) values[i].copy_(_kept[i]);
                 _kept.ForEach(k => k.Dispose());
-                throw new InvalidOperationException($"'{owner._tensors[written].Key}' can't be written: {AutogradLibrary.WithoutTrace(refusal.Message)}", refusal);
+                throw new InvalidOperationException($"'{owner._tensors[written].Key}' can't be written: {AutogradLibrary.WithoutTrace(refusal.Message)}",
+                    refusal);
             }
         }
 

@@ -24,8 +24,10 @@ public sealed class AveragingRule
 
     internal static AveragingRule Exponential(double decay, double? tau)
     {
-        if (!(decay is >= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(decay), $"Invalid decay value {Repr.Of(decay)} provided. Please provide a value in [0,1] range.");
-        if (tau is { } t && !(t > 0 && double.IsFinite(t))) throw new ArgumentOutOfRangeException(nameof(tau), $"expected a finite number above 0, got {Repr.Of(t)}");
+        if (!(decay is >= 0 and <= 1))
+            throw new ArgumentOutOfRangeException(nameof(decay), $"Invalid decay value {Repr.Of(decay)} provided. Please provide a value in [0,1] range.");
+        if (tau is { } t && !(t > 0 && double.IsFinite(t)))
+            throw new ArgumentOutOfRangeException(nameof(tau), $"expected a finite number above 0, got {Repr.Of(t)}");
         return new(n => 1 - (tau is { } ramp ? decay * (1 - Math.Exp(-(n + 1) / ramp)) : decay));
     }
 

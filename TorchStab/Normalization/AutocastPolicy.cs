@@ -12,7 +12,8 @@ internal static class AutocastPolicy
         input.dtype != ScalarType.Float64 && other != ScalarType.Float64 && AutocastLibrary.IsOn(input.device_type);
 
     /// <summary>Whether layer and group normalization of this input run in float32 and return float32, as libtorch's do on these devices.</summary>
-    public static bool RunsInFloat32(Tensor input) => input.dtype is ScalarType.Float16 or ScalarType.BFloat16 && IsWidened(input.device_type) && AutocastLibrary.IsOn(input.device_type);
+    public static bool RunsInFloat32(Tensor input) =>
+        input.dtype is ScalarType.Float16 or ScalarType.BFloat16 && IsWidened(input.device_type) && AutocastLibrary.IsOn(input.device_type);
 
     /// <summary>Whether libtorch runs layer and group normalization in float32 on this device. It does not on the CPU.</summary>
     public static bool IsWidened(DeviceType device) => device is DeviceType.CUDA or DeviceType.MPS;

@@ -106,7 +106,8 @@ internal static class BatchNormFunctional
         var form = FormOf(a);
         bool direct = form == NormForm.Kernel && a.Running.TakeKernel;
         if (!direct) a.Running.RequireWritable(a.Input);
-        if (count <= 1) return a.MayFallBack ? Evaluate(a with { Training = false }) : throw BatchNormCheck.TooFewValues(a.Input, a.Running.Exist, masked: true);
+        if (count <= 1)
+            return a.MayFallBack ? Evaluate(a with { Training = false }) : throw BatchNormCheck.TooFewValues(a.Input, a.Running.Exist, masked: true);
         if (direct && TrainByKernel(a, count) is { } output) return output;
         using var batch = a.IsRenormalized ? BatchRenormFunctional.Normalize(a) : Normalize(a, direct ? NormForm.TensorOps : form);
         if (counts is null) a.Running.Update(batch.Mean, batch.Variance, count);

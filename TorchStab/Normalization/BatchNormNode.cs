@@ -54,7 +54,8 @@ internal sealed class BatchNormNode : NormOp
     }
 
     /// <inheritdoc/>
-    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight,
+        Tensor? bias)
     {
         var moments = Standardize(state, input);
         if (_relu)

@@ -18,7 +18,8 @@ public sealed class GroupNorm : AffineModule
             throw new ArgumentOutOfRangeException(nameof(num_groups), FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
         if (num_channels % num_groups != 0)
             throw new ArgumentException(
-                FormattableString.Invariant($"num_channels must be divisible by num_groups; got num_channels = {num_channels} and num_groups = {num_groups}"), nameof(num_groups));
+                FormattableString.Invariant($"num_channels must be divisible by num_groups; got num_channels = {num_channels} and num_groups = {num_groups}"),
+                nameof(num_groups));
         this.num_groups = num_groups;
         this.num_channels = num_channels;
         this.eps = eps;

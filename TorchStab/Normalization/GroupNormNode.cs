@@ -40,7 +40,8 @@ internal sealed class GroupNormNode : NormOp
         GroupNormLaunch.Backward(state, outputGradient, saved, ref gradients);
 
     /// <inheritdoc/>
-    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight,
+        Tensor? bias)
     {
         // With one channel per group no reshape is needed; it would add a node to the graph.
         long[] shape = input.shape, grouped = this == Instance ? shape : [shape[0], state.Groups, shape[1] / state.Groups, .. shape[2..]];

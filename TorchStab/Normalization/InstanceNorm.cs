@@ -46,6 +46,7 @@ public abstract class InstanceNorm : NormBase
     {
         int dim = (int)input.dim() - BatchedRank + 1;
         if (affine && input.size(dim) != num_features)
-            throw new ArgumentException($"expected input's size at dim={dim} to match num_features ({num_features}), but got: {input.size(dim)}.", nameof(input));
+            throw new ArgumentException($"expected input's size at dim={dim} to match num_features ({num_features}), but got: {input.size(dim)}.",
+                nameof(input));
     }
 }

@@ -18,7 +18,8 @@ internal static class LayerNorm2dFunctional
         ArgumentNullException.ThrowIfNull(input);
         ShapeCheck.Rank(input, 4, 4);
         if (input.size(1) != num_channels)
-            throw new ArgumentException($"expected input of shape (N, {num_channels}, H, W), got {Repr.List(input.shape)}: dimension 1 holds the channels", nameof(input));
+            throw new ArgumentException($"expected input of shape (N, {num_channels}, H, W), got {Repr.List(input.shape)}: dimension 1 holds the channels",
+                nameof(input));
         if (mask is not null) MaskCheck.Require(mask, input);
         using var scope = NewDisposeScope();
         var rows = input.permute(ChannelsLast).contiguous();

@@ -36,6 +36,7 @@ internal static class ParameterTypes
         if (tensor is null || tensor.dtype == expected) return;
         string pytorch = mixed ? "mixed dtype (CPU): expect parameter to have scalar type of Float"
             : $"expected scalar type {Repr.CName(expected)} but found {Repr.CName(tensor.dtype)}";
-        throw new ArgumentException($"{pytorch}; {name} is {tensor.dtype} and the input is {input.dtype}: convert {name} with .to(ScalarType.{expected})", name);
+        throw new ArgumentException($"{pytorch}; {name} is {tensor.dtype} and the input is {input.dtype}: convert {name} with .to(ScalarType.{expected})",
+            name);
     }
 }

@@ -35,7 +35,8 @@ internal sealed class RowNormNode : NormOp
         RowNormLaunch.Backward(state, _centred, outputGradient, saved, ref gradients);
 
     /// <inheritdoc/>
-    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight,
+        Tensor? bias)
     {
         long[] dims = NormalizedShape.Dims(state.NormalizedShape!), shape = [.. Enumerable.Repeat(1L, (int)input.dim() - dims.Length), .. state.NormalizedShape!];
         var x = input.to(Moments.Accumulator(input));

@@ -27,7 +27,8 @@ internal sealed class StateLoad
     public StateLoad(string module, Dictionary<string, Tensor> own, Dictionary<string, Tensor> source, IList<string>? skip, string? count = null)
     {
         ArgumentNullException.ThrowIfNull(source);
-        if (source.FirstOrDefault(s => s.Value is null || s.Value.IsInvalid) is { Key: { } key }) throw new ArgumentException($"{key} is null or disposed", nameof(source));
+        if (source.FirstOrDefault(s => s.Value is null || s.Value.IsInvalid) is { Key: { } key })
+            throw new ArgumentException($"{key} is null or disposed", nameof(source));
         skip ??= [];
         (_module, _own, _source, _count) = (module, own, source, count);
         _defaulted = count is not null && own.ContainsKey(count) && !source.ContainsKey(count) && !skip.Contains(count) ? count : null;
@@ -64,7 +65,8 @@ internal sealed class StateLoad
     /// <param name="skip">Keys that are not loaded.</param>
     /// <param name="loaded">Receives every key of the file and whether the module has it.</param>
     /// <param name="count">The key of a counter, which may be missing; the counter is then set to 0.</param>
-    public static nn.Module Read(nn.Module module, BinaryReader reader, bool strict, IList<string>? skip, Dictionary<string, bool>? loaded, string? count = null)
+    public static nn.Module Read(nn.Module module, BinaryReader reader, bool strict, IList<string>? skip, Dictionary<string, bool>? loaded,
+        string? count = null)
     {
         ArgumentNullException.ThrowIfNull(reader);
         using var scope = NewDisposeScope();
@@ -86,7 +88,8 @@ internal sealed class StateLoad
             var header = TensorFile.ReadHeader(reader, key);
             if (entries.ContainsKey(key)) throw TensorFile.Corrupted($"it holds {key} twice");
             bool wanted = own.TryGetValue(key, out var target) && !skip.Contains(key) && target.shape.SequenceEqual(header.Shape);
-            if (wanted && target!.is_floating_point() && !TensorFile.IsFloating(header.Dtype)) throw TensorFile.Corrupted($"{key} holds {header.Dtype}, expected {target.dtype}");
+            if (wanted && target!.is_floating_point() && !TensorFile.IsFloating(header.Dtype))
+                throw TensorFile.Corrupted($"{key} holds {header.Dtype}, expected {target.dtype}");
             if (!wanted) TensorFile.SkipElements(reader, header);
             entries[key] = wanted ? TensorFile.ReadElements(reader, header) : empty(header.Shape, ScalarType.Byte, META);
         }
@@ -112,7 +115,8 @@ internal sealed class StateLoad
     // TorchSharp's norms store this counter as a float.
     private static void RequireCount(string key, Tensor source)
     {
-        if (source.is_sparse || source.device_type == DeviceType.META) throw new InvalidOperationException($"{key}: expected a whole number, got a tensor without elements of its own");
+        if (source.is_sparse || source.device_type == DeviceType.META)
+            throw new InvalidOperationException($"{key}: expected a whole number, got a tensor without elements of its own");
         double count = source.to(ScalarType.Float64).item<double>();
         if (!(count is >= 0 and < long.MaxValue && count == Math.Floor(count)))
             throw new InvalidOperationException($"{key}: expected a whole number of at least 0, got {Repr.Of(count)}");

@@ -107,7 +107,8 @@ public abstract class ClipOptions : OptimizerOptions
     }
 
     /// <summary>Sets the options that all optimizers have.</summary>
-    private protected static T With<T>(T options, double? lr, double? weight_decay, bool? maximize, double? clipnorm, double? clipvalue, double? global_clipnorm) where T : ClipOptions
+    private protected static T With<T>(T options, double? lr, double? weight_decay, bool? maximize, double? clipnorm, double? clipvalue,
+        double? global_clipnorm) where T : ClipOptions
     {
         (options.LearningRate, options.weight_decay, options.maximize) = (lr, weight_decay, maximize);
         (options.clipnorm, options.clipvalue, options.global_clipnorm) = (clipnorm, clipvalue, global_clipnorm);

@@ -67,7 +67,8 @@ public abstract partial class ClippingAwareOptimizer
     }
 
     // Adds the group that stab.optim creates. Errors name the argument that the user gave: parameters or named_parameters.
-    private protected void AddOnly(ParamGroup group) => AddGroups<ParamGroup>([group], group is INamedGroup { Names: not null } ? "named_parameters" : "parameters");
+    private protected void AddOnly(ParamGroup group) =>
+        AddGroups<ParamGroup>([group], group is INamedGroup { Names: not null } ? "named_parameters" : "parameters");
 
     private void AddGroups<T>(IEnumerable<T> groups, string argument) where T : ParamGroup
     {
@@ -83,7 +84,8 @@ public abstract partial class ClippingAwareOptimizer
         }
     }
 
-    private ClipOptions OptionsOf(ParamGroup group, string argument = "Options") => group.Options is ClipOptions own && own.GetType() == _defaults.GetType() ? own
+    private ClipOptions OptionsOf(ParamGroup group, string argument = "Options") =>
+        group.Options is ClipOptions own && own.GetType() == _defaults.GetType() ? own
         : throw new ArgumentException($"expected a {GetType().FullName}.ParamGroup, got {group.GetType().FullName} with {group.Options?.GetType().FullName ?? "no Options"}", argument);
 
     private void Check(List<Parameter> added, string argument)
@@ -97,7 +99,8 @@ public abstract partial class ClippingAwareOptimizer
         foreach (var p in added)
         {
             var (memory, leaf) = (ParameterIdentity.Of(p), ParameterIdentity.OfLeaf(p));
-            if (known.TryGetValue(memory, out var other) && other == leaf) throw new ArgumentException("some parameters appear in more than one parameter group", argument);
+            if (known.TryGetValue(memory, out var other) && other == leaf)
+                throw new ArgumentException("some parameters appear in more than one parameter group", argument);
             if (known.ContainsKey(memory) || (here.TryGetValue(memory, out other) && other != leaf))
                 throw new ArgumentException("two parameters lie in one memory and have a gradient each, so that neither step would be right; let one layer use the other's (head.weight = embedding.weight)", argument);
             here[memory] = leaf;

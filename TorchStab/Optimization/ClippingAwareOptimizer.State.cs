@@ -183,7 +183,8 @@ public abstract partial class ClippingAwareOptimizer
 
     private void RequirePresent()
     {
-        if (_slots.Exists(group => group.Exists(s => s.Parameter.IsInvalid))) throw new InvalidOperationException("A parameter of the optimizer no longer exists: " +
+        if (_slots.Exists(group => group.Exists(s => s.Parameter.IsInvalid)))
+            throw new InvalidOperationException("A parameter of the optimizer no longer exists: " +
             "the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) before its state is read or loaded, or a group is added.");
     }
 

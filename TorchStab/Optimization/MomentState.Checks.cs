@@ -70,7 +70,8 @@ public abstract partial class MomentState
         if (moment.is_sparse) return $"{name} is sparse";
         if (moment.dtype != dtype) return $"expected {name} of {dtype}, got {moment.dtype}";
         if (!TensorShape.Same(moment, Owner)) return $"expected {name} of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", moment.shape)}]";
-        if (moment.device_type != Owner.device_type || moment.device_index != Owner.device_index) return $"expected {name} on {Owner.device}, got {moment.device}";
+        if (moment.device_type != Owner.device_type || moment.device_index != Owner.device_index)
+            return $"expected {name} on {Owner.device}, got {moment.device}";
         return (known ? Writable.Overlaps(moment) ? Writable.Shared : null : Writable.WhyNot(moment)) is { } why ? $"{name}: {why}" : null;
     }
 
@@ -92,6 +93,7 @@ public abstract partial class MomentState
             else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META) why = $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
             else if (!TensorShape.Same(t, Owner)) why = $"expected state of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", t.shape)}]";
         }
-        if (why is not null) throw new InvalidOperationException($"{why}; load the state of an optimizer over the same model, its parameters in the same order");
+        if (why is not null)
+            throw new InvalidOperationException($"{why}; load the state of an optimizer over the same model, its parameters in the same order");
     }
 }

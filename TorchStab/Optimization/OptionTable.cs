@@ -59,7 +59,8 @@ internal abstract class Option(string name)
     /// <param name="name">The property, a <c>double?</c>.</param>
     /// <param name="words">PyTorch's message, to which the invalid value is appended.</param>
     /// <param name="bounds">The valid range.</param>
-    public static Option Number<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string name, string words, Bounds bounds) where TOptions : ClipOptions =>
+    public static Option Number<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string name, string words,
+        Bounds bounds) where TOptions : ClipOptions =>
         new Option<TOptions, double>(name, r => r.ReadDouble(), (w, v) => w.Write(v), v => bounds.Require(v, words, name));
 
     /// <summary>An option that is true or false.</summary>
@@ -130,5 +131,6 @@ internal readonly record struct Bounds(double Least, double Largest, bool Open =
     }
 
     /// <summary>The range as an interval, for example [0, 1).</summary>
-    public override string ToString() => $"[{(Least == 0 ? "0" : Repr.Of(Least))}, {(Open ? FormattableString.Invariant($"{Largest})") : $"{Repr.Of(Largest)}]")}";
+    public override string ToString() =>
+        $"[{(Least == 0 ? "0" : Repr.Of(Least))}, {(Open ? FormattableString.Invariant($"{Largest})") : $"{Repr.Of(Largest)}]")}";
 }

@@ -48,7 +48,8 @@ public sealed partial class RMSprop : MomentumOptimizer<RMSprop.Options>
         /// Multiplies all gradients of the group by c / max(their common norm, c); null (the default): the optimizer's rule.
         /// </param>
         public ParamGroup(IEnumerable<Parameter> parameters, double? lr = null, double? alpha = null, double? eps = null, double? weight_decay = null,
-            double? momentum = null, bool? centered = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null)
+            double? momentum = null, bool? centered = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null,
+            double? global_clipnorm = null)
             : base(parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm)) { }
 
         /// <summary>A group whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
@@ -56,7 +57,8 @@ public sealed partial class RMSprop : MomentumOptimizer<RMSprop.Options>
         /// <inheritdoc cref="ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? alpha = null, double? eps = null,
-            double? weight_decay = null, double? momentum = null, bool? centered = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null)
+            double? weight_decay = null, double? momentum = null, bool? centered = null, bool? maximize = null, double? clipnorm = null,
+            double? clipvalue = null, double? global_clipnorm = null)
             : base(named_parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm)) { }
     }
 }

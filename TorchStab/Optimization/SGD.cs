@@ -52,8 +52,9 @@ public sealed partial class SGD : MomentumOptimizer<SGD.Options>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
         /// <inheritdoc cref="ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>
-        public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? momentum = null, double? dampening = null,
-            double? weight_decay = null, bool? nesterov = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null)
+        public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? momentum = null,
+            double? dampening = null, double? weight_decay = null, bool? nesterov = null, bool? maximize = null, double? clipnorm = null,
+            double? clipvalue = null, double? global_clipnorm = null)
             : base(named_parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm)) { }
     }
 }

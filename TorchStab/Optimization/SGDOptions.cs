@@ -33,7 +33,8 @@ public sealed partial class SGD
         internal override void Validate()
         {
             base.Validate();
-            if (nesterov == true && !(momentum > 0 && dampening == 0)) throw new ArgumentException("Nesterov momentum requires a momentum and zero dampening", nameof(nesterov));
+            if (nesterov == true && !(momentum > 0 && dampening == 0))
+                throw new ArgumentException("Nesterov momentum requires a momentum and zero dampening", nameof(nesterov));
         }
     }
 }

@@ -84,6 +84,7 @@ internal static class StateFile
 
     public static void Match(long found, long expected, string what, string argument = "state_dict")
     {
-        if (found != expected) throw new ArgumentException($"Invalid optimizer state -- different number of {what}: expected {expected}, got {found}.", argument);
+        if (found != expected)
+            throw new ArgumentException($"Invalid optimizer state -- different number of {what}: expected {expected}, got {found}.", argument);
     }
 }

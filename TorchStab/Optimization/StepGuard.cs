@@ -57,7 +57,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     }
 
     /// <summary>Decides about gradients that are known to be finite.</summary>
-    public static Verdict Admit(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide) => new(decide(gradients), gradients.TotalNorm(order), null, null);
+    public static Verdict Admit(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide) =>
+        new(decide(gradients), gradients.TotalNorm(order), null, null);
 
     /// <summary>Counts a backward pass; true if it completes a window. <see cref="Record"/> begins the next window.</summary>
     public bool CompletesWindow()
@@ -105,7 +106,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     }
 
     /// <summary>Returns the verdict, changed to skip the step if it is an outlier. A step that is skipped already is not changed.</summary>
-    public Verdict Suspect(in Verdict verdict) => verdict.Decision is not null && Spikes.WhySpike(verdict.Norm) is { } why ? verdict with { Decision = null, Spike = why } : verdict;
+    public Verdict Suspect(in Verdict verdict) =>
+        verdict.Decision is not null && Spikes.WhySpike(verdict.Norm) is { } why ? verdict with { Decision = null, Spike = why } : verdict;
 
     /// <summary>Counts and reports a step, and begins the next window; false if the step is skipped. If it throws, the window remains complete.</summary>
     public bool Record(Verdict verdict)
@@ -137,7 +139,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         int row = Last.ConsecutiveSkips + 1;
         Counters = Counters with { Skipped = Counters.Skipped + 1 };
         Last = Report(verdict) with { Skipped = true, ConsecutiveSkips = row };
-        if (row > Policy.MaxConsecutive) throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
+        if (row > Policy.MaxConsecutive)
+            throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
         _passes = 0;
         return false;
     }
@@ -157,7 +160,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     private StepReport Report(in Verdict verdict) =>
         new() { GradNorm = verdict.Norm, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, LossScale = Scale?.Value ?? 1 };
 
-    private static InvalidOperationException Busy(string call) => new($"{call} was called while this optimizer takes a step: by a callback of that step, such as the " +
+    private static InvalidOperationException Busy(string call) =>
+        new($"{call} was called while this optimizer takes a step: by a callback of that step, such as the " +
         "'exclude' of a clipping rule, or by another thread. Nothing was changed by this call; make it when step() has returned, and let one thread at a time use an optimizer.");
 
     private InvalidOperationException Refusal(int row, string name, bool overflows) => new(Policy.MaxConsecutive == 0
@@ -179,7 +183,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     /// <param name="Rank">The process that computed the non-finite gradient; null if there is only one process.</param>
     /// <param name="Overflows">Whether the gradients are finite but the result of the update is not.</param>
     /// <param name="Spike">The reason why the step is an outlier; null if it is not.</param>
-    internal readonly record struct Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank, bool Overflows = false, string? Spike = null)
+    internal readonly record struct Verdict(ClipDecision? Decision, double Norm, string? FirstNonFinite, int? Rank, bool Overflows = false,
+        string? Spike = null)
     {
         public double Coefficient => Decision?.Coefficient ?? 1;
     }

@@ -86,10 +86,13 @@ public abstract class WarmupScheduler : lr_scheduler.LRScheduler
             throw new ArgumentException($"expected the keys {string.Join(", ", expected)} (one base_lrs entry for each parameter group), got {string.Join(", ", state_dict.Keys)}", nameof(state_dict));
         double count = state_dict[Count];
         if (!(count >= 0 && count <= int.MaxValue && Math.Floor(count) == count))
-            throw new ArgumentException(FormattableString.Invariant($"expected {Count} to be a whole number from 0 to {int.MaxValue}, got {count}"), nameof(state_dict));
+            throw new ArgumentException(FormattableString.Invariant($"expected {Count} to be a whole number from 0 to {int.MaxValue}, got {count}"),
+                nameof(state_dict));
         double[] rates = [.. expected[1..].Select(key => state_dict[key])];
         int bad = Array.FindIndex(rates, rate => !(rate >= 0 && double.IsFinite(rate)));
-        if (bad >= 0) throw new ArgumentException(FormattableString.Invariant($"expected {BaseRates}{bad} to be a finite rate of at least 0, got {rates[bad]}"), nameof(state_dict));
+        if (bad >= 0)
+            throw new ArgumentException(FormattableString.Invariant($"expected {BaseRates}{bad} to be a finite rate of at least 0, got {rates[bad]}"),
+                nameof(state_dict));
         (_count, _baseRates) = ((long)count, rates);
         Apply();
     }

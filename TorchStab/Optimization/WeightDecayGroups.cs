@@ -88,7 +88,8 @@ public sealed class WeightDecayGroups :
 
     private IEnumerator<T> Named<T>(Func<List<(string, Parameter)>, double, T> make) => Groups().Select(g => make([.. g.Parameters], g.Decay)).GetEnumerator();
 
-    private IEnumerator<T> Plain<T>(Func<List<Parameter>, double, T> make) => Groups().Select(g => make([.. g.Parameters.Select(p => p.parameter)], g.Decay)).GetEnumerator();
+    private IEnumerator<T> Plain<T>(Func<List<Parameter>, double, T> make) =>
+        Groups().Select(g => make([.. g.Parameters.Select(p => p.parameter)], g.Decay)).GetEnumerator();
 
     // An optimizer does not accept a group without parameters.
     private IEnumerable<(List<(string name, Parameter parameter)> Parameters, double Decay)> Groups()
