@@ -17,7 +17,7 @@ public static partial class stab
         /// <remarks>
         /// <para>Only the forward pass and the loss belong inside; call <c>backward()</c> and the optimizer outside. Inputs of any shape and floating
         /// dtype; float64 is never cast.</para>
-        /// <para>Norms of this library behave as PyTorch's. On CUDA, LayerNorm and GroupNorm run in float32 and return it. Everywhere else norms return
+        /// <para>Norms of this library behave as PyTorch's. On CUDA and MPS, LayerNorm and GroupNorm run in float32 and return it. Everywhere else norms return
         /// the dtype of their input, with statistics in float32, and take float32 weights beside a half-precision input.</para>
         /// <para>The state is the thread's: no <c>await</c> inside, and other threads are not changed. Regions nest; each restores what was before it.</para>
         /// <para>Source: <c>torch.autocast</c>, whose lists of operations apply, because it is the same code that runs.</para>

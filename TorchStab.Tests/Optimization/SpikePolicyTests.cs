@@ -191,6 +191,39 @@ public class SpikePolicyTests
         else ((ClippingAwareOptimizer)optimizer).load_state_dict(reader);
     }
 
+    [Fact]
+    public void Outliers_do_not_count_as_steps_that_are_not_finite()
+    {
+        using var w = new Parameter(ones(4));
+        using var optimizer = stab.optim.SGD([("w", w)], 0.1, nonFinite: NonFinitePolicy.Skip(maxConsecutive: 1));
+        optimizer.Spikes = SpikePolicy.Skip(window: 4);
+        for (int step = 0; step < 4; step++) Step(optimizer, w, 1 + (0.01 * step));
+        Step(optimizer, w, 100);
+        Assert.True(optimizer.LastStep.Spike);
+        Step(optimizer, w, double.NaN);
+        Assert.Equal(2, optimizer.LastStep.ConsecutiveSkips);
+        Assert.Throws<InvalidOperationException>(() => Step(optimizer, w, double.NaN));
+    }
+
+    [Fact]
+    public void A_closures_loss_is_checked()
+    {
+        using var scope = NewDisposeScope();
+        using var w = new Parameter(ones(4));
+        using var inner = optim.SGD([w], 0.1);
+        using var optimizer = stab.optim.ClippedOptimizer(inner, GradientClip.ByGlobalNorm(1));
+        optimizer.Spikes = SpikePolicy.Skip(window: 4);
+        for (int step = 0; step < 5; step++)
+        {
+            optimizer.step(() =>
+            {
+                w.grad = ones(4);
+                return tensor(step < 4 ? 1 + (0.01f * step) : 50f);
+            });
+            Assert.Equal(step == 4, optimizer.LastStep.Spike);
+        }
+    }
+
     private static void Step(optim.Optimizer optimizer, Parameter parameter, double gradient)
     {
         parameter.grad = full_like(parameter, gradient);

@@ -115,11 +115,12 @@ public sealed partial class AveragedModel : nn.Module
     /// <param name="model">Any model with the same tensors.</param>
     /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
     /// <exception cref="ArgumentException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
-    /// <exception cref="InvalidOperationException">There is no update yet.</exception>
+    /// <exception cref="InvalidOperationException">There is no update yet, or the model has the averages by <see cref="Apply"/>.</exception>
     public void CopyTo(nn.Module model)
     {
         var values = Match(model);
         RequireUpdates();
+        if (_applied && ReferenceEquals(model, _model)) throw new InvalidOperationException("the averages are in the model: dispose what Apply() returned before CopyTo()");
         using var _ = no_grad();
         foreach (var (tensor, value) in _tensors.Zip(values)) value.copy_(tensor.Average);
     }
@@ -171,10 +172,11 @@ public sealed partial class AveragedModel : nn.Module
         public void Dispose()
         {
             if (_done) return;
+            var now = owner.Match(owner._model); // before anything is given up: it refuses a model that no longer fits
             (_done, owner._applied) = (true, false);
             using var _ = no_grad();
             // If the model was moved since Apply(), it has other tensors under the same names.
-            foreach (var (value, kept) in owner.Match(owner._model).Zip(_kept)) value.copy_(kept);
+            foreach (var (value, kept) in now.Zip(_kept)) value.copy_(kept);
             _kept.ForEach(k => k.Dispose());
         }
 

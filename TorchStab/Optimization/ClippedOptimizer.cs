@@ -100,6 +100,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
             using (enable_grad()) loss = closure();
         using var turn = _guard.Enter("step()");
         ObjectDisposedException.ThrowIf(_disposed, this); // the closure may have disposed it
+        _guard.Spikes.Observe(loss);
         if (_guard.CompletesWindow() && ClipGradients()) _inner.step();
         return loss!;
     }

@@ -75,7 +75,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         Tensor? loss = null;
         if (closure is not null)
             using (enable_grad()) loss = closure();
-        if (loss is not null && Spikes.Window > 0) Loss = loss.item<double>();
+        _guard.Spikes.Observe(loss);
         using var turn = _guard.Enter("step()");
         RequireAlive(); // the closure may have disposed it
         if (_guard.CompletesWindow()) Update();

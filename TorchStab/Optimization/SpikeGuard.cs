@@ -1,4 +1,6 @@
+using TorchSharp;
 using TorchStab.Clipping;
+using static TorchSharp.torch;
 
 namespace TorchStab.Optimization;
 
@@ -25,6 +27,12 @@ internal sealed class SpikeGuard
     /// <summary>The reason why the step is a spike; null if it is not.</summary>
     public string? WhySpike(double norm) => _policy.Window == 0 ? null
         : _norms.WhySpike(norm, "the gradient norm", _policy) ?? (Loss is { } loss ? _losses.WhySpike(loss, "the loss", _policy) : null);
+
+    /// <summary>Takes the loss from what a closure returned, if a policy looks at it.</summary>
+    public void Observe(Tensor? loss)
+    {
+        if (loss is not null && _policy.Window > 0) Loss = loss.ToDouble();
+    }
 
     /// <summary>Remembers the norm and the loss of a step.</summary>
     public void Remember(double norm, bool spike)

@@ -9,6 +9,7 @@ namespace TorchStab.Optimization;
 internal sealed class StepGuard(NonFinitePolicy? policy)
 {
     private int _passes, _busy;
+    private int _row; // steps in a row that the policy skipped: neither outliers nor overflows of the loss scale
     private LossScale? _windowScale;
 
     public NonFinitePolicy Policy { get; set; } = policy ?? NonFinitePolicy.Default;
@@ -118,7 +119,7 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
             if (decision.Clipped) Counters = Counters with { Clipped = Counters.Clipped + 1 };
             Last = Report(verdict) with { GradNorm = decision.TotalNorm, Coefficient = decision.Coefficient, Clipped = decision.Clipped };
             Spikes.Remember(verdict.Norm, spike: false);
-            _passes = 0;
+            _row = _passes = 0;
             return true;
         }
         if (verdict.Spike is not null) return RecordSpike(verdict);
@@ -136,9 +137,9 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
 
     private bool RecordSkip(in Verdict verdict)
     {
-        int row = Last.ConsecutiveSkips + 1;
+        int row = ++_row;
         Counters = Counters with { Skipped = Counters.Skipped + 1 };
-        Last = Report(verdict) with { Skipped = true, ConsecutiveSkips = row };
+        Last = Report(verdict) with { Skipped = true, ConsecutiveSkips = Last.ConsecutiveSkips + 1 };
         if (row > Policy.MaxConsecutive)
             throw Refusal(row, verdict.Rank is { } rank ? $"{verdict.FirstNonFinite} on rank {rank}" : verdict.FirstNonFinite!, verdict.Overflows);
         _passes = 0;
@@ -150,6 +151,7 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         Counters = Counters with { Skipped = Counters.Skipped + 1, Spikes = Counters.Spikes + 1 };
         Last = Report(verdict) with { Skipped = true, Spike = true, SpikeReason = verdict.Spike, ConsecutiveSkips = Last.ConsecutiveSkips + 1 };
         Spikes.Remember(verdict.Norm, spike: true);
+        _row = 0;
         if (Spikes.Row > Spikes.Policy.MaxConsecutive)
             throw new InvalidOperationException($"{Spikes.Row} steps in a row were outliers; {Spikes.Policy.MaxConsecutive} may be skipped. The last one: {verdict.Spike}. Nothing was changed: "
                 + "the training diverges, which skipping cannot stop. Go back to a checkpoint and lower the learning rate, normalize queries and keys, or set Spikes = SpikePolicy.Off.");
