@@ -206,7 +206,7 @@ public class AutogradPlugTests
     }
 
     /// <summary>An op whose output is an uninitialized tensor.</summary>
-    private abstract class EmptyOp : NormOp
+    private abstract class EmptyOp : GraphOp
     {
         public Tensor Record(Tensor x, Tensor? weight)
         {

@@ -42,12 +42,11 @@ public class KernelSelectionTests
     }
 
     [Fact]
-    public unsafe void Pointers_respect_views()
+    public void Pointers_respect_views()
     {
         using var x = arange(10, dtype: ScalarType.Float32);
         using var tail = x[6..];
         Assert.Equal([6f, 7, 8, 9], TensorMemory.Span<float>(tail).ToArray());
-        Assert.True(TensorMemory.PointerOrNull<float>(null) == null);
     }
 
     [Fact]

@@ -21,7 +21,7 @@ public sealed unsafe class WidthTests
         foreach (var (parameter, state, bytes) in new[] { (ScalarType.Float32, ScalarType.Float32, 4), (ScalarType.Float64, ScalarType.Float64, 8), (ScalarType.BFloat16, ScalarType.Float32, 4) })
         {
             var p = ones(3, parameter);
-            var pass = StepPass<Probe, int>.Start();
+            var pass = StepLaunch<Probe, int>.Start();
             Assert.True(pass.TryAdd(0, new(TensorView.Of(p), TensorView.Of(p), TensorView.Of(ones(3, state)))));
             pass.Run();
             Assert.Equal(Math.Max(width / (8 * bytes), 1), Probe.Lanes);
@@ -39,9 +39,9 @@ public sealed unsafe class WidthTests
         manual_seed(3);
         var x = randn(30_001, ScalarType.Float64);
         double squares = Direct(x, width), norm = 0;
-        Assert.Null(GlobalNormDispatch.Norms([TensorView.Of(x)], 2, new(ref norm)));
+        Assert.Null(GlobalNormLaunch.Norms([TensorView.Of(x)], 2, new(ref norm)));
         Assert.Equal(Math.Sqrt(squares), norm);
-        Assert.True(MomentsDispatch.TryTake(x, out double mean, out double variance));
+        Assert.True(MomentsLaunch.TryTake(x, out double mean, out double variance));
         Assert.Equal((squares / 30_001) - (mean * mean), variance);
         Assert.NotEqual(1, KernelForm.Widths.Select(w => Direct(x, (int)w)).Distinct().Count());
     }

@@ -55,16 +55,16 @@ public class GradientBucketViewTests
         {
             using var ddp = stab.nn.DistributedDataParallel(Network(1, false), gradient_as_bucket_view: true);
             Assert.True(ddp.gradient_as_bucket_view);
-            var first = Places(ddp);
+            var first = ParameterIndices(ddp);
             Assert.All(first.Zip(first.Skip(1), ddp.parameters()), t => Assert.Equal(t.Third.numel() * sizeof(double), t.Second - t.First)); // side by side
             ddp.zero_grad(set_to_none: false);
             Assert.All(ddp.parameters(), p => Assert.Equal(0, p.grad!.abs().max().item<double>()));
-            Assert.Equal(first, Places(ddp));
+            Assert.Equal(first, ParameterIndices(ddp));
             ddp.zero_grad();
-            Assert.Equal(first, Places(ddp)); // copied there once more
+            Assert.Equal(first, ParameterIndices(ddp)); // copied there once more
             ddp.zero_grad(set_to_none: false);
             foreach (var p in ddp.parameters()) p.grad = p.grad!.t().contiguous().t();
-            Assert.Equal(first, Places(ddp));
+            Assert.Equal(first, ParameterIndices(ddp));
         });
     }
 
@@ -78,7 +78,7 @@ public class GradientBucketViewTests
         OnRanks([5, 1], rank =>
         {
             using var ddp = stab.nn.DistributedDataParallel(Network(1, false), gradient_as_bucket_view: true);
-            var places = Places(ddp);
+            var places = ParameterIndices(ddp);
             ddp.zero_grad(set_to_none: false);
             foreach (var (i, (x, y)) in data.Index())
             {
@@ -98,7 +98,7 @@ public class GradientBucketViewTests
         {
             using var ddp = stab.nn.DistributedDataParallel(Network(1, false), gradient_as_bucket_view: true);
             using var optimizer = stab.optim.Adam(ddp.named_parameters(), 0.01);
-            Places(ddp);
+            ParameterIndices(ddp);
             for (int step = 0; step < 2; step++)
             {
                 optimizer.zero_grad(set_to_none: false);
@@ -151,7 +151,7 @@ public class GradientBucketViewTests
         {
             var model = Network(1, false);
             var ddp = stab.nn.DistributedDataParallel(model, gradient_as_bucket_view: true);
-            Places(ddp);
+            ParameterIndices(ddp);
             ddp.to(ScalarType.Float32);
             ddp.zero_grad();
             Loss(ddp, ones(2, 4) * (rank + 1), ones(2, 3)).backward();
@@ -173,14 +173,14 @@ public class GradientBucketViewTests
             for (int i = 0; i < 3; i++)
             {
                 ddp.zero_grad(set_to_none: i == 2);
-                Places(ddp);
+                ParameterIndices(ddp);
             }
             ddp.zero_grad();
         }), parameters: 8);
     }
 
     // Where the gradients lie after another pass and sum.
-    private static List<long> Places(DistributedDataParallel ddp)
+    private static List<long> ParameterIndices(DistributedDataParallel ddp)
     {
         using var scope = NewDisposeScope();
         Loss(ddp, ones(2, 4, ScalarType.Float64), ones(2, 3, ScalarType.Float64)).backward();

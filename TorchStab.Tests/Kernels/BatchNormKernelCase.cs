@@ -45,7 +45,7 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
         if (given) for (int c = 0; c < _shape.Channels; c++) BatchNormTerms<double, double>.Set(&job, c, 0.1, 2);
         if (given && _form != ChannelForm.Rows) ForwardGiven(job, bits);
         else if (_form == ChannelForm.Planes) KernelTable<BatchNormKernel.Forward<Relu>>.Get(_element, bits)(&job, 0, _shape.Channels);
-        else if (_form == ChannelForm.Tiles) KernelTable<BatchNormKernel.ForwardTiles<Relu>>.Get(_element, bits)(&job, 0, ChannelNorm.Tiles(job));
+        else if (_form == ChannelForm.Tiles) KernelTable<BatchNormKernel.ForwardTiles<Relu>>.Get(_element, bits)(&job, 0, ChannelNormLaunch.Tiles(job));
         else
         {
             if (!given) KernelTable<BatchNormRowsKernel.Measure>.Get(_element, bits)(&job, 0, _blocks);
@@ -68,7 +68,7 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
         var job = Job(0, given);
         int bits = (int)width;
         if (_form == ChannelForm.Planes) KernelTable<BatchNormKernel.Backward<Relu>>.Get(_element, bits)(&job, 0, _shape.Channels);
-        else if (_form == ChannelForm.Tiles) KernelTable<BatchNormKernel.BackwardTiles<Relu>>.Get(_element, bits)(&job, 0, ChannelNorm.Tiles(job));
+        else if (_form == ChannelForm.Tiles) KernelTable<BatchNormKernel.BackwardTiles<Relu>>.Get(_element, bits)(&job, 0, ChannelNormLaunch.Tiles(job));
         else
         {
             KernelTable<BatchNormRowsKernel.Sum<Relu>>.Get(_element, bits)(&job, 0, _blocks);
@@ -124,7 +124,7 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
         BlockRows = _blockRows,
         Blocks = _blocks,
         Epsilon = eps,
-        Given = given,
+        HasStatistics = given,
         Stream = true,
     };
 

@@ -16,7 +16,7 @@ public unsafe class SGDKernelTests : OptimizerKernelTests
             Gradient = Transform(random),
             LearningRate = 0.1,
             Momentum = 0.9,
-            Intake = 0.8,
+            NewShare = 0.8,
             LookAhead = random.Next(2) * 0.9,
         };
         var job = new StepJob { Streams = &streams, Arguments = &a };

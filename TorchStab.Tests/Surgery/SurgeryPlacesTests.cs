@@ -11,7 +11,7 @@ public class SurgeryPlacesTests
         public nn.Module<Tensor, Tensor>? Norm;
     }
 
-    private class Places : nn.Module<Tensor, Tensor>
+    private class ParameterIndices : nn.Module<Tensor, Tensor>
     {
         private readonly nn.Module<Tensor, Tensor> field = nn.BatchNorm2d(4);
         private readonly nn.Module<Tensor, Tensor>[] array = [nn.GroupNorm(2, 4), nn.InstanceNorm2d(4)];
@@ -23,7 +23,7 @@ public class SurgeryPlacesTests
         private readonly ModuleList<nn.Module<Tensor, Tensor>> stack = nn.ModuleList<nn.Module<Tensor, Tensor>>(nn.BatchNorm2d(4));
         private readonly ModuleDict<nn.Module<Tensor, Tensor>> named = nn.ModuleDict<nn.Module<Tensor, Tensor>>(("n", nn.BatchNorm2d(4)));
 
-        public Places() : base(nameof(Places))
+        public ParameterIndices() : base(nameof(ParameterIndices))
         {
             nn.Module<Tensor, Tensor> captured = nn.BatchNorm2d(4);
             closure = x => captured.call(x);
@@ -52,7 +52,7 @@ public class SurgeryPlacesTests
     public void Exchanges_a_norm_wherever_it_stands()
     {
         using var scope = NewDisposeScope();
-        using var model = new Places();
+        using var model = new ParameterIndices();
         var names = model.named_modules().Select(m => m.name).ToList();
         var report = stab.nn.utils.swap_norms_(model);
         Assert.True(report.Changes.Count == 11 && report.Refusals.Count == 0, report.ToString());

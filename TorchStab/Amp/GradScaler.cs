@@ -173,7 +173,7 @@ public sealed class GradScaler
         gradients.Apply(unscaled);
         progress.Stage = Stage.Unscaled;
         if (gradients.Count > 0) progress.FoundInf = bad >= 0;
-        if (bad >= 0) progress.Name = gradients.Name(bad) ?? $"parameter {gradients.Place(bad)}";
+        if (bad >= 0) progress.Name = gradients.Name(bad) ?? $"parameter {gradients.ParameterIndex(bad)}";
     }
 
     private Progress Of(Optimizer optimizer)

@@ -26,7 +26,7 @@ internal sealed class ClipGradientNode : TensorOp
     /// <inheritdoc/>
     protected override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight)
     {
-        double bound = state.Kept[0];
+        double bound = state.SavedNumbers[0];
         // A half type's own norm overflows from 65504 on.
         var norm = linalg.vector_norm(outputGradient.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? outputGradient.to(ScalarType.Float32) : outputGradient);
         // A gradient that is not finite stays as it is, so that whoever looks for NaN finds where it came from. Masked before the division: its derivative is finite.

@@ -24,7 +24,7 @@ internal static class GradientNorms
     public static void Measure(ReadOnlySpan<TensorView> views, Func<int, Tensor> tensor, double order, Span<double> norms)
     {
         if (views.Length == 0) return;
-        var remaining = GlobalNormDispatch.Norms(views, order, norms);
+        var remaining = GlobalNormLaunch.Norms(views, order, norms);
         if (remaining is not null) InTensorOps(tensor, remaining, order, norms);
         if (Inaccurate(views, remaining, tensor, order, norms) is { } inaccurate) MeasureScaled(views, tensor, inaccurate, order, norms);
     }

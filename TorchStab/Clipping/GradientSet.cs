@@ -110,11 +110,11 @@ internal sealed class GradientSet : IDisposable
     void IDisposable.Dispose() => Release();
 
     /// <summary>The index of gradient i's parameter in the list of all parameters.</summary>
-    public int Place(int i) => _handles.Places[i];
+    public int ParameterIndex(int i) => _handles.ParameterIndices[i];
 
-    public Parameter Parameter(int i) => _parameters[Place(i)];
+    public Parameter Parameter(int i) => _parameters[ParameterIndex(i)];
 
-    public string? Name(int i) => _names?.Invoke(Place(i));
+    public string? Name(int i) => _names?.Invoke(ParameterIndex(i));
 
     /// <summary>Gradient i as a tensor, for tensor operations; the DisposeScope of the step owns it.</summary>
     public Tensor Gradient(int i) => _tensors[i] ??= _handles.Tensor(i);
@@ -156,7 +156,7 @@ internal sealed class GradientSet : IDisposable
         return subset;
     }
 
-    private string Label(int i) => Name(i) ?? $"parameter {Place(i)}";
+    private string Label(int i) => Name(i) ?? $"parameter {ParameterIndex(i)}";
 
     private void Check()
     {

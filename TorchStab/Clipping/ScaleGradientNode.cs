@@ -24,5 +24,5 @@ internal sealed class ScaleGradientNode : LinearOp
     }
 
     /// <inheritdoc/>
-    protected override Tensor Transpose(NodeState state, Tensor outputGradient) => outputGradient * state.Kept[0];
+    protected override Tensor Transpose(NodeState state, Tensor outputGradient) => outputGradient * state.SavedNumbers[0];
 }

@@ -35,7 +35,7 @@ internal static class ActivationMeasurement
 
     private static (double Mean, double Variance) Moments(Tensor x)
     {
-        if (MomentsDispatch.TryTake(x, out double mean, out double variance)) return (mean, variance);
+        if (MomentsLaunch.TryTake(x, out double mean, out double variance)) return (mean, variance);
         var (variances, means) = x.var_mean(unbiased: false);
         double[] read = GradientNorms.ReadBack([means, variances]);
         return (read[0], read[1]);

@@ -110,7 +110,7 @@ public sealed class GradientMonitor : IDisposable
     }
 
     /// <summary>Records a gradient during the backward pass, on any thread.</summary>
-    internal void See(string name, Tensor gradient)
+    internal void OnGradient(string name, Tensor gradient)
     {
         if (_disposed || _calls % _options.Every != 0 || _watched.Count >= MostWatched) return;
         var record = WatchedGradient.Of(name, gradient);

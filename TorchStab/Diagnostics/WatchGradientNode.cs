@@ -21,7 +21,7 @@ internal sealed class WatchGradientNode(string name, GradientMonitor monitor) : 
     {
         try
         {
-            monitor.See(name, outputGradient);
+            monitor.OnGradient(name, outputGradient);
         }
         catch (Exception)
         {

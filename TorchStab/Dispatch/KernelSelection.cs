@@ -73,10 +73,10 @@ internal static class KernelSelection
     public static bool Has(ScalarType dtype) => dtype is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16;
 
     /// <summary>Whether a kernel can read the tensor: on the CPU, in plain memory, contiguous, float32, float64 or bfloat16, while kernels are on.</summary>
-    public static bool Takes(Tensor tensor) => Enabled && LiesWell(tensor.Handle, out _);
+    public static bool Takes(Tensor tensor) => Enabled && IsReadable(tensor.Handle, out _);
 
     /// <summary>As <see cref="Takes(Tensor)"/>, by handle, and also while kernels are switched off.</summary>
-    public static unsafe bool LiesWell(nint tensor, out ScalarType dtype)
+    public static unsafe bool IsReadable(nint tensor, out ScalarType dtype)
     {
         dtype = default;
         return LibTorch.IsAvailable && OnCpu(tensor, out dtype) && LibTorch.IsContiguous(tensor) != 0;

@@ -25,7 +25,7 @@ internal sealed class GradientBucketView : GradientBucket
 
     /// <inheritdoc/>
     protected override bool Gather(in TensorView flat, Part part, GradientHandles gradients, int k) =>
-        (_isView[part.Number] = BucketLaunch.LiesIn(gradients.Gradients[k], flat, part.Start, part.Count))
+        (_isView[part.Number] = BucketLaunch.IsViewOf(gradients.Gradients[k], flat, part.Start, part.Count))
             ? BucketLaunch.TryIsFinite(flat, part.Start, part.Count) ?? IsFinite(part)
             : base.Gather(flat, part, gradients, k);
 
@@ -34,7 +34,7 @@ internal sealed class GradientBucketView : GradientBucket
     {
         if (_isView[part.Number]) return;
         ref var view = ref _views[part.Number];
-        if (view is null || !BucketLaunch.LiesIn(TensorView.Of(view), flat, part.Start, part.Count))
+        if (view is null || !BucketLaunch.IsViewOf(TensorView.Of(view), flat, part.Start, part.Count))
         {
             view?.Dispose();
             // Detached: zero_grad calls detach_, which autograd refuses on a view.

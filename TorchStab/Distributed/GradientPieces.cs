@@ -70,14 +70,14 @@ internal sealed class GradientPieces : IDisposable
     {
         _gradients.Read(_parameters, gradientsOnly: true);
         bool converted = false;
-        for (int k = 0; k < _gradients.Count; k++) converted |= Convert(_gradients.Tensor(k), _gradients.Places[k]);
+        for (int k = 0; k < _gradients.Count; k++) converted |= Convert(_gradients.Tensor(k), _gradients.ParameterIndices[k]);
         if (converted)
         {
             _gradients.Release();
             _gradients.Read(_parameters, gradientsOnly: true);
         }
         Array.Fill(_positions, -1);
-        for (int i = 0; i < _gradients.Count; i++) _positions[_gradients.Places[i]] = i;
+        for (int i = 0; i < _gradients.Count; i++) _positions[_gradients.ParameterIndices[i]] = i;
     }
 
     // A gradient that the user set may have another dtype than its parameter, on one rank only. It is converted to the parameter's dtype: ranks that

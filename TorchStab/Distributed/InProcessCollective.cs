@@ -26,12 +26,13 @@ public sealed class InProcessCollective : ICollective
     /// The work of a rank. All threads draw from one global random generator: draw before the call, or use a generator for each rank.
     /// </param>
     /// <param name="timeout">How long a rank may wait for the others; null (the default): 5 minutes.</param>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="world_size"/> is below 1.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="world_size"/> is below 1, or <paramref name="timeout"/> is not above 0.</exception>
     /// <remarks>Throws the first exception of any rank.</remarks>
     public static void Run(int world_size, Action<ICollective> body, TimeSpan? timeout = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(world_size, 1);
         ArgumentNullException.ThrowIfNull(body);
+        if (timeout <= TimeSpan.Zero) throw new ArgumentOutOfRangeException(nameof(timeout), timeout, "expected a time above 0, or null for 5 minutes");
         var meeting = new Meeting(world_size, timeout ?? TimeSpan.FromMinutes(5));
         var threads = Enumerable.Range(0, world_size).Select(rank => new Thread(() => RunRank(new InProcessCollective(meeting, rank), body))).ToList();
         threads.ForEach(t => t.Start());

@@ -16,14 +16,14 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
         NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias)
     {
-        var (_, _, count, eps) = Kept(state);
+        var (_, _, count, eps) = SavedNumbers(state);
         return SyncBatchNormFunctional.BackwardInTensorOps(_sum, state, outputGradient, input, count, weight, eps);
     }
 
     /// <inheritdoc/>
     protected override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight)
     {
-        var (mean, inverse, count, _) = Kept(state);
+        var (mean, inverse, count, _) = SavedNumbers(state);
         var (dy, standardized, sums) = Sums(Moments.Accumulator(input));
         if (!sums.isfinite().all().item<bool>()) (dy, standardized, sums) = Sums(ScalarType.Float64); // float32 may have overflowed on the way
         var dweight = state.WeightWanted ? sums[1].to(weight!.dtype, weight.device, copy: true) : null;
@@ -42,7 +42,7 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
         }
     }
 
-    /// <summary>The numbers that the backward pass needs, in the order in which <see cref="Kept(NodeState)"/> reads them.</summary>
+    /// <summary>The numbers that the backward pass needs, in the order in which <see cref="SavedNumbers(NodeState)"/> reads them.</summary>
     public static double[] Keep(Tensor mean, Tensor variance, long count, double eps) =>
         [.. mean.data<double>(), .. (variance + eps).rsqrt().data<double>(), Math.Max(1, count), eps];
 
@@ -52,13 +52,13 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     /// <summary>Statistics of the channels, from the CPU, in a shape that broadcasts over x.</summary>
     public static Tensor Channels(Tensor perChannel, Tensor x) => ChannelDims.Broadcast(perChannel.to(x.device), x);
 
-    private static (Tensor Mean, Tensor Inverse, double Count, double Eps) Kept(NodeState state)
+    private static (Tensor Mean, Tensor Inverse, double Count, double Eps) SavedNumbers(NodeState state)
     {
         int channels = CountOf(state);
-        return (tensor(state.Kept[..channels].ToArray(), device: CPU), tensor(state.Kept[channels..^2].ToArray(), device: CPU), state.Kept[^2], state.Kept[^1]);
+        return (tensor(state.SavedNumbers[..channels].ToArray(), device: CPU), tensor(state.SavedNumbers[channels..^2].ToArray(), device: CPU), state.SavedNumbers[^2], state.SavedNumbers[^1]);
     }
 
-    private static int CountOf(NodeState state) => (state.Kept.Length - 2) / 2;
+    private static int CountOf(NodeState state) => (state.SavedNumbers.Length - 2) / 2;
 
     // Subtracts the rounded mean and its rounding error: in x's dtype, that error may be as large as a small deviation.
     private static Tensor Standardize(Tensor x, Tensor mean, Tensor inverse)

@@ -49,7 +49,7 @@ internal static unsafe class BatchNormRows<V, T, E>
         for (int c = first * MergeWidth; c < end; c++)
         {
             int k = c % MergeWidth;
-            if (!job->Given)
+            if (!job->HasStatistics)
             {
                 if (k == 0) AddBlocks(job, c, Math.Min(MergeWidth, channels - c), sum, square);
                 SetMoments(job, c, sum[k], square[k]);
@@ -161,7 +161,7 @@ internal static unsafe class BatchNormRows<V, T, E>
     private static void SetMoments(ChannelNormJob* job, int c, double sum, double square)
     {
         double offset = sum / job->Rows, mean = double.CreateTruncating(Shifts(job)[c]) + offset, variance = (square / job->Rows) - (offset * offset);
-        if (!Statistics<V, T, E>.Suffices(variance, offset)) (mean, variance) = Centred(job, c, mean);
+        if (!Statistics<V, T, E>.IsAccurate(variance, offset)) (mean, variance) = Centred(job, c, mean);
         BatchNormTerms<T, E>.Set(job, c, mean, variance);
     }
 

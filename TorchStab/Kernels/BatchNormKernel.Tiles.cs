@@ -88,7 +88,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
         for (int k = 0; k < channels; k++)
         {
             double offset = totals[k] / count, mean = double.CreateTruncating(shift[k * n]) + offset, variance = (squares[k] / count) - (offset * offset);
-            if (!Statistics<V, T, E>.Suffices(variance, offset)) (mean, variance) = BatchNormPlanes<V, T, E>.Centred(job, begin + k, mean);
+            if (!Statistics<V, T, E>.IsAccurate(variance, offset)) (mean, variance) = BatchNormPlanes<V, T, E>.Centred(job, begin + k, mean);
             BatchNormTerms<T, E>.Set(job, begin + k, mean, variance);
         }
     }
@@ -133,7 +133,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
         T* sum = tables.A, dot = tables.B; // unused until the gradient's coefficients are known
         double* totals = stackalloc double[2 * width], dots = totals + width;
         new Span<double>(sums, 2 * channels).Clear();
-        if (job->Given && job->WeightGradient == null && job->BiasGradient == null) return;
+        if (job->HasStatistics && job->WeightGradient == null && job->BiasGradient == null) return;
         new Span<T>(sum, width).Clear();
         new Span<T>(dot, width).Clear();
         new Span<double>(totals, 2 * width).Clear();

@@ -77,7 +77,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         {
             var terms = BatchNormTerms<T, E>.Forward(job, channel);
             double sum = 0, dot = 0;
-            if (!job->Given || job->WeightGradient != null || job->BiasGradient != null) Sum<Relu>(job, channel, terms, ref sum, ref dot);
+            if (!job->HasStatistics || job->WeightGradient != null || job->BiasGradient != null) Sum<Relu>(job, channel, terms, ref sum, ref dot);
             var slope = BatchNormTerms<T, E>.Backward(job, channel, sum, dot);
             if (job->InputGradient == null) continue;
             if (stream) Differentiate<Relu, Yes>(job, channel, terms, slope);
@@ -101,7 +101,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
             Statistics<V, T, E>.Add(x + (sample * stride), n, shift, ref sum, ref square);
         }
         double offset = sum / count, mean = double.CreateTruncating(shift) + offset, variance = (square / count) - (offset * offset);
-        if (!Statistics<V, T, E>.Suffices(variance, offset)) (mean, variance) = Centred(job, channel, mean);
+        if (!Statistics<V, T, E>.IsAccurate(variance, offset)) (mean, variance) = Centred(job, channel, mean);
         BatchNormTerms<T, E>.Set(job, channel, mean, variance);
     }
 

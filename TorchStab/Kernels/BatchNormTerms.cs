@@ -37,9 +37,9 @@ internal static unsafe class BatchNormTerms<T, E>
         double r = job->InverseDeviation[channel], scale = Parameter<T, E>.Read(job->Weight, channel, 1) * r;
         Parameter<T, E>.Write(job->WeightGradient, channel, dot * r);
         Parameter<T, E>.Write(job->BiasGradient, channel, sum);
-        double n = (double)job->Samples * job->Positions, mean = job->Given ? 0 : sum / n, through = job->Given ? 0 : r * dot / n;
-        var slope = Slope<T>.Of(scale, -scale * r * through, -scale * mean, job->Given ? 0 : job->Mean[channel]);
-        if (!Magnitude<T>.HoldsSums(sum, dot, job->Given ? 1 : job->Variance[channel], r, n)
+        double n = (double)job->Samples * job->Positions, mean = job->HasStatistics ? 0 : sum / n, through = job->HasStatistics ? 0 : r * dot / n;
+        var slope = Slope<T>.Of(scale, -scale * r * through, -scale * mean, job->HasStatistics ? 0 : job->Mean[channel]);
+        if (!Magnitude<T>.HoldsSums(sum, dot, job->HasStatistics ? 1 : job->Variance[channel], r, n)
             || !Magnitude<T>.HoldsSlope(slope, scale, mean, through, n)) job->ReportExtreme();
         return slope;
     }

@@ -12,7 +12,7 @@ internal static unsafe class RowNormBackward<V, T, E>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    private const int Quad = 4;
+    private const int RowsAtOnce = 4;
 
     // Long rows: the columns' sums do not stay in the first-level cache until the next row, so four rows are processed at once. Short rows: four independent
     // chains of additions are faster. For lengths in between, one row at a time keeps x and dy in the first-level cache.
@@ -44,17 +44,17 @@ internal static unsafe class RowNormBackward<V, T, E>
 
     private static void Rows<Centre>(RowNormJob* job, int row, int end, T* weightSum) where Centre : struct, IFlag
     {
-        if (TakesQuads(job)) for (; row <= end - Quad; row += Quad) FourRows<Centre>(job, row, weightSum);
+        if (TakesFourRows(job)) for (; row <= end - RowsAtOnce; row += RowsAtOnce) FourRows<Centre>(job, row, weightSum);
         for (; row < end; row++) OneRow<Centre>(job, row, weightSum);
     }
 
-    private static bool TakesQuads(RowNormJob* job) => job->Columns is < ShortRow or >= LongRow && job->Partial != null;
+    private static bool TakesFourRows(RowNormJob* job) => job->Columns is < ShortRow or >= LongRow && job->Partial != null;
 
     // About as many additions in a run as runs in a block. Four rows at once are one addition.
     private static int RowsOfRun(RowNormJob* job)
     {
-        int root = (int)Math.Sqrt(job->BlockRows), rows = TakesQuads(job) ? 2 * root : root;
-        return Math.Max(LeastRunRows, rows / Quad * Quad);
+        int root = (int)Math.Sqrt(job->BlockRows), rows = TakesFourRows(job) ? 2 * root : root;
+        return Math.Max(LeastRunRows, rows / RowsAtOnce * RowsAtOnce);
     }
 
     [MethodImpl(Jit.Loop)]
@@ -72,10 +72,10 @@ internal static unsafe class RowNormBackward<V, T, E>
     [MethodImpl(Jit.Loop)]
     private static void FourRows<Centre>(RowNormJob* job, int row, T* weightSum) where Centre : struct, IFlag
     {
-        double* sums = stackalloc double[2 * Quad];
-        RowNormQuad<V, T, E>.Sums<Centre>(job, row, weightSum, sums);
+        double* sums = stackalloc double[2 * RowsAtOnce];
+        RowNormFourRows<V, T, E>.Sums<Centre>(job, row, weightSum, sums);
         if (job->InputGradient == null) return;
-        for (int k = 0; k < Quad; k++) WriteRow<Centre>(job, row + k, sums[k], sums[Quad + k]);
+        for (int k = 0; k < RowsAtOnce; k++) WriteRow<Centre>(job, row + k, sums[k], sums[RowsAtOnce + k]);
     }
 
     [MethodImpl(Jit.Loop)]

@@ -12,7 +12,7 @@ internal partial struct SGDKernel
                 double d = a.Gradient.Reference(g[i], p[i]);
                 if (!buffer.IsEmpty)
                 {
-                    buffer[i] = (a.Momentum * buffer[i]) + (a.Intake * d);
+                    buffer[i] = (a.Momentum * buffer[i]) + (a.NewShare * d);
                     d = a.LookAhead != 0 ? d + (a.LookAhead * buffer[i]) : buffer[i];
                 }
                 p[i] -= a.LearningRate * d;

@@ -13,7 +13,7 @@ internal struct SGDArguments
     public double Momentum;
 
     /// <summary>1 − dampening; 1 in the buffer's first step.</summary>
-    public double Intake;
+    public double NewShare;
 
     /// <summary>μ of Nesterov's look-ahead; 0 for plain momentum.</summary>
     public double LookAhead;
@@ -70,7 +70,7 @@ internal readonly unsafe partial struct SGDKernel : IKernel
         E* p = (E*)s->Parameter;
         T* buffer = (T*)s->State0;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
-        V step = V.Create(T.CreateTruncating(-a->LearningRate)), intake = V.Create(T.CreateTruncating(a->Intake));
+        V step = V.Create(T.CreateTruncating(-a->LearningRate)), intake = V.Create(T.CreateTruncating(a->NewShare));
         V momentum = V.Create(T.CreateTruncating(a->Momentum)), ahead = V.Create(T.CreateTruncating(a->LookAhead));
         bool nesterov = a->LookAhead != 0;
         for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)

@@ -25,7 +25,7 @@ internal static unsafe class Statistics<V, T, E>
     /// overflowed.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Suffices(double variance, double offset) => variance >= Guard * offset * offset && variance < double.PositiveInfinity;
+    public static bool IsAccurate(double variance, double offset) => variance >= Guard * offset * offset && variance < double.PositiveInfinity;
 
     /// <summary>The mean of the first elements, which are scaled before they are added, so that the sum cannot overflow.</summary>
     [MethodImpl(Jit.Loop)]
@@ -57,7 +57,7 @@ internal static unsafe class Statistics<V, T, E>
         double sum = 0, square = 0;
         Add(x, n, shift, ref sum, ref square);
         double offset = sum / n, variance = (square / n) - (offset * offset);
-        return Suffices(variance, offset) ? (double.CreateTruncating(shift) + offset, variance) : Centred(x, n, double.CreateTruncating(shift) + offset);
+        return IsAccurate(variance, offset) ? (double.CreateTruncating(shift) + offset, variance) : Centred(x, n, double.CreateTruncating(shift) + offset);
     }
 
     /// <summary>Computes the mean of the squares of one run.</summary>

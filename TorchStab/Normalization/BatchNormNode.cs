@@ -8,7 +8,7 @@ namespace TorchStab.Normalization;
 /// The autograd node of batch normalization by kernel, with or without a ReLU. It saves only the input and the parameters: the backward pass
 /// computes the ReLU's mask again, for which it needs the bias.
 /// </summary>
-internal sealed class BatchNormNode : NormOp
+internal sealed class BatchNormNode : GraphOp
 {
     private static readonly BatchNormNode Plain = new(relu: false), WithReLU = new(relu: true);
     private readonly bool _relu;

@@ -7,7 +7,7 @@ namespace TorchStab.Normalization;
 /// The autograd node of group normalization by kernel. Instance normalization is group normalization with one channel per group; errors use its own
 /// name.
 /// </summary>
-internal sealed class GroupNormNode : NormOp
+internal sealed class GroupNormNode : GraphOp
 {
     /// <summary>The nodes of group_norm and instance_norm.</summary>
     public static readonly GroupNormNode Group = new("GroupNorm"), Instance = new("InstanceNorm");

@@ -6,7 +6,7 @@ namespace TorchStab.Normalization;
 /// <summary>
 /// The autograd node of row normalization by kernel: LayerNorm, which subtracts the mean of a row, and RMSNorm, which does not.
 /// </summary>
-internal sealed class RowNormNode : NormOp
+internal sealed class RowNormNode : GraphOp
 {
     /// <summary>The nodes of LayerNorm and RMSNorm.</summary>
     public static readonly RowNormNode Layer = new("LayerNorm", centred: true), RMS = new("RMSNorm", centred: false);

@@ -11,7 +11,7 @@ internal static class AdamUpdate
 {
     public static void Apply(AdamOptions options, bool decoupled, List<ParameterUpdate> updates)
     {
-        var pass = StepPass<AdamKernel, AdamArguments>.Start();
+        var pass = StepLaunch<AdamKernel, AdamArguments>.Start();
         var warmUp = default(WarmUp);
         foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {

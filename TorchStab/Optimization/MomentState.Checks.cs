@@ -58,7 +58,7 @@ public abstract partial class MomentState
     {
         if (moment is null) return $"{name} is null";
         if (moment.IsInvalid) return $"{name} was disposed";
-        if (view.Look(moment, parameter)) return null;
+        if (view.Read(moment, parameter)) return null;
         string? why = WhyNot(name, moment, view.Knows(moment), (isFirst ? null : _views[0].Dtype) ?? (moment.is_floating_point() ? moment.dtype : MomentDtype));
         if (why is null) view.Accept(moment, parameter);
         else view = default; // so that the next step checks it completely again

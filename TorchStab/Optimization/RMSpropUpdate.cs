@@ -11,7 +11,7 @@ internal static class RMSpropUpdate
 {
     public static void Apply(RMSprop.Options options, List<ParameterUpdate> updates)
     {
-        var pass = StepPass<RMSpropKernel, RMSpropArguments>.Start();
+        var pass = StepLaunch<RMSpropKernel, RMSpropArguments>.Start();
         foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (RMSprop.State)update.State;

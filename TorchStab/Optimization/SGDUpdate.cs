@@ -11,7 +11,7 @@ internal static class SGDUpdate
     public static void Apply(SGD.Options options, List<ParameterUpdate> updates)
     {
         double momentum = options.momentum!.Value;
-        var pass = StepPass<SGDKernel, SGDArguments>.Start();
+        var pass = StepLaunch<SGDKernel, SGDArguments>.Start();
         foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (SGD.State)update.State;
@@ -48,7 +48,7 @@ internal static class SGDUpdate
         Gradient = update.Transform(o.maximize, o.weight_decay!.Value),
         LearningRate = o.LearningRate!.Value,
         Momentum = keep,
-        Intake = intake,
+        NewShare = intake,
         LookAhead = o.nesterov == true ? o.momentum!.Value : 0,
     };
 }

@@ -41,10 +41,10 @@ internal sealed class StepList
     public double Rate { get; set; }
 
     /// <summary>The group of a gradient.</summary>
-    public int Group(int gradient) => _groups[Gradients.Place(gradient)];
+    public int Group(int gradient) => _groups[Gradients.ParameterIndex(gradient)];
 
     /// <summary>The state that belongs to a gradient.</summary>
-    public MomentState State(int gradient) => _slots[Gradients.Place(gradient)].State;
+    public MomentState State(int gradient) => _slots[Gradients.ParameterIndex(gradient)].State;
 
     public void Read(double average)
     {
@@ -63,9 +63,9 @@ internal sealed class StepList
         bool inference = is_inference_mode_enabled();
         for (int i = 0; i < Gradients.Count; i++)
         {
-            int place = Gradients.Place(i);
+            int place = Gradients.ParameterIndex(i);
             var slot = _slots[place];
-            if (i + Ahead < Gradients.Count) _slots[Gradients.Place(i + Ahead)].State.Prefetch();
+            if (i + Ahead < Gradients.Count) _slots[Gradients.ParameterIndex(i + Ahead)].State.Prefetch();
             string? why = slot.IsInference && !inference ? Writable.Locked : !Gradients.ParameterView(i).Dense && Writable.Overlaps(slot.Parameter) ? Writable.Shared : null;
             if (why is not null) throw new InvalidOperationException($"The optimizer's {Label(place)} cannot be updated: {why}");
             if (slot.State.WhyNot((ClipOptions)groups[_groups[place]].Options, Gradients.ParameterView(i)) is { } wrong) throw Unfit(Label(place), wrong);
@@ -100,7 +100,7 @@ internal sealed class StepList
     private bool IsOrdinary(int gradient, double largest)
     {
         _limits ??= Array.ConvertAll(_slots, s => (Ordinary(s.State.MomentDtype), Ordinary(s.Parameter.dtype)));
-        var (state, parameter) = _limits[Gradients.Place(gradient)];
+        var (state, parameter) = _limits[Gradients.ParameterIndex(gradient)];
         return largest < state && largest * Rate < parameter;
     }
 

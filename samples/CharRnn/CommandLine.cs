@@ -10,7 +10,7 @@ internal sealed class CommandLine
     private readonly Option<int> _width = SampleOptions.Whole("--width", 128, 1, $"Units of the embedding and of each LSTM layer; {QuickWidth} with --quick");
     private readonly Option<int> _layers = SampleOptions.Whole("--layers", 1, 1, "LSTM layers");
     private readonly Option<int> _steps = SampleOptions.Whole("--steps", 300, 1, $"Training steps of each model; {QuickSteps} with --quick");
-    private readonly Option<int> _batch = SampleOptions.Whole("--batch", 32, 1, $"Places in the novel that are read at once; {QuickBatch} with --quick");
+    private readonly Option<int> _batch = SampleOptions.Whole("--batch", 32, 1, $"ParameterIndices in the novel that are read at once; {QuickBatch} with --quick");
     private readonly Option<int> _length = SampleOptions.Whole("--length", 64, 1, $"Characters that a gradient goes back; {QuickLength} with --quick");
     private readonly Option<Choice<OptimizerChoice>> _optimizer = SampleOptions.OneOf("--optimizer", OptimizerChoice.Both, "Which runs to make");
     private readonly Option<double> _sgdLr = SampleOptions.Positive("--sgd-lr", 8, "Learning rate of SGD (momentum 0.9): by default one at which the plain LSTM explodes");

@@ -30,7 +30,7 @@ internal static class AutogradPlug
     }
 
     /// <summary>Begins a call of an op, and reads once which inputs require a gradient. Dispose the state at the end of the call.</summary>
-    public static NodeState Begin(NormOp op, Tensor input, Tensor? weight, Tensor? bias)
+    public static NodeState Begin(GraphOp op, Tensor input, Tensor? weight, Tensor? bias)
     {
         // Read before a state is rented, because a disposed tensor throws here.
         var wanted = (input.requires_grad, weight is { requires_grad: true }, bias is { requires_grad: true });

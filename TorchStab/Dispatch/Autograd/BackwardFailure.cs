@@ -23,7 +23,7 @@ internal static class BackwardFailure
     public static string? Last => t_last;
 
     /// <summary>Records why the current callback returns invalid gradients. Never throws.</summary>
-    public static void Note(NormOp op, Exception exception)
+    public static void Note(GraphOp op, Exception exception)
     {
         try
         {

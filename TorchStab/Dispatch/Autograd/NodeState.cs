@@ -18,7 +18,7 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
 
     ~NodeState() => NativeMemory.AlignedFree(Statistics);
 
-    public NormOp Op { get; private set; } = null!;
+    public GraphOp Op { get; private set; } = null!;
 
     /// <summary>The pooled node that owns this state permanently; null under <see cref="FunctionPlug"/>.</summary>
     public PooledNode? Node => node;
@@ -74,7 +74,7 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
     /// <param name="weight">Its weight; null for none.</param>
     /// <param name="bias">Its bias; null for none.</param>
     /// <param name="wanted">Which of the inputs require a gradient.</param>
-    public void Begin(NormOp op, Tensor input, Tensor? weight, Tensor? bias, (bool Input, bool Weight, bool Bias) wanted)
+    public void Begin(GraphOp op, Tensor input, Tensor? weight, Tensor? bias, (bool Input, bool Weight, bool Bias) wanted)
     {
         (Op, _input, _weight, _bias) = (op, input, weight, bias);
         (HasWeight, HasBias) = (weight is not null, bias is not null);
@@ -91,7 +91,7 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
     {
         (Outer, Middle, Groups) = ((int)_input!.size(0), (int)_input.size(1), groups);
         Inner = (int)(LibTorch.Numel(_input.Handle) / ((long)Outer * Middle));
-        Layout = ChannelNorm.LayoutOf(_input);
+        Layout = ChannelNormLaunch.LayoutOf(_input);
     }
 
     /// <summary>Takes ownership of the output's handle and returns the output as a tensor, which is in the graph if an input requires a gradient.</summary>
@@ -123,13 +123,13 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
     public void Keep(ReadOnlySpan<double> values)
     {
         values.CopyTo(new(Reserve(values.Length), values.Length));
-        KeptCount = values.Length;
+        SavedCount = values.Length;
     }
 
     /// <summary>The values stored by <see cref="Keep"/>.</summary>
-    public ReadOnlySpan<double> Kept => new(Statistics, KeptCount);
+    public ReadOnlySpan<double> SavedNumbers => new(Statistics, SavedCount);
 
-    private int KeptCount { get; set; }
+    private int SavedCount { get; set; }
 
     /// <summary>Prepares the state for another call. Large statistics are freed, so that an idle node holds little memory.</summary>
     public void Recycle()

@@ -6,7 +6,7 @@ namespace TorchStab.Dispatch;
 /// Describes an op to the autograd plug: how its gradients are computed. An op has an input, an optional weight and an optional bias. One instance serves all
 /// calls; the data of a call is in <see cref="NodeState"/>.
 /// </summary>
-internal abstract class NormOp
+internal abstract class GraphOp
 {
     /// <summary>The op's name in error messages.</summary>
     public virtual string Name => GetType().Name.Replace("Node", "", StringComparison.Ordinal);

@@ -13,7 +13,7 @@ internal sealed unsafe class PendingHandles
     private const int Inputs = 3;
 
     [ThreadStatic]
-    private static PendingHandles? t_own;
+    private static PendingHandles? t_ofThisThread;
 
     private readonly nint* _returned, _taken;
     private Handles _handles;
@@ -31,7 +31,7 @@ internal sealed unsafe class PendingHandles
         NativeMemory.Free(Slot);
     }
 
-    public static PendingHandles Own => t_own ??= new PendingHandles();
+    public static PendingHandles OfThisThread => t_ofThisThread ??= new PendingHandles();
 
     /// <summary>Memory in which C++ may write one handle.</summary>
     public nint* Slot { get; }

@@ -80,7 +80,7 @@ internal sealed unsafe class PooledNode
         Handles gradients = default;
         try
         {
-            var pending = PendingHandles.Own;
+            var pending = PendingHandles.OfThisThread;
             pending.Release();
             if (outputGradients[0] != 0) Differentiate(outputGradients[0], ref gradients);
             return pending.Return(State, gradients);
@@ -127,7 +127,7 @@ internal sealed unsafe class PooledNode
             node.Release();
         }
         t_releases = false;
-        if (!TensorOwnership.IsProven) PendingHandles.Own.Release();
+        if (!TensorOwnership.IsProven) PendingHandles.OfThisThread.Release();
     }
 
     private void Release()

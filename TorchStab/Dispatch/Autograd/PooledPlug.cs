@@ -37,7 +37,7 @@ internal sealed unsafe class PooledPlug : IAutogradPlug
     public Tensor Attach(NodeState state, Tensor input, Tensor? weight, Tensor? bias, nint output)
     {
         var node = state.Node!;
-        var pending = PendingHandles.Own;
+        var pending = PendingHandles.OfThisThread;
         pending.Release();
         try
         {
@@ -81,5 +81,5 @@ internal sealed unsafe class PooledPlug : IAutogradPlug
 
     // C++ writes the handle of the one output into this memory.
     [UnmanagedCallersOnly]
-    private static nint* Allocate(nuint count) => PendingHandles.Own.Slot;
+    private static nint* Allocate(nuint count) => PendingHandles.OfThisThread.Slot;
 }

@@ -21,7 +21,7 @@ internal sealed unsafe class SavedInputs
     /// <summary>Returns new handles to the saved tensors. The caller disposes them with <see cref="Handles.Dispose"/>.</summary>
     /// <exception cref="InvalidOperationException">A tensor was changed in place, or an earlier backward pass released it: libtorch's message after the
     /// tensor's name.</exception>
-    public Handles Unpack(NormOp op, NodeHandle node)
+    public Handles Unpack(GraphOp op, NodeHandle node)
     {
         Handles tensors = default;
         SpinGate.Enter(ref _gate);
@@ -43,7 +43,7 @@ internal sealed unsafe class SavedInputs
         }
     }
 
-    /// <summary>Releases the input, which is as large as an activation. A later <see cref="Unpack(NormOp, NodeHandle)"/> is autograd's usual error.</summary>
+    /// <summary>Releases the input, which is as large as an activation. A later <see cref="Unpack(GraphOp, NodeHandle)"/> is autograd's usual error.</summary>
     public void ForgetInput()
     {
         SpinGate.Enter(ref _gate);
@@ -81,7 +81,7 @@ internal sealed unsafe class SavedInputs
         return error is null ? saved : throw new InvalidOperationException(error);
     }
 
-    private static nint Unpack(nint saved, NodeHandle node, NormOp op, string name)
+    private static nint Unpack(nint saved, NodeHandle node, GraphOp op, string name)
     {
         nint tensor = AutogradLibrary.Unpack(saved, node);
         return tensor != 0 ? tensor : throw new InvalidOperationException($"{op.Name}'s {name}: {AutogradLibrary.TakeError()}");

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>An op whose backward pass is a formula in tensor operations instead of a kernel.</summary>
-internal abstract class TensorOp : NormOp
+internal abstract class TensorOp : GraphOp
 {
     /// <summary>
     /// Adds an output that was computed without a graph to the graph of its inputs, if one of them requires a gradient. <paramref name="kept"/> holds the

@@ -9,7 +9,7 @@ internal sealed unsafe class Scratch
     private const int Alignment = 64;
 
     [ThreadStatic]
-    private static Scratch? t_own;
+    private static Scratch? t_ofThisThread;
 
     private void* _block;
     private long _bytes;
@@ -23,7 +23,7 @@ internal sealed unsafe class Scratch
     public static void* Rent(long bytes)
     {
         if (bytes > KeptBytes) return NativeMemory.AlignedAlloc((nuint)bytes, Alignment);
-        var own = t_own ??= new Scratch();
+        var own = t_ofThisThread ??= new Scratch();
         if (bytes <= own._bytes) return own._block;
         NativeMemory.AlignedFree(own._block);
         own._bytes = Math.Max(bytes, 4096);
@@ -32,6 +32,6 @@ internal sealed unsafe class Scratch
 
     public static void Return(void* block)
     {
-        if (t_own is null || t_own._block != block) NativeMemory.AlignedFree(block);
+        if (t_ofThisThread is null || t_ofThisThread._block != block) NativeMemory.AlignedFree(block);
     }
 }

@@ -24,7 +24,7 @@ internal static unsafe class BucketLaunch
     }
 
     /// <summary>Whether the gradient is a view of the bucket's elements [start, start + count).</summary>
-    public static bool LiesIn(in TensorView gradient, in TensorView bucket, long start, long count) => gradient.Dense && bucket.Dense
+    public static bool IsViewOf(in TensorView gradient, in TensorView bucket, long start, long count) => gradient.Dense && bucket.Dense
         && gradient.Dtype == bucket.Dtype && gradient.Count == count && gradient.Data == TensorMemory.Part(bucket, start);
 
     /// <summary>Whether the bucket's elements [start, start + count) are finite; null if there is no kernel.</summary>

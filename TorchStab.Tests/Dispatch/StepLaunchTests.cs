@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Dispatch;
 
-public sealed unsafe class StepPassTests : IDisposable
+public sealed unsafe class StepLaunchTests : IDisposable
 {
     private readonly TeamKind _team = ParallelTeam.Kind;
 
@@ -23,7 +23,7 @@ public sealed unsafe class StepPassTests : IDisposable
         var p = lengths.Select(n => randn(n)).ToArray();
         var g = lengths.Select(n => randn(n)).ToArray();
         var expected = p.Zip(g, (x, d) => x - (0.5 * d)).ToArray();
-        var pass = StepPass<SGDKernel, SGDArguments>.Start();
+        var pass = StepLaunch<SGDKernel, SGDArguments>.Start();
         for (int i = 0; i < p.Length; i++)
         {
             var arguments = new SGDArguments { Gradient = new() { Scale = 1, Bound = double.PositiveInfinity }, LearningRate = 0.5 };
@@ -42,11 +42,11 @@ public sealed unsafe class StepPassTests : IDisposable
         Assert.False(Takes(ScalarType.BFloat16, ScalarType.BFloat16));
         Assert.False(Takes(ScalarType.Float16, ScalarType.Float16));
         Assert.False(Takes(ScalarType.Float32, ScalarType.Float64));
-        Assert.True(NormKernels.For(ScalarType.Float16, 2) == null);
-        Assert.True(NormKernels.For(ScalarType.Float32, 3) == null);
+        Assert.True(ReductionKernels.For(ScalarType.Float16, 2) == null);
+        Assert.True(ReductionKernels.For(ScalarType.Float32, 3) == null);
 
         static bool Takes(ScalarType parameter, ScalarType state) =>
-            StepPass<SGDKernel, SGDArguments>.Start().TryAdd(default, new(View(parameter), View(parameter), View(state)));
+            StepLaunch<SGDKernel, SGDArguments>.Start().TryAdd(default, new(View(parameter), View(parameter), View(state)));
         static TensorView View(ScalarType dtype) => TensorView.Of(ones(2, dtype));
     }
 }

@@ -4,10 +4,10 @@ namespace TorchStab.Dispatch;
 /// One pass over many tensors that computes Σ x, Σ x², Σ |x|, max |x| or the number of non-zero elements of each. Chunks are fixed, and their results are
 /// merged in order, so the result has the same bits for any number of threads. <see cref="Start"/> returns the calling thread's instance, emptied.
 /// </summary>
-internal sealed unsafe class NormPass
+internal sealed unsafe class ReductionLaunch
 {
     [ThreadStatic]
-    private static NormPass? t_own;
+    private static ReductionLaunch? t_ofThisThread;
 
     private readonly Chunks _chunks = new();
     private readonly NativeList<Source> _sources = new();
@@ -28,9 +28,9 @@ internal sealed unsafe class NormPass
         public double* Partial;
     }
 
-    public static NormPass Start()
+    public static ReductionLaunch Start()
     {
-        var pass = t_own ??= new NormPass();
+        var pass = t_ofThisThread ??= new ReductionLaunch();
         pass._chunks.Clear();
         pass._sources.Clear();
         return pass;

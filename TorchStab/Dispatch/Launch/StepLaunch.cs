@@ -13,13 +13,13 @@ internal readonly struct StepMemory(
 /// One pass over many parameters that updates each with the kernel <typeparamref name="K"/> and arguments of type <typeparamref name="TArguments"/>.
 /// <see cref="Start"/> returns the calling thread's instance, emptied.
 /// </summary>
-internal sealed unsafe class StepPass<K, TArguments> where K : struct, IKernel where TArguments : unmanaged
+internal sealed unsafe class StepLaunch<K, TArguments> where K : struct, IKernel where TArguments : unmanaged
 {
     /// <summary>How many chunks ahead to prefetch: the update of two small tensors takes about as long as a memory access.</summary>
     private const int Ahead = 2;
 
     [ThreadStatic]
-    private static StepPass<K, TArguments>? t_own;
+    private static StepLaunch<K, TArguments>? t_ofThisThread;
 
     private readonly Chunks _chunks = new();
     private readonly NativeList<Target> _targets = new();
@@ -39,9 +39,9 @@ internal sealed unsafe class StepPass<K, TArguments> where K : struct, IKernel w
         public int* Bounds;
     }
 
-    public static StepPass<K, TArguments> Start()
+    public static StepLaunch<K, TArguments> Start()
     {
-        var pass = t_own ??= new StepPass<K, TArguments>();
+        var pass = t_ofThisThread ??= new StepLaunch<K, TArguments>();
         pass._chunks.Clear();
         pass._targets.Clear();
         return pass;

@@ -19,7 +19,7 @@ internal unsafe struct MomentView
     /// memory, sizes and strides in place, but not its device and dtype. So memory, element count, contiguity and number of dimensions are compared. Sizes
     /// may then still differ, but every element is at the same address.
     /// </summary>
-    public bool Look(Tensor moment, in TensorView parameter)
+    public bool Read(Tensor moment, in TensorView parameter)
     {
         if (ReferenceEquals(moment, _tensor) && _view.Dense && parameter.Data == _parameter && parameter.Count == _view.Count)
         {
@@ -33,8 +33,8 @@ internal unsafe struct MomentView
     }
 
     /// <summary>
-    /// Prefetches what <see cref="Look"/> will read: the moment's native tensor and its storage. For hundreds of small parameters the cache misses would take
-    /// longer than <see cref="Look"/> itself. A prefetch from an invalid address has no effect.
+    /// Prefetches what <see cref="Read"/> will read: the moment's native tensor and its storage. For hundreds of small parameters the cache misses would take
+    /// longer than <see cref="Read"/> itself. A prefetch from an invalid address has no effect.
     /// </summary>
     public readonly void Prefetch()
     {
@@ -58,7 +58,7 @@ internal unsafe struct MomentView
         _dimensions = LibTorch.Dimensions(_view.Handle);
     }
 
-    /// <summary>Returns the view that <see cref="Look"/> read, or the view of a moment that was created since.</summary>
+    /// <summary>Returns the view that <see cref="Read"/> read, or the view of a moment that was created since.</summary>
     public TensorView Of(Tensor? moment)
     {
         if (moment is null) return default;

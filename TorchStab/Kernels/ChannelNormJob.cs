@@ -41,7 +41,7 @@ internal unsafe struct ChannelNormJob
     public int* Extreme;
 
     /// <summary>Whether the statistics are given and no gradient passes through them (BatchNorm in eval mode).</summary>
-    public bool Given;
+    public bool HasStatistics;
 
     /// <summary>Whether the output is large enough for non-temporal stores (checked against alignment by the kernel).</summary>
     public bool Stream;

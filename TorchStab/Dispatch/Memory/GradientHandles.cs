@@ -20,7 +20,7 @@ internal sealed unsafe class GradientHandles
 
     private struct Job
     {
-        public nint* Given;
+        public nint* Handles;
         public TensorView* Parameters, Gradients;
         public bool GradientsOnly;
     }
@@ -34,7 +34,7 @@ internal sealed unsafe class GradientHandles
     public ReadOnlySpan<TensorView> Gradients => new(_gradients.Items, Count);
 
     /// <summary>The index of each of these parameters in the list that was read.</summary>
-    public ReadOnlySpan<int> Places => new(_places.Items, Count);
+    public ReadOnlySpan<int> ParameterIndices => new(_places.Items, Count);
 
     /// <summary>
     /// Reads which parameters have a gradient, and the memory of both. The caller keeps the parameters reachable until <see cref="Release"/>.
@@ -48,8 +48,8 @@ internal sealed unsafe class GradientHandles
         _parameters.Resize(count);
         _gradients.Resize(count);
         for (int i = 0; i < count; i++) _given.Items[i] = parameters[i].Handle;
-        var job = new Job { Given = _given.Items, Parameters = _parameters.Items, Gradients = _gradients.Items, GradientsOnly = gradientsOnly };
-        if (LibTorch.IsAvailable) ParallelTeam.Run(&Look, &job, count, count >= Parallel);
+        var job = new Job { Handles = _given.Items, Parameters = _parameters.Items, Gradients = _gradients.Items, GradientsOnly = gradientsOnly };
+        if (LibTorch.IsAvailable) ParallelTeam.Run(&ReadParts, &job, count, count >= Parallel);
         else LookAtTensors(parameters);
         for (int i = 0; i < count; i++) if (!_gradients.Items[i].IsMissing) Keep(i);
     }
@@ -102,15 +102,15 @@ internal sealed unsafe class GradientHandles
         if (gradient.Dense && parameter.Dense && !TensorShape.Same(gradient, parameter)) gradient = gradient with { Dense = false };
     }
 
-    private static void Look(void* context, int first, int last)
+    private static void ReadParts(void* context, int first, int last)
     {
         var job = (Job*)context;
         for (int i = first; i < last; i++)
         {
-            nint gradient = LibTorch.Grad(job->Given[i]);
+            nint gradient = LibTorch.Grad(job->Handles[i]);
             job->Gradients[i] = TensorMemory.View(gradient);
             if (gradient == 0 || job->GradientsOnly) continue;
-            job->Parameters[i] = TensorMemory.View(job->Given[i]);
+            job->Parameters[i] = TensorMemory.View(job->Handles[i]);
             RequireShape(ref job->Gradients[i], job->Parameters[i]);
         }
     }

@@ -4,7 +4,7 @@ using System.Runtime.CompilerServices;
 namespace TorchStab.Kernels;
 
 /// <summary>Sums four rows at once, so that the columns' sums are read and written once for the four.</summary>
-internal static unsafe class RowNormQuad<V, T, E>
+internal static unsafe class RowNormFourRows<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged

@@ -12,7 +12,7 @@ internal enum ChannelForm
 }
 
 /// <summary>The parts that the launches of BatchNorm, GroupNorm and InstanceNorm share.</summary>
-internal static unsafe class ChannelNorm
+internal static unsafe class ChannelNormLaunch
 {
     /// <summary>Planes of at most this many positions are processed as tiles of several channels, if there are at least this many samples.</summary>
     private const int SmallPlane = 64, ManySamples = 8;

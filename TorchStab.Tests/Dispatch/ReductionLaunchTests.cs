@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Dispatch;
 
-public sealed unsafe class NormPassTests : IDisposable
+public sealed unsafe class ReductionLaunchTests : IDisposable
 {
     private static readonly long[] Lengths = [5, 1, 0, 70_000, 64, 64, 32_768, 32_769, 1_000_003, 257, 3];
 
@@ -76,11 +76,11 @@ public sealed unsafe class NormPassTests : IDisposable
 
     private static double[] Run(Tensor?[] tensors, double order)
     {
-        var pass = NormPass.Start();
+        var pass = ReductionLaunch.Start();
         foreach (var t in tensors)
         {
             if (t is null) pass.Add(null, 0, null);
-            else pass.Add(TensorMemory.Pointer<byte>(t), t.numel(), NormKernels.For(t.dtype, order));
+            else pass.Add(TensorMemory.Pointer<byte>(t), t.numel(), ReductionKernels.For(t.dtype, order));
         }
         double[] results = pass.Run(max: double.IsPositiveInfinity(order)).ToArray();
         GC.KeepAlive(tensors);

@@ -11,22 +11,22 @@ internal static unsafe class GroupNormLaunch
     {
         state.Reserve(3L * state.StatisticsCount);
         var inputs = state.Inputs;
-        var job = ChannelNorm.Describe(state, inputs);
+        var job = ChannelNormLaunch.Describe(state, inputs);
         var element = TensorMemory.ElementOf(inputs.Input);
         nint output = NewTensor.Like(inputs.Input);
         job.Output = TensorMemory.At(output);
         job.Epsilon = state.Epsilon;
         int extreme = 0;
         job.Extreme = &extreme;
-        job.Stream = ChannelNorm.IsLarge(job, element);
-        ChannelNorm.Run<GroupNormKernel.Forward>(job, element, job.Samples * job.Groups);
+        job.Stream = ChannelNormLaunch.IsLarge(job, element);
+        ChannelNormLaunch.Run<GroupNormKernel.Forward>(job, element, job.Samples * job.Groups);
         return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
     /// <summary>Computes the required gradients, in new tensors.</summary>
     public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        var job = ChannelNorm.Describe(state, saved);
+        var job = ChannelNormLaunch.Describe(state, saved);
         var element = TensorMemory.ElementOf(saved.Input);
         nint contiguous = NewTensor.Contiguous(outputGradient);
         void* sums = Scratch.Rent(2L * sizeof(double) * job.Samples * job.Channels);
@@ -34,11 +34,11 @@ internal static unsafe class GroupNormLaunch
         job.Extreme = &extreme;
         try
         {
-            ChannelNorm.Allocate(state, saved, contiguous, ref job, ref gradients);
+            ChannelNormLaunch.Allocate(state, saved, contiguous, ref job, ref gradients);
             job.Sums = (double*)sums;
             job.Blocks = job.Samples;
-            ChannelNorm.Run<GroupNormKernel.Backward>(job, element, job.Samples * job.Groups);
-            if (state.AnyAffineWanted) ChannelNorm.Merge<GroupNormKernel.Merge>(job, element);
+            ChannelNormLaunch.Run<GroupNormKernel.Backward>(job, element, job.Samples * job.Groups);
+            if (state.AnyAffineWanted) ChannelNormLaunch.Merge<GroupNormKernel.Merge>(job, element);
         }
         finally
         {

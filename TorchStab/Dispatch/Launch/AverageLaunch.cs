@@ -7,7 +7,7 @@ namespace TorchStab.Dispatch;
 internal sealed unsafe class AverageLaunch
 {
     [ThreadStatic]
-    private static AverageLaunch? t_own;
+    private static AverageLaunch? t_ofThisThread;
 
     private readonly Chunks _chunks = new();
     private readonly NativeList<Target> _targets = new();
@@ -29,7 +29,7 @@ internal sealed unsafe class AverageLaunch
 
     public static AverageLaunch Start()
     {
-        var pass = t_own ??= new AverageLaunch();
+        var pass = t_ofThisThread ??= new AverageLaunch();
         pass._chunks.Clear();
         pass._targets.Clear();
         return pass;

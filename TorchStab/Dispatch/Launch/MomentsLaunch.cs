@@ -3,18 +3,18 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>Computes mean and variance of a whole tensor from two sums, if a kernel supports it.</summary>
-internal static unsafe class MomentsDispatch
+internal static unsafe class MomentsLaunch
 {
     /// <summary>Computes the mean and the biased variance; false if the caller must use tensor operations.</summary>
     public static bool TryTake(Tensor tensor, out double mean, out double variance)
     {
         (mean, variance) = (double.NaN, double.NaN);
-        var sum = KernelSelection.Takes(tensor) ? NormKernels.Sum(tensor.dtype) : null;
+        var sum = KernelSelection.Takes(tensor) ? ReductionKernels.Sum(tensor.dtype) : null;
         if (sum == null) return false;
         long count = LibTorch.Numel(tensor.Handle);
-        var pass = NormPass.Start();
+        var pass = ReductionLaunch.Start();
         pass.Add(TensorMemory.Pointer<byte>(tensor), count, sum);
-        pass.Add(TensorMemory.Pointer<byte>(tensor), count, NormKernels.For(tensor.dtype, 2));
+        pass.Add(TensorMemory.Pointer<byte>(tensor), count, ReductionKernels.For(tensor.dtype, 2));
         var sums = pass.Run(max: false);
         GC.KeepAlive(tensor);
         mean = sums[0] / count;

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>Chooses the instance of <see cref="GlobalNormKernel"/> by norm and dtype.</summary>
-internal static unsafe class NormKernels
+internal static unsafe class ReductionKernels
 {
     /// <summary>The kernel of a norm of order 2, 1, 0 or ∞; null for other orders and dtypes.</summary>
     public static delegate*<void*, long, long, double> For(ScalarType dtype, double order)

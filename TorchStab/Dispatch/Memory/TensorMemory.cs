@@ -22,10 +22,6 @@ internal static unsafe class TensorMemory
     /// <summary>Bytes of an element.</summary>
     public static int SizeOf(Element element) => element switch { Element.Float64 => 8, Element.Float32 => 4, _ => 2 };
 
-    /// <summary>As <see cref="Pointer"/>; null for a missing optional tensor (a norm without weight or bias).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static T* PointerOrNull<T>(Tensor? tensor) where T : unmanaged => tensor is null ? null : Pointer<T>(tensor);
-
     /// <summary>The kernels' element type for the dtype of a tensor that <see cref="KernelSelection"/> accepted.</summary>
     public static Element ElementOf(nint tensor) => ElementOf((ScalarType)LibTorch.Dtype(tensor));
 
@@ -41,7 +37,7 @@ internal static unsafe class TensorMemory
     public static Span<T> Span<T>(Tensor tensor) where T : unmanaged => new(Pointer<T>(tensor), checked((int)LibTorch.Numel(tensor.Handle)));
 
     /// <summary>Reads everything that a kernel needs about a tensor. The caller keeps the handle alive. Handle 0 gives a missing tensor.</summary>
-    public static TensorView View(nint tensor) => tensor == 0 || !KernelSelection.LiesWell(tensor, out var dtype) ? new() { Handle = tensor } : new()
+    public static TensorView View(nint tensor) => tensor == 0 || !KernelSelection.IsReadable(tensor, out var dtype) ? new() { Handle = tensor } : new()
     {
         Handle = tensor,
         Data = LibTorch.Data(tensor),

@@ -10,7 +10,7 @@ internal sealed unsafe class ThreadPoolTeam : IThreadPoolWorkItem
     private const int ClaimsPerThread = 4;
 
     [ThreadStatic]
-    private static ThreadPoolTeam? t_own;
+    private static ThreadPoolTeam? t_ofThisThread;
 
     private delegate*<void*, int, int, void> _body;
     private void* _context;
@@ -21,7 +21,7 @@ internal sealed unsafe class ThreadPoolTeam : IThreadPoolWorkItem
 
     public static void Run(delegate*<void*, int, int, void> body, void* context, int items, int threads)
     {
-        var team = t_own ??= new ThreadPoolTeam();
+        var team = t_ofThisThread ??= new ThreadPoolTeam();
         if (Volatile.Read(ref team._state) != Closed) body(context, 0, items); // a job inside a job
         else team.Work(body, context, items, threads);
     }

@@ -18,7 +18,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     {
         state.Reserve((long)Statistics * state.Middle);
         var inputs = state.Inputs;
-        var job = ChannelNorm.Describe(state, inputs);
+        var job = ChannelNormLaunch.Describe(state, inputs);
         job.Epsilon = state.Epsilon;
         int extreme = 0;
         job.Extreme = &extreme;
@@ -32,8 +32,8 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     {
         ChannelStatistics.Fill(state.Reserve((long)Statistics * state.Middle), mean, variance, state.Epsilon);
         var inputs = state.Inputs;
-        var job = ChannelNorm.Describe(state, inputs);
-        job.Given = true;
+        var job = ChannelNormLaunch.Describe(state, inputs);
+        job.HasStatistics = true;
         int extreme = 0;
         job.Extreme = &extreme;
         nint output = Forward(inputs.Input, state.Layout, ref job);
@@ -43,25 +43,25 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     /// <summary>Computes the required gradients, in new tensors.</summary>
     public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        var job = ChannelNorm.Describe(state, saved);
-        job.Given = !state.Training;
+        var job = ChannelNormLaunch.Describe(state, saved);
+        job.HasStatistics = !state.Training;
         int extreme = 0;
         job.Extreme = &extreme;
-        nint aligned = ChannelNorm.InLayoutOf(state, saved.Input, outputGradient);
+        nint aligned = ChannelNormLaunch.InLayoutOf(state, saved.Input, outputGradient);
         try
         {
-            ChannelNorm.Allocate(state, saved, aligned, ref job, ref gradients);
+            ChannelNormLaunch.Allocate(state, saved, aligned, ref job, ref gradients);
             var element = TensorMemory.ElementOf(saved.Input);
-            switch (ChannelNorm.FormOf(job, state.Layout))
+            switch (ChannelNormLaunch.FormOf(job, state.Layout))
             {
                 case ChannelForm.Rows:
                     BackwardRows(job, element);
                     break;
                 case ChannelForm.Tiles:
-                    ChannelNorm.Run<BatchNormKernel.BackwardTiles<Relu>>(job, element, ChannelNorm.Tiles(job));
+                    ChannelNormLaunch.Run<BatchNormKernel.BackwardTiles<Relu>>(job, element, ChannelNormLaunch.Tiles(job));
                     break;
                 default:
-                    ChannelNorm.Run<BatchNormKernel.Backward<Relu>>(job, element, job.Channels);
+                    ChannelNormLaunch.Run<BatchNormKernel.Backward<Relu>>(job, element, job.Channels);
                     break;
             }
         }
@@ -77,48 +77,48 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         var element = TensorMemory.ElementOf(input);
         nint output = NewTensor.Like(input);
         job.Output = TensorMemory.At(output);
-        job.Stream = ChannelNorm.IsLarge(job, element, readOnce: job.Given);
-        if (job.Given) HugePages.Populate(job.Output, job.Rows * job.Channels * TensorMemory.SizeOf(element)); // its threads write to distant addresses
-        Forward(job, element, ChannelNorm.FormOf(job, layout));
+        job.Stream = ChannelNormLaunch.IsLarge(job, element, readOnce: job.HasStatistics);
+        if (job.HasStatistics) HugePages.Populate(job.Output, job.Rows * job.Channels * TensorMemory.SizeOf(element)); // its threads write to distant addresses
+        Forward(job, element, ChannelNormLaunch.FormOf(job, layout));
         return output;
     }
 
     private static void Forward(in ChannelNormJob job, Element element, ChannelForm form)
     {
         if (form == ChannelForm.Rows) ForwardRows(job, element);
-        else if (job.Given) ForwardGiven(job, element);
-        else if (form == ChannelForm.Tiles) ChannelNorm.Run<BatchNormKernel.ForwardTiles<Relu>>(job, element, ChannelNorm.Tiles(job));
-        else ChannelNorm.Run<BatchNormKernel.Forward<Relu>>(job, element, job.Channels);
+        else if (job.HasStatistics) ForwardGiven(job, element);
+        else if (form == ChannelForm.Tiles) ChannelNormLaunch.Run<BatchNormKernel.ForwardTiles<Relu>>(job, element, ChannelNormLaunch.Tiles(job));
+        else ChannelNormLaunch.Run<BatchNormKernel.Forward<Relu>>(job, element, job.Channels);
     }
 
     private static void ForwardGiven(ChannelNormJob job, Element element)
     {
         void* tables = job.Tables = Scratch.Rent(3L * job.Channels * sizeof(double));
-        ChannelNorm.Merge<BatchNormRowsKernel.Merge>(job, element);
-        ChannelNorm.RunPlanes<BatchNormGivenKernel.Planes<Relu>>(job, element);
+        ChannelNormLaunch.Merge<BatchNormRowsKernel.Merge>(job, element);
+        ChannelNormLaunch.RunPlanes<BatchNormGivenKernel.Planes<Relu>>(job, element);
         Scratch.Return(tables);
     }
 
     private static void ForwardRows(ChannelNormJob job, Element element)
     {
-        void* scratch = ChannelNorm.RentRows(ref job, sumsPerChannel: job.Given ? 0 : 2);
-        if (!job.Given) ChannelNorm.Merge<BatchNormRowsKernel.Shift>(job, element);
-        if (!job.Given) ChannelNorm.Run<BatchNormRowsKernel.Measure>(job, element, job.Blocks);
-        ChannelNorm.Merge<BatchNormRowsKernel.Merge>(job, element);
-        ChannelNorm.Run<BatchNormRowsKernel.Normalize<Relu>>(job, element, job.Blocks);
+        void* scratch = ChannelNormLaunch.RentRows(ref job, sumsPerChannel: job.HasStatistics ? 0 : 2);
+        if (!job.HasStatistics) ChannelNormLaunch.Merge<BatchNormRowsKernel.Shift>(job, element);
+        if (!job.HasStatistics) ChannelNormLaunch.Run<BatchNormRowsKernel.Measure>(job, element, job.Blocks);
+        ChannelNormLaunch.Merge<BatchNormRowsKernel.Merge>(job, element);
+        ChannelNormLaunch.Run<BatchNormRowsKernel.Normalize<Relu>>(job, element, job.Blocks);
         Scratch.Return(scratch);
     }
 
     private static void BackwardRows(ChannelNormJob job, Element element)
     {
-        bool sums = !job.Given || job.WeightGradient != null || job.BiasGradient != null;
-        void* scratch = ChannelNorm.RentRows(ref job, sumsPerChannel: sums ? 2 : 0);
+        bool sums = !job.HasStatistics || job.WeightGradient != null || job.BiasGradient != null;
+        void* scratch = ChannelNormLaunch.RentRows(ref job, sumsPerChannel: sums ? 2 : 0);
         var tables = job;
-        tables.Given = true; // the statistics are known: Merge must only fill the table
-        ChannelNorm.Merge<BatchNormRowsKernel.Merge>(tables, element);
-        if (sums) ChannelNorm.Run<BatchNormRowsKernel.Sum<Relu>>(job, element, job.Blocks);
-        ChannelNorm.Merge<BatchNormRowsKernel.MergeSums>(job, element);
-        if (job.InputGradient != null) ChannelNorm.Run<BatchNormRowsKernel.Differentiate<Relu>>(job, element, job.Blocks);
+        tables.HasStatistics = true; // the statistics are known: Merge must only fill the table
+        ChannelNormLaunch.Merge<BatchNormRowsKernel.Merge>(tables, element);
+        if (sums) ChannelNormLaunch.Run<BatchNormRowsKernel.Sum<Relu>>(job, element, job.Blocks);
+        ChannelNormLaunch.Merge<BatchNormRowsKernel.MergeSums>(job, element);
+        if (job.InputGradient != null) ChannelNormLaunch.Run<BatchNormRowsKernel.Differentiate<Relu>>(job, element, job.Blocks);
         Scratch.Return(scratch);
     }
 }
