@@ -68,12 +68,14 @@ public sealed class PackedLibrary : IDisposable
         return folder;
     }
 
-    /// <summary>Lets a project have what this machine's sources of packages offer, too. The network may be needed.</summary>
-    public static void AddMachineSources(string folder) => File.WriteAllText(Path.Combine(folder, "nuget.config"), """
-        <configuration>
-          <packageSources><add key="nuget.org" value="https://api.nuget.org/v3/index.json" /></packageSources>
-        </configuration>
-        """);
+    /// <summary>Lets a project use the package sources of this machine, too. The network may be needed.</summary>
+    public static void AddMachineSources(string folder)
+    {
+        // "E" marks a source that is enabled; its address follows.
+        var sources = DotNet.Succeed(Path.GetTempPath(), "nuget", "list", "source", "--format", "short").Split('\n')
+            .Where(line => line.StartsWith('E')).Select((line, i) => $"<add key=\"machine{i}\" value=\"{line[(line.IndexOf(' ', StringComparison.Ordinal) + 1)..].Trim()}\" />");
+        File.WriteAllText(Path.Combine(folder, "nuget.config"), $"<configuration><packageSources>{string.Concat(sources)}</packageSources></configuration>");
+    }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 }

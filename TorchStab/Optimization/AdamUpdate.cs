@@ -54,7 +54,7 @@ internal static class AdamUpdate
             Gradient = update.Transform(o.maximize, decoupled ? 0 : decay),
             Beta1 = o.beta1!.Value,
             Beta2 = o.beta2!.Value,
-            Eps = Epsilon.AtLeast(o.eps!.Value, dtype),
+            Eps = ParameterUpdate.LeastEps(o.eps!.Value, dtype),
             StepSize = warmUp.StepSize,
             Correction = warmUp.Correction,
             Decay = decoupled ? 1 - o.LearningRate!.Value * decay : 1,

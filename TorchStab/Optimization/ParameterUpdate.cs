@@ -25,4 +25,11 @@ internal readonly record struct ParameterUpdate(GradientSet Gradients, int Index
     /// <param name="decay">λ of an L2 penalty; 0 if the decay is decoupled.</param>
     public GradientTransform Transform(bool? maximize, double decay) =>
         new() { Scale = maximize == true ? -Coefficient.Scale : Coefficient.Scale, Bound = Coefficient.Bound, Decay = decay };
+
+    /// <summary>
+    /// The eps of a denominator √v + eps, made large enough to prevent a division by zero. With an eps of 0, or one that rounds to 0 in the dtype of the
+    /// arithmetic, an element whose gradients were all zero gives 0/0, and one whose squared gradients underflow gives m/0. The smallest eps is about the
+    /// square root of the dtype's smallest number: every nonzero √v is larger.
+    /// </summary>
+    public static double LeastEps(double eps, ScalarType dtype) => Math.Max(eps, dtype == ScalarType.Float64 ? 1e-161 : 1e-22);
 }

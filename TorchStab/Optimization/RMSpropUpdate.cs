@@ -51,7 +51,7 @@ internal static class RMSpropUpdate
         Gradient = update.Transform(o.maximize, o.weight_decay!.Value),
         LearningRate = o.LearningRate!.Value,
         Alpha = o.alpha!.Value,
-        Eps = Epsilon.AtLeast(o.eps!.Value, dtype),
+        Eps = ParameterUpdate.LeastEps(o.eps!.Value, dtype),
         Momentum = o.momentum!.Value,
     };
 }

@@ -42,8 +42,8 @@ internal sealed class TensorStep : IDisposable
         return wide;
     }
 
-    /// <summary>The eps of a denominator: see <see cref="Epsilon"/>.</summary>
-    public double Eps(double eps) => Epsilon.AtLeast(eps, _dtype);
+    /// <summary>The eps of a denominator: see <see cref="ParameterUpdate.LeastEps"/>.</summary>
+    public double Eps(double eps) => ParameterUpdate.LeastEps(eps, _dtype);
 
     /// <summary>Copies the results in the wider dtype back to the stored tensors.</summary>
     public void Commit()
