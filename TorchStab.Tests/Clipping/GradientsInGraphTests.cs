@@ -40,13 +40,17 @@ public class GradientsInGraphTests
             }
     });
 
-    [Fact]
-    public void A_half_gradient_whose_norm_overflows_is_clipped_all_the_same()
+    [Theory]
+    [InlineData(ScalarType.Float16, 3e4)]
+    [InlineData(ScalarType.Float32, 1e30)]
+    [InlineData(ScalarType.BFloat16, 1e30)]
+    [InlineData(ScalarType.Float64, 1e200)]
+    public void A_gradient_whose_squares_overflow_is_clipped_all_the_same(ScalarType dtype, double value)
     {
         using var scope = NewDisposeScope();
-        var x = zeros([100], ScalarType.Float16).requires_grad_();
-        F.clip_gradient(x, 1).backward([full([100], 3e4, ScalarType.Float16)]);
-        Compare.Close(full([100], 0.1, ScalarType.Float16), x.grad, "float16");
+        var x = zeros([100], dtype).requires_grad_();
+        F.clip_gradient(x, 1).backward([full([100], value, dtype)]);
+        Compare.Close(full([100], 0.1, dtype), x.grad, $"{dtype}");
     }
 
     [Fact]

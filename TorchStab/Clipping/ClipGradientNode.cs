@@ -26,12 +26,16 @@ internal sealed class ClipGradientNode : TensorOp
     /// <inheritdoc/>
     protected override (Tensor? Input, Tensor? Weight, Tensor? Bias) Differentiate(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight)
     {
-        double bound = state.SavedNumbers[0];
-        // A half type's own norm overflows from 65504 on.
-        var norm = linalg.vector_norm(outputGradient.dtype is ScalarType.Float16 or ScalarType.BFloat16 ? outputGradient.to(ScalarType.Float32) : outputGradient);
-        // A gradient that is not finite stays as it is, so that whoever looks for NaN finds where it came from. Masked before the division: its derivative is finite.
+        if (outputGradient.numel() == 0) return (outputGradient.alias(), null, null);
+        // Relative to the largest element, so that no square overflows or vanishes: squares of 1e20 do in float32, of 300 in float16.
+        var g = outputGradient.to(GradientNorms.Accumulator(outputGradient));
+        var largest = g.detach().abs().amax();
+        largest = largest.masked_fill(largest.eq(0).logical_or(largest.isfinite().logical_not()), 1);
+        var norm = linalg.vector_norm(g / largest);
+        var bound = full_like(largest, state.SavedNumbers[0]) / largest;
+        // A gradient that is not finite does not change, so that a search for NaN finds its origin. Masked before the division: its derivative is finite.
         var within = norm.gt(bound).logical_and(norm.isfinite()).logical_not();
-        var factor = norm.masked_fill(within, 1).reciprocal().mul(bound).masked_fill(within, 1);
-        return (outputGradient * factor.to(outputGradient.dtype), null, null);
+        var factor = (bound / norm.masked_fill(within, 1)).masked_fill(within, 1);
+        return ((g * factor).to(outputGradient.dtype), null, null);
     }
 }
