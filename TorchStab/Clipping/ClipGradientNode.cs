@@ -32,7 +32,8 @@ internal sealed class ClipGradientNode : TensorOp
         var largest = g.detach().abs().amax();
         largest = largest.masked_fill(largest.eq(0).logical_or(largest.isfinite().logical_not()), 1);
         var norm = linalg.vector_norm(g / largest);
-        var bound = full_like(largest, state.SavedNumbers[0]) / largest;
+        // By a cast, which makes a bound beyond float32 infinite: libtorch refuses to fill with one.
+        var bound = tensor(state.SavedNumbers[0], ScalarType.Float64, CPU).to(largest.dtype, largest.device) / largest;
         // A gradient that is not finite does not change, so that a search for NaN finds its origin. Masked before the division: its derivative is finite.
         var within = norm.gt(bound).logical_and(norm.isfinite()).logical_not();
         var factor = (bound / norm.masked_fill(within, 1)).masked_fill(within, 1);
