@@ -82,6 +82,21 @@ public sealed partial class PackageTests(PackedLibrary library)
         Assert.Equal(library.ReadCodeViewDebugDirectoryData(entry).Guid, new BlobContentId(reader.DebugMetadataHeader!.Id).Guid);
     }
 
+    /// <summary>An editor reads the file in for every project that uses the package: what its users cannot see is not in it, and all that they see is.</summary>
+    [Fact]
+    public void Its_documentation_is_of_the_public_members_and_says_nothing_twice()
+    {
+        using var package = Open(".nupkg");
+        using var file = package.GetEntry("lib/net8.0/TorchStab.xml")!.Open();
+        var members = XDocument.Load(file).Descendants("member").ToDictionary(m => m.Attribute("name")!.Value);
+        var exported = typeof(stab).Assembly.GetExportedTypes().Select(t => $"T:{t.FullName!.Replace('+', '.')}").ToHashSet();
+        SourceFile.AssertNone(members.Keys.Where(id => id.StartsWith("T:", StringComparison.Ordinal) && !exported.Contains(id)));
+        SourceFile.AssertNone(members.Keys.Where(id => XmlDocs.IsInternal(id)));
+        SourceFile.AssertNone(XmlDocs.PublicIds.Where(id => !members.ContainsKey(id)));
+        SourceFile.AssertNone(members.GroupBy(m => m.Value.Element("summary")?.ToString() ?? m.Key).Where(same => same.Count() > 1)
+            .Select(same => string.Join(" and ", same.Select(m => m.Key)) + $" share {same.Key}"));
+    }
+
     [Fact]
     public void A_project_in_FSharp_trains()
     {

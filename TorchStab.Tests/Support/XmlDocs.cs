@@ -17,6 +17,16 @@ internal static class XmlDocs
     public static IReadOnlyList<MemberInfo> Public { get; } =
         [.. typeof(stab).Assembly.GetExportedTypes().SelectMany(t => t.GetMembers(Declared).Where(m => m is not Type).Prepend(t)).Where(IsSeen)];
 
+    /// <summary>The entries of the compiler's file that are about them.</summary>
+    public static IEnumerable<string> PublicIds => ById.Keys.Where(Raw.ContainsKey);
+
+    private static readonly HashSet<string> Internal = [.. typeof(stab).Assembly.GetExportedTypes()
+        .SelectMany(t => t.GetMembers(Declared).Where(m => m is MethodBase { IsAssembly: true } or MethodBase { IsPrivate: true }
+            or FieldInfo { IsAssembly: true } or FieldInfo { IsPrivate: true })).Select(Id)];
+
+    /// <summary>Whether an entry is about a method or field that users cannot reach.</summary>
+    public static bool IsInternal(string id) => Internal.Contains(id);
+
     private static readonly Dictionary<string, MemberInfo> ById = Public.ToDictionary(Id);
 
     /// <summary>The documentation of a member; elements that it lacks and inherits are taken over.</summary>
@@ -100,6 +110,7 @@ internal static class XmlDocs
     private static string Reference(Type t)
     {
         if (t.IsByRef) return Reference(t.GetElementType()!) + "@";
+        if (t.IsPointer) return Reference(t.GetElementType()!) + "*";
         if (t.IsArray) return Reference(t.GetElementType()!) + "[]";
         if (t.IsGenericParameter) return (t.DeclaringMethod is null ? "`" : "``") + t.GenericParameterPosition;
         if (!t.IsGenericType) return Plain(t);

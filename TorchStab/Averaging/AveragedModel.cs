@@ -48,7 +48,7 @@ public sealed partial class AveragedModel : nn.Module
     /// </summary>
     public bool use_buffers { get; }
 
-    /// <summary>The number of updates so far.</summary>
+    /// <summary>The number of models that the average holds: updates so far.</summary>
     public long n_averaged => _count.item<long>();
 
     /// <summary>Updates the averages with the model's weights.</summary>

@@ -12,7 +12,7 @@ namespace TorchStab;
 public sealed record InitializationEntry(string Parameter, string Scheme, double? Fan, double? StdAsked, double StdMeasured);
 
 /// <summary>A parameter that was not initialized.</summary>
-/// <param name="Parameter">The parameter's name in the model.</param>
+/// <param name="Parameter">The name in the model of the parameter that was left alone.</param>
 /// <param name="Layer">The type of the module that holds it.</param>
 public sealed record UntouchedParameter(string Parameter, string Layer)
 {

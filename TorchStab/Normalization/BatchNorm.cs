@@ -24,7 +24,7 @@ public abstract class BatchNorm : NormBase
     /// <summary>Receives input and mask of every call while statistics are re-estimated. A forward hook would not see direct calls of forward.</summary>
     internal Action<Tensor, Tensor?>? InputObserver { get; set; }
 
-    /// <summary>Normalizes <paramref name="input"/>.</summary>
+    /// <summary>Normalizes each channel of <paramref name="input"/>.</summary>
     /// <param name="input">(N, C, …), with the rank that the class requires.</param>
     /// <returns>The same shape, dtype and memory format; always a new tensor.</returns>
     /// <exception cref="ArgumentException">The rank, the number of channels or a dtype does not fit, or a channel has only one value

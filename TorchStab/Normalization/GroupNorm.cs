@@ -35,13 +35,13 @@ public sealed class GroupNorm : AffineModule
     /// <summary>The number of channels: the length of <see cref="AffineModule.weight"/>.</summary>
     public long num_channels { get; }
 
-    /// <summary>Added to the variance.</summary>
+    /// <summary>Added to the variance of a group.</summary>
     public double eps { get; set; }
 
     /// <summary>Whether the module was made with a weight and a bias per channel.</summary>
     public bool affine { get; }
 
-    /// <summary>Normalizes <paramref name="input"/>.</summary>
+    /// <summary>Normalizes each group of channels of each sample of <paramref name="input"/>.</summary>
     /// <param name="input">Shape (N, <see cref="num_channels"/>, *).</param>
     /// <returns>The same shape and dtype. A channels_last input gives a channels_last output; any other input gives a contiguous one.</returns>
     /// <exception cref="ArgumentException">

@@ -21,7 +21,7 @@ public abstract class InstanceNorm : NormBase
     /// <summary>The rank of an input with a batch dimension. An input with one dimension less is a single sample.</summary>
     private protected abstract int BatchedRank { get; }
 
-    /// <summary>Normalizes <paramref name="input"/>.</summary>
+    /// <summary>Normalizes each channel of each sample of <paramref name="input"/>.</summary>
     /// <param name="input">A batch or a single sample, with a rank that the class accepts.</param>
     /// <returns>The same shape and dtype, contiguous; always a new tensor.</returns>
     /// <exception cref="ArgumentException">The rank, the number of channels or a dtype does not fit, or a channel has only one position

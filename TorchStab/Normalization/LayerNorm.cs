@@ -34,7 +34,7 @@ public sealed class LayerNorm : AffineModule
     /// <summary>Whether the module was made with a weight of the normalized shape.</summary>
     public bool elementwise_affine { get; }
 
-    /// <summary>Normalizes <paramref name="input"/>.</summary>
+    /// <summary>Normalizes the last dimensions of <paramref name="input"/>.</summary>
     /// <param name="input">Shape (*, <see cref="normalized_shape"/>).</param>
     /// <returns>The same shape and dtype, contiguous.</returns>
     /// <exception cref="ArgumentException">The trailing sizes differ from <see cref="normalized_shape"/>, or the dtypes do not match.</exception>

@@ -27,16 +27,16 @@ public sealed class LayerNorm2d : AffineModule
         bias = ParameterFactory.Zeros([num_channels], dtype, device, nameof(num_channels));
     }
 
-    /// <summary>C, the number of channels (the size of dimension 1).</summary>
+    /// <summary>C, how many channels are normalized together at each position (the size of dimension 1).</summary>
     public long num_channels { get; }
 
-    /// <summary>Added to the variance.</summary>
+    /// <summary>Added to the variance of the channels.</summary>
     public double eps { get; set; }
 
-    /// <summary>Whether the module was made with a weight and a bias per channel.</summary>
+    /// <summary>Whether there are a weight and a bias per channel.</summary>
     public bool affine { get; }
 
-    /// <summary>Normalizes <paramref name="input"/>.</summary>
+    /// <summary>Normalizes the channels at each position of <paramref name="input"/>.</summary>
     /// <param name="input">Shape (N, <see cref="num_channels"/>, H, W).</param>
     /// <returns>The same shape and dtype. A channels_last input gives a channels_last output; any other input gives a contiguous one.</returns>
     /// <exception cref="ArgumentException">The rank or the number of channels differs, or the dtypes do not match.</exception>

@@ -30,7 +30,7 @@ public sealed class RMSNorm : AffineModule
     /// <inheritdoc cref="LayerNorm.elementwise_affine"/>
     public bool elementwise_affine { get; }
 
-    /// <summary>Normalizes <paramref name="input"/>.</summary>
+    /// <summary>Divides <paramref name="input"/> by its root mean square over the last dimensions.</summary>
     /// <param name="input">Shape (*, <see cref="normalized_shape"/>).</param>
     /// <returns>The same shape, dtype and memory layout.</returns>
     /// <exception cref="ArgumentException">The trailing sizes differ from <see cref="normalized_shape"/>, or the input is not floating-point.</exception>

@@ -29,18 +29,18 @@ public sealed class Adam : AdamOptimizer<Adam.Options>
         internal State(Parameter parameter) : base(parameter) { }
     }
 
-    /// <summary>A group of parameters with its own options; an option that is not set takes the optimizer's value.</summary>
+    /// <summary>A group of parameters of Adam with options of its own; an option that is not set takes the optimizer's value.</summary>
     public sealed class ParamGroup : AdamParamGroup<Options>
     {
-        /// <summary>An empty group: set <c>Parameters</c>, and <c>Options</c> if they differ from the optimizer's.</summary>
+        /// <summary>An empty group for Adam: set <c>Parameters</c>, and <c>Options</c> if they differ from the optimizer's.</summary>
         public ParamGroup() { }
 
-        /// <summary>A group whose options are in one object.</summary>
+        /// <summary>A group for Adam whose options are in one object.</summary>
         /// <param name="parameters">The parameters to optimize.</param>
         /// <param name="options">The options; a null takes the optimizer's value.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, Options options) : base(parameters, options) { }
 
-        /// <summary>A group; a null takes the optimizer's value. The values are checked when the group is added to an optimizer.</summary>
+        /// <summary>A group for Adam; a null takes the optimizer's value. The values are checked when the group is added to an optimizer.</summary>
         /// <param name="parameters">The parameters to optimize.</param>
         /// <param name="lr">Learning rate; null (the default): the optimizer's.</param>
         /// <param name="beta1">Decay of the mean of gradients; null (the default): the optimizer's.</param>
@@ -59,7 +59,7 @@ public sealed class Adam : AdamOptimizer<Adam.Options>
             double? global_clipnorm = null)
             : base(parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm)) { }
 
-        /// <summary>A group whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
+        /// <summary>A group for Adam whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
         /// <inheritdoc cref="ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>

@@ -25,7 +25,7 @@ public abstract class AdamOptions : ClipOptions
     public double? beta2 { get; set; }
 
     /// <summary>
-    /// Added to the denominator. A smaller value than 1e-22 (1e-161 in float64) acts as that value, so that a zero gradient does not give 0/0 = NaN, as
+    /// Added to the root of the second moment. A smaller value than 1e-22 (1e-161 in float64) acts as that value, so that a zero gradient does not give 0/0 = NaN, as
     /// PyTorch's eps = 0 does.
     /// </summary>
     public double? eps { get; set; }

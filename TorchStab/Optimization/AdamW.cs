@@ -29,13 +29,13 @@ public sealed class AdamW : AdamOptimizer<AdamW.Options>
         internal State(Parameter parameter) : base(parameter) { }
     }
 
-    /// <summary>A group of parameters with its own options; an option that is not set takes the optimizer's value.</summary>
+    /// <summary>A group of parameters of AdamW with options of its own; an option that is not set takes the optimizer's value.</summary>
     public sealed class ParamGroup : AdamParamGroup<Options>
     {
-        /// <summary>An empty group: set <c>Parameters</c>, and <c>Options</c> if they differ from the optimizer's.</summary>
+        /// <summary>An empty group for AdamW: set <c>Parameters</c>, and <c>Options</c> if they differ from the optimizer's.</summary>
         public ParamGroup() { }
 
-        /// <summary>A group whose options are in one object.</summary>
+        /// <summary>A group for AdamW whose options are in one object.</summary>
         /// <param name="parameters">The parameters to optimize.</param>
         /// <param name="options">The options; a null takes the optimizer's value.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, Options options) : base(parameters, options) { }
@@ -46,7 +46,7 @@ public sealed class AdamW : AdamOptimizer<AdamW.Options>
             double? global_clipnorm = null)
             : base(parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm)) { }
 
-        /// <summary>A group whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
+        /// <summary>A group for AdamW whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
         /// <inheritdoc cref="Adam.ParamGroup.ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>

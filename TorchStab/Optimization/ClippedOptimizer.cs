@@ -105,7 +105,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
         return loss!;
     }
 
-    /// <summary>Sets every gradient to null. A step does not change a parameter without a gradient, even with momentum.</summary>
+    /// <summary>Sets every gradient of the inner optimizer's parameters to null. A step does not change a parameter without a gradient, even with momentum.</summary>
     public override void zero_grad() => zero_grad(true);
 
     /// <inheritdoc cref="ClippingAwareOptimizer.zero_grad(bool)"/>

@@ -18,12 +18,12 @@ public sealed partial class RMSprop
             Option.Flag<Options>(nameof(centered)),
         ]);
 
-        /// <summary>Decay of the running mean of squared gradients.</summary>
+        /// <summary>Decay of the running mean of squared gradients (beta2 in Adam).</summary>
         public double? alpha { get; set; }
 
         /// <summary>
-        /// Added to the denominator. A smaller value than 1e-22 (1e-161 in float64) acts as that value, so that a zero gradient does not give 0/0 = NaN, as
-        /// PyTorch's eps = 0 does.
+        /// Added to the root of the mean square. A smaller value than 1e-22 (1e-161 in float64) acts as that value, so that a zero gradient does not
+        /// give 0/0 = NaN, as PyTorch's eps = 0 does.
         /// </summary>
         public double? eps { get; set; }
 

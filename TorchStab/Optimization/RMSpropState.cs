@@ -17,7 +17,7 @@ public sealed partial class RMSprop
             new(nameof(grad_avg), s => ref ((State)s).grad_avg, o => ((Options)o).centered == true),
         ], s => ref ((State)s).step);
 
-        /// <summary>The number of updates so far.</summary>
+        /// <summary>The number of updates of this parameter so far.</summary>
         public long step;
 
         /// <summary>The running mean of squared gradients.</summary>

@@ -20,18 +20,18 @@ public sealed partial class SGD : MomentumOptimizer<SGD.Options>
     private protected override void Update(ClipOptions options, List<ParameterUpdate> updates) =>
         SGDUpdate.Apply((Options)options, updates);
 
-    /// <summary>A group of parameters with its own options; an option that is not set takes the optimizer's value.</summary>
+    /// <summary>A group of parameters of SGD with options of its own; an option that is not set takes the optimizer's value.</summary>
     public sealed class ParamGroup : MomentumParamGroup<Options>
     {
-        /// <summary>An empty group: set <c>Parameters</c>, and <c>Options</c> if they differ from the optimizer's.</summary>
+        /// <summary>An empty group for SGD: set <c>Parameters</c>, and <c>Options</c> if they differ from the optimizer's.</summary>
         public ParamGroup() { }
 
-        /// <summary>A group whose options are in one object.</summary>
+        /// <summary>A group for SGD whose options are in one object.</summary>
         /// <param name="parameters">The parameters to optimize.</param>
         /// <param name="options">The options; a null takes the optimizer's value.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, Options options) : base(parameters, options) { }
 
-        /// <summary>A group; a null takes the optimizer's value. The values are checked when the group is added to an optimizer.</summary>
+        /// <summary>A group for SGD; a null takes the optimizer's value. The values are checked when the group is added to an optimizer.</summary>
         /// <param name="parameters">The parameters to optimize.</param>
         /// <param name="lr">Learning rate; null (the default): the optimizer's.</param>
         /// <param name="momentum">The factor of the previous running sum; null (the default): the optimizer's.</param>
@@ -48,7 +48,7 @@ public sealed partial class SGD : MomentumOptimizer<SGD.Options>
             bool? nesterov = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null)
             : base(parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm)) { }
 
-        /// <summary>A group whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
+        /// <summary>A group for SGD whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
         /// <inheritdoc cref="ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>

@@ -66,7 +66,7 @@ public abstract class Parametrization : nn.Module
         return Moved(new StateMove(null, dtype, non_blocking));
     }
 
-    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which differ from the field names.</summary>
+    /// <summary>Does nothing: the constructor has registered its tensors under PyTorch's names, which differ from the field names.</summary>
     protected override void RegisterComponents() { }
 
     /// <summary>Moves every parameter and buffer.</summary>

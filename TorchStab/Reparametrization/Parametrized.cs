@@ -103,7 +103,7 @@ public sealed class Parametrized : nn.Module<Tensor, Tensor>, IParametrized
         return MoveBias(new StateMove(null, dtype, non_blocking));
     }
 
-    /// <summary>Does nothing: the constructor has registered everything under PyTorch's names, which differ from the field names.</summary>
+    /// <summary>Does nothing: the constructor has registered the layer and its parametrization under PyTorch's names, which differ from the field names.</summary>
     protected override void RegisterComponents() { }
 
     /// <inheritdoc/>
