@@ -20,7 +20,7 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         List<int> indices = [.. Enumerable.Range(0, clips.Length).Where(i => clips[i])];
         // All results are made before the first float64 copy: between the copies they would keep the freed memory of these in pieces.
         var scales = indices.ConvertAll(i => NewScale(gradients.Parameter(i)));
-        for (int k = 0; k < scales.Count; k++) WriteScale(scales[k], gradients.Parameter(indices[k]), gradients.Gradient(indices[k]), gradients.Average);
+        for (int k = 0; k < scales.Count; k++) WriteScale(scales[k], gradients, indices[k]);
         double[] least = GradientNorms.ReadBack(scales.ConvertAll(s => s.min()));
         for (int k = 0; k < least.Length; k++)
         {
@@ -49,11 +49,12 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         empty(parameter.dim() <= 1 ? [] : [parameter.size(0), .. Enumerable.Repeat(1L, (int)parameter.dim() - 1)], ScalarType.Float64, parameter.device);
 
     // Computes in float64: squares of gradients above 1e19 overflow float32.
-    private void WriteScale(Tensor result, Tensor parameter, Tensor gradient, double average)
+    private void WriteScale(Tensor result, GradientSet gradients, int i)
     {
+        var gradient = gradients.Gradient(i); // before the scope is opened, because the gradient is used afterwards
         using var scope = NewDisposeScope();
-        var largest = UnitNorm(parameter).clamp_min(eps).mul_(clipping);
-        var norm = UnitNorm(gradient).mul_(average);
+        var largest = UnitNorm(gradients.Weight(i)).clamp_min(eps).mul_(clipping);
+        var norm = UnitNorm(gradient).mul_(gradients.Average);
         var scale = largest / norm.clamp_min(SmallestNorm);
         result.copy_(where(norm < largest, ones_like(scale), scale));
     }

@@ -12,6 +12,7 @@ internal sealed class GradientSet : IDisposable
 {
     private readonly IReadOnlyList<Parameter> _parameters;
     private readonly Func<int, string>? _names;
+    private readonly Func<int, Tensor?>? _masters;
     private readonly GradientHandles _handles = new();
     private readonly List<Tensor?> _tensors = [];
     private readonly Func<int, Tensor> _tensor;
@@ -20,10 +21,11 @@ internal sealed class GradientSet : IDisposable
 
     /// <param name="parameters">The parameters, with or without a gradient; the list may change between two calls of <see cref="Read"/>.</param>
     /// <param name="names">Returns the name of a parameter, by its index in the list; null (the default): no names.</param>
-    public GradientSet(IReadOnlyList<Parameter> parameters, Func<int, string>? names = null)
+    /// <param name="masters">Returns a more precise copy of a parameter; null for a parameter without one. null (the default): there are none.</param>
+    public GradientSet(IReadOnlyList<Parameter> parameters, Func<int, string>? names = null, Func<int, Tensor?>? masters = null)
     {
         _parameters = parameters;
-        _names = names;
+        (_names, _masters) = (names, masters);
         _tensor = Gradient;
     }
 
@@ -114,6 +116,9 @@ internal sealed class GradientSet : IDisposable
 
     public Parameter Parameter(int i) => _parameters[ParameterIndex(i)];
 
+    /// <summary>The values of gradient i's parameter in the highest precision that exists. The current DisposeScope owns a copy.</summary>
+    public Tensor Weight(int i) => _masters?.Invoke(ParameterIndex(i)) ?? Parameter(i);
+
     public string? Name(int i) => _names?.Invoke(ParameterIndex(i));
 
     /// <summary>Gradient i as a tensor, for tensor operations; the DisposeScope of the step owns it.</summary>
@@ -123,8 +128,8 @@ internal sealed class GradientSet : IDisposable
     public TensorView ParameterView(int i) => _handles.Parameters[i];
 
     /// <summary>The memory of the parameter, its gradient and its optimizer state, for kernels.</summary>
-    public StepMemory Memory(int i, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default) =>
-        new(_handles.Parameters[i], _handles.Gradients[i], state0, state1, state2);
+    public StepMemory Memory(int i, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default,
+        in TensorView master = default) => new(_handles.Parameters[i], _handles.Gradients[i], state0, state1, state2, master);
 
     public double[] Norms(double order)
     {
@@ -145,7 +150,11 @@ internal sealed class GradientSet : IDisposable
     /// <summary>A set of some of the gradients, with the norms measured so far; the caller disposes it.</summary>
     public GradientSet Subset(int[] indices)
     {
-        var subset = new GradientSet([.. indices.Select(Parameter)], _names is null ? null : place => Name(indices[place])!) { Average = Average };
+        var subset = new GradientSet([.. indices.Select(Parameter)], _names is null ? null : place => Name(indices[place])!,
+            _masters is null ? null : place => _masters(ParameterIndex(indices[place])))
+        {
+            Average = Average,
+        };
         subset._handles.Take(_handles, indices);
         foreach (int i in indices) subset._tensors.Add(_tensors[i]);
         foreach (double order in _measured)

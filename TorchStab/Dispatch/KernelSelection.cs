@@ -153,11 +153,11 @@ internal static class KernelSelection
 
     /// <summary>
     /// Whether an optimizer's kernel can update the parameter: all tensors contiguous and of one size, the gradient of the parameter's dtype, and the state
-    /// of that dtype, or float32 for bfloat16.
+    /// of that dtype, or float32 for bfloat16, as the master copy.
     /// </summary>
     public static bool TakesStep(in StepMemory m) => Enabled && m.Parameter.Dense && m.Gradient.Dense && m.Gradient.Dtype == m.Parameter.Dtype
         && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m)
-        && (m.State0.IsMissing ? m.Parameter : m.State0).Dtype == (m.Parameter.Dtype == ScalarType.BFloat16 ? ScalarType.Float32 : m.Parameter.Dtype);
+        && TakesState(m.Master, m);
 
     /// <summary>Whether a kernel can copy a gradient of <paramref name="count"/> elements to a bucket and back; bfloat16 uses a float32 bucket.</summary>
     public static bool TakesBucket(in TensorView gradient, in TensorView bucket, long count) => Enabled && gradient.Dense && bucket.Dense
@@ -168,7 +168,8 @@ internal static class KernelSelection
         && average.Dtype == (value.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
 
     private static bool TakesState(in TensorView state, in StepMemory m) =>
-        state.IsMissing || (state.Dense && state.Dtype == m.State0.Dtype && state.Count == m.Parameter.Count);
+        state.IsMissing || (state.Dense && state.Count == m.Parameter.Count
+            && state.Dtype == (m.Parameter.Dtype == ScalarType.BFloat16 ? ScalarType.Float32 : m.Parameter.Dtype));
 
     private static unsafe bool OnCpu(nint tensor, out ScalarType dtype)
     {

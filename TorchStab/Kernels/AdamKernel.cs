@@ -44,14 +44,14 @@ internal readonly unsafe partial struct AdamKernel : IKernel
     {
         var a = (AdamArguments*)job->Arguments;
         var s = job->Streams;
-        E* p = (E*)s->Parameter;
+        var weights = new Weights<V, T, E>(s);
         T* m = (T*)s->State0, v = (T*)s->State1, max = (T*)s->State2;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V keep1 = Create<V, T>(a->Beta1), add1 = Create<V, T>(1 - a->Beta1), keep2 = Create<V, T>(a->Beta2), add2 = Create<V, T>(1 - a->Beta2);
         V correction = Create<V, T>(a->Correction), eps = Create<V, T>(a->Eps), decay = Create<V, T>(a->Decay), step = Create<V, T>(-a->StepSize);
         for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
-            V x = Lane.Load<V, T, E>(p + i);
+            V x = weights.Load(i);
             V g = gradient.Of(Lane.Load<V, T, E>(s->Gradient, i), x);
             V mean = V.MultiplyAdd(g, add1, V.Load(m + i) * keep1);
             V square = V.MultiplyAdd(g * g, add2, V.Load(v + i) * keep2);
@@ -63,7 +63,7 @@ internal readonly unsafe partial struct AdamKernel : IKernel
                 square.Store(max + i);
             }
             V denominator = V.MultiplyAdd(V.Sqrt(square), correction, eps);
-            Lane.Store<V, T, E>(V.MultiplyAdd(step, mean / denominator, x * decay), p + i);
+            weights.Store(V.MultiplyAdd(step, mean / denominator, x * decay), i);
         }
     }
 

@@ -63,6 +63,12 @@ internal unsafe interface IVector<TSelf, T>
 
     static abstract TSelf Abs(TSelf a);
 
+    /// <summary>Rounds to the nearest bfloat16, as <c>Store(BFloat16*)</c> does, and keeps the type. Only for T = float. NaN remains NaN or becomes any number.</summary>
+    static abstract TSelf ToBFloat16(TSelf a);
+
+    /// <summary>A mask that is set where a = b.</summary>
+    static abstract TSelf Equal(TSelf a, TSelf b);
+
     /// <summary>A mask that is set where a &gt; b.</summary>
     static abstract TSelf GreaterThan(TSelf a, TSelf b);
 

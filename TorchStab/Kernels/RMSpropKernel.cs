@@ -35,14 +35,14 @@ internal readonly unsafe partial struct RMSpropKernel : IKernel
     {
         var a = (RMSpropArguments*)job->Arguments;
         var s = job->Streams;
-        E* p = (E*)s->Parameter;
+        var weights = new Weights<V, T, E>(s);
         T* squares = (T*)s->State0, buffer = (T*)s->State1, means = (T*)s->State2;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V keep = V.Create(T.CreateTruncating(a->Alpha)), add = V.Create(T.CreateTruncating(1 - a->Alpha)), eps = V.Create(T.CreateTruncating(a->Eps));
         V momentum = V.Create(T.CreateTruncating(a->Momentum)), step = V.Create(T.CreateTruncating(-a->LearningRate));
         for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
-            V x = Lane.Load<V, T, E>(p + i);
+            V x = weights.Load(i);
             V g = gradient.Of(Lane.Load<V, T, E>(s->Gradient, i), x);
             V square = V.MultiplyAdd(g * g, add, V.Load(squares + i) * keep);
             square.Store(squares + i);
@@ -58,7 +58,7 @@ internal readonly unsafe partial struct RMSpropKernel : IKernel
                 direction = V.MultiplyAdd(momentum, V.Load(buffer + i), direction);
                 direction.Store(buffer + i);
             }
-            Lane.Store<V, T, E>(V.MultiplyAdd(step, direction, x), p + i);
+            weights.Store(V.MultiplyAdd(step, direction, x), i);
         }
     }
 }

@@ -51,13 +51,13 @@ internal readonly unsafe partial struct SGDKernel : IKernel
     {
         var a = (SGDArguments*)job->Arguments;
         var s = job->Streams;
-        E* p = (E*)s->Parameter;
+        var weights = new Weights<V, T, E>(s);
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V step = V.Create(T.CreateTruncating(-a->LearningRate));
         for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
-            V x = Lane.Load<V, T, E>(p + i);
-            Lane.Store<V, T, E>(V.MultiplyAdd(step, gradient.Of(Lane.Load<V, T, E>(s->Gradient, i), x), x), p + i);
+            V x = weights.Load(i);
+            weights.Store(V.MultiplyAdd(step, gradient.Of(Lane.Load<V, T, E>(s->Gradient, i), x), x), i);
         }
     }
 
@@ -67,7 +67,7 @@ internal readonly unsafe partial struct SGDKernel : IKernel
     {
         var a = (SGDArguments*)job->Arguments;
         var s = job->Streams;
-        E* p = (E*)s->Parameter;
+        var weights = new Weights<V, T, E>(s);
         T* buffer = (T*)s->State0;
         var gradient = new ClippedGradient<V, T>(a->Gradient);
         V step = V.Create(T.CreateTruncating(-a->LearningRate)), intake = V.Create(T.CreateTruncating(a->NewShare));
@@ -75,11 +75,11 @@ internal readonly unsafe partial struct SGDKernel : IKernel
         bool nesterov = a->LookAhead != 0;
         for (long i = job->First + first, end = job->First + last; i < end; i += V.Count)
         {
-            V x = Lane.Load<V, T, E>(p + i);
+            V x = weights.Load(i);
             V g = gradient.Of(Lane.Load<V, T, E>(s->Gradient, i), x);
             V b = V.MultiplyAdd(momentum, V.Load(buffer + i), intake * g);
             b.Store(buffer + i);
-            Lane.Store<V, T, E>(V.MultiplyAdd(step, nesterov ? V.MultiplyAdd(ahead, b, g) : b, x), p + i);
+            weights.Store(V.MultiplyAdd(step, nesterov ? V.MultiplyAdd(ahead, b, g) : b, x), i);
         }
     }
 }

@@ -8,6 +8,9 @@ internal unsafe struct StepStreams
 {
     public void* Parameter, Gradient, State0, State1, State2;
 
+    /// <summary>The copy of a bfloat16 parameter in the type of the arithmetic; null if there is none.</summary>
+    public void* Master;
+
     /// <summary>Prefetches the first kilobyte of the parameter, the gradient and the first two states; afterwards the hardware prefetches.</summary>
     public readonly void Prefetch(int count)
     {
@@ -19,6 +22,7 @@ internal unsafe struct StepStreams
             Memory.Prefetch((byte*)Gradient + offset);
             Memory.Prefetch((byte*)State0 + offset);
             Memory.Prefetch((byte*)State1 + offset);
+            Memory.Prefetch((byte*)Master + offset);
         }
     }
 }
@@ -33,6 +37,35 @@ internal unsafe struct StepJob
 
     /// <summary>The index of the run's first element. A kernel's items are relative to it.</summary>
     public long First;
+}
+
+/// <summary>
+/// The weights of a step: the parameter, or its master copy, of which the parameter is the rounding. An element of the parameter that is not the rounding of
+/// its copy was written by somebody else: it replaces the copy.
+/// </summary>
+internal readonly unsafe struct Weights<V, T, E>(StepStreams* streams)
+    where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
+{
+    private readonly E* _parameter = (E*)streams->Parameter;
+    private readonly T* _master = (T*)streams->Master;
+
+    private static bool CanHaveMaster => typeof(E) == typeof(BFloat16) && typeof(T) == typeof(float);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Load(long i)
+    {
+        V value = Lane.Load<V, T, E>(_parameter + i);
+        if (!CanHaveMaster || _master == null) return value;
+        V master = V.Load(_master + i);
+        return V.Select(V.Equal(V.ToBFloat16(master), value), master, value);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(V value, long i)
+    {
+        if (CanHaveMaster && _master != null) value.Store(_master + i);
+        Lane.Store<V, T, E>(value, _parameter + i);
+    }
 }
 
 /// <summary>The changes to a gradient before the optimizer uses it: clipping by norm or by value, sign, L2 decay.</summary>

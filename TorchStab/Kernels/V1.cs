@@ -64,6 +64,13 @@ internal readonly unsafe struct V1<T>(T value) : IVector<V1<T>, T>
     public static V1<T> Abs(V1<T> a) => new(T.Abs(a._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V1<T> ToBFloat16(V1<T> a) => typeof(T) == typeof(float)
+        ? new(T.CreateTruncating((float)(BFloat16)float.CreateTruncating(a._value))) : throw new NotSupportedException();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V1<T> Equal(V1<T> a, V1<T> b) => new(a._value == b._value ? T.One : T.Zero);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V1<T> GreaterThan(V1<T> a, V1<T> b) => new(a._value > b._value ? T.One : T.Zero);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -47,6 +47,9 @@ internal readonly unsafe struct V128<T>(Vector128<T> value) : IVector<V128<T>, T
     public static V128<T> Abs(V128<T> a) => new(Vector128.Abs(a._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V128<T> Equal(V128<T> a, V128<T> b) => new(Vector128.Equals(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V128<T> GreaterThan(V128<T> a, V128<T> b) => new(Vector128.GreaterThan(a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -118,14 +121,20 @@ internal readonly unsafe struct V128<T>(Vector128<T> value) : IVector<V128<T>, T
         return new(Vector128.ShiftLeft(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()), 16).As<uint, T>());
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V128<T> ToBFloat16(V128<T> a)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        var bits = a._value.As<T, uint>();
+        var odd = Vector128.ShiftRightLogical(bits, 16) & Vector128<uint>.One;
+        return new(((bits + odd + Vector128.Create(0x7FFFu)) & Vector128.Create(0xFFFF0000u)).As<uint, T>());
+    }
+
     // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {
-        if (typeof(T) != typeof(float)) throw new NotSupportedException();
-        var bits = _value.As<T, uint>();
-        var rounded = Vector128.ShiftRightLogical(bits, 16) & Vector128<uint>.One;
-        rounded = Vector128.ShiftRightLogical(bits + rounded + Vector128.Create(0x7FFFu), 16);
+        var rounded = Vector128.ShiftRightLogical(ToBFloat16(this)._value.As<T, uint>(), 16);
         var number = Vector128.Equals(_value, _value).As<T, uint>();
         rounded = Vector128.ConditionalSelect(number, rounded, Vector128.Create(0x7FC0u));
         *(ulong*)target = Vector128.Narrow(rounded, rounded).AsUInt64().ToScalar();

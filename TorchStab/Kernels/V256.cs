@@ -46,6 +46,9 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
     public static V256<T> Abs(V256<T> a) => new(Vector256.Abs(a._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Equal(V256<T> a, V256<T> b) => new(Vector256.Equals(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256<T> GreaterThan(V256<T> a, V256<T> b) => new(Vector256.GreaterThan(a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -114,14 +117,20 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
         return new(Vector256.ShiftLeft(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32(), 16).As<uint, T>());
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> ToBFloat16(V256<T> a)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        var bits = a._value.As<T, uint>();
+        var odd = Vector256.ShiftRightLogical(bits, 16) & Vector256<uint>.One;
+        return new(((bits + odd + Vector256.Create(0x7FFFu)) & Vector256.Create(0xFFFF0000u)).As<uint, T>());
+    }
+
     // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {
-        if (typeof(T) != typeof(float)) throw new NotSupportedException();
-        var bits = _value.As<T, uint>();
-        var rounded = Vector256.ShiftRightLogical(bits, 16) & Vector256<uint>.One;
-        rounded = Vector256.ShiftRightLogical(bits + rounded + Vector256.Create(0x7FFFu), 16);
+        var rounded = Vector256.ShiftRightLogical(ToBFloat16(this)._value.As<T, uint>(), 16);
         var number = Vector256.Equals(_value, _value).As<T, uint>();
         rounded = Vector256.ConditionalSelect(number, rounded, Vector256.Create(0x7FC0u));
         Vector256.Narrow(rounded, rounded).GetLower().Store((ushort*)target);

@@ -46,6 +46,9 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
     public static V512<T> Abs(V512<T> a) => new(Vector512.Abs(a._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V512<T> Equal(V512<T> a, V512<T> b) => new(Vector512.Equals(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V512<T> GreaterThan(V512<T> a, V512<T> b) => new(Vector512.GreaterThan(a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -114,14 +117,20 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
         return new(Vector512.ShiftLeft(Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)source)), 16).As<uint, T>());
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V512<T> ToBFloat16(V512<T> a)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        var bits = a._value.As<T, uint>();
+        var odd = Vector512.ShiftRightLogical(bits, 16) & Vector512<uint>.One;
+        return new(((bits + odd + Vector512.Create(0x7FFFu)) & Vector512.Create(0xFFFF0000u)).As<uint, T>());
+    }
+
     // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {
-        if (typeof(T) != typeof(float)) throw new NotSupportedException();
-        var bits = _value.As<T, uint>();
-        var rounded = Vector512.ShiftRightLogical(bits, 16) & Vector512<uint>.One;
-        rounded = Vector512.ShiftRightLogical(bits + rounded + Vector512.Create(0x7FFFu), 16);
+        var rounded = Vector512.ShiftRightLogical(ToBFloat16(this)._value.As<T, uint>(), 16);
         var number = Vector512.Equals(_value, _value).As<T, uint>();
         rounded = Vector512.ConditionalSelect(number, rounded, Vector512.Create(0x7FC0u));
         Avx512F.ConvertToVector256UInt16(rounded).Store((ushort*)target);

@@ -43,6 +43,6 @@ public abstract class AdamOptions : ClipOptions
     }
 
     internal static T New<T>(double? lr, double? beta1, double? beta2, double? eps, double? weight_decay, bool? amsgrad, bool? maximize,
-        double? clipnorm, double? clipvalue, double? global_clipnorm) where T : AdamOptions, new() =>
-        With(new T { beta1 = beta1, beta2 = beta2, eps = eps, amsgrad = amsgrad }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm);
+        double? clipnorm, double? clipvalue, double? global_clipnorm, bool? master_weights) where T : AdamOptions, new() =>
+        With(new T { beta1 = beta1, beta2 = beta2, eps = eps, amsgrad = amsgrad }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm, master_weights);
 }

@@ -6,7 +6,7 @@ namespace TorchStab.Modules;
 
 /// <summary>
 /// Options of a parameter group of a clipping-aware optimizer. A null takes the optimizer's value. The three thresholds are
-/// Keras's, and at most one of them may be set. They are not saved, so that files keep the format of <c>torch.optim</c>.
+/// Keras's, and at most one of them may be set. They and <see cref="master_weights"/> are not saved, so that files keep the format of <c>torch.optim</c>.
 /// </summary>
 public abstract class ClipOptions : OptimizerOptions
 {
@@ -39,6 +39,12 @@ public abstract class ClipOptions : OptimizerOptions
     /// <summary>Clips all gradients by their common norm: g · c / max(‖all g‖, c).</summary>
     public double? global_clipnorm { get; set; }
 
+    /// <summary>
+    /// Whether float16 and bfloat16 parameters are updated through a float32 copy (<see cref="MomentState.master_param"/>); null: no. Turned on later, the
+    /// next step makes the copies; turned off, it frees them.
+    /// </summary>
+    public bool? master_weights { get; set; }
+
     /// <summary>The rule of the threshold that is set; the same object until the threshold changes.</summary>
     internal GradientClip? Rule
     {
@@ -69,7 +75,7 @@ public abstract class ClipOptions : OptimizerOptions
         Table.Load(this, reader);
     }
 
-    /// <summary>Copies the options of another optimizer of this kind, TorchStab's or TorchSharp's. The thresholds are not changed.</summary>
+    /// <summary>Copies the options of another optimizer of this kind, TorchStab's or TorchSharp's, except those that are not saved.</summary>
     /// <param name="source">The options to copy.</param>
     /// <exception cref="InvalidOperationException">They belong to another kind of optimizer.</exception>
     public override void LoadStateDict(OptimizerOptions source)
@@ -83,13 +89,15 @@ public abstract class ClipOptions : OptimizerOptions
     {
         Table.Fill(this, defaults);
         LearningRate ??= defaults.LearningRate;
+        master_weights ??= defaults.master_weights;
     }
 
-    /// <summary>Copies another group's options with the thresholds.</summary>
+    /// <summary>Copies all options of another group.</summary>
     internal void Copy(ClipOptions source)
     {
         LoadStateDict(source);
         (clipnorm, clipvalue, global_clipnorm) = (source.clipnorm, source.clipvalue, source.global_clipnorm);
+        master_weights = source.master_weights;
     }
 
     /// <summary>
@@ -108,10 +116,11 @@ public abstract class ClipOptions : OptimizerOptions
 
     /// <summary>Sets the options that all optimizers have.</summary>
     private protected static T With<T>(T options, double? lr, double? weight_decay, bool? maximize, double? clipnorm, double? clipvalue,
-        double? global_clipnorm) where T : ClipOptions
+        double? global_clipnorm, bool? master_weights) where T : ClipOptions
     {
         (options.LearningRate, options.weight_decay, options.maximize) = (lr, weight_decay, maximize);
         (options.clipnorm, options.clipvalue, options.global_clipnorm) = (clipnorm, clipvalue, global_clipnorm);
+        options.master_weights = master_weights;
         return options;
     }
 

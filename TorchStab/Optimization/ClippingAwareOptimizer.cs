@@ -167,10 +167,16 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
         var gradients = list.Gradients;
         for (int i = 0, g = 0; g < _slots.Count; g++)
         {
+            var options = (ClipOptions)_parameter_groups[g].Options;
             list.Updates.Clear();
             for (; i < gradients.Count && list.Group(i) == g; i++)
-                if (which?.Invoke(i) != false) list.Updates.Add(new(gradients, i, list.State(i), gradients.Coefficient(decision, i)));
-            if (list.Updates.Count > 0) Update((ClipOptions)_parameter_groups[g].Options, list.Updates);
+            {
+                if (which?.Invoke(i) == false) continue;
+                var state = list.State(i);
+                state.UseMaster(options);
+                list.Updates.Add(new(gradients, i, state, gradients.Coefficient(decision, i)));
+            }
+            if (list.Updates.Count > 0) Update(options, list.Updates);
         }
     }
 

@@ -3,6 +3,7 @@ using TorchSharp;
 using TorchSharp.Modules;
 using TorchStab.Clipping;
 using TorchStab.Dispatch;
+using TorchStab.Optimization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
@@ -14,7 +15,7 @@ public abstract partial class MomentState
 
     private MomentViews _views;
 
-    [InlineArray(3)]
+    [InlineArray(4)] // three moments and the master copy
     private struct MomentViews
     {
         private MomentView _first;
@@ -23,7 +24,7 @@ public abstract partial class MomentState
     /// <summary>Prefetches the memory that <see cref="WhyNot(ClipOptions, in TensorView)"/> reads.</summary>
     internal void Prefetch()
     {
-        for (int k = 0; k < Table.Moments.Length; k++) _views[k].Prefetch();
+        for (int k = 0; k < Table.All.Length; k++) _views[k].Prefetch();
     }
 
     /// <summary>
@@ -42,28 +43,32 @@ public abstract partial class MomentState
     /// <param name="parameter">The memory of the parameter.</param>
     internal string? WhyNot(ClipOptions options, in TensorView parameter)
     {
-        var moments = Table.Moments;
+        var moments = Table.All;
         string? why = WhyNot(Steps);
         for (int k = 0; k < moments.Length && why is null; k++)
         {
             var m = moments[k];
             var tensor = m.Of(this);
-            if (!m.IsOptional || (tensor is not null && m.IsWanted(options))) why = WhyNot(m.Name, tensor, ref _views[k], parameter, isFirst: k == 0);
+            if (!m.IsOptional || (tensor is not null && m.IsWanted(options))) why = WhyNot(m, tensor, ref _views[k], parameter);
         }
         return why;
     }
 
     /// <summary>Checks one moment: it needs the parameter's shape and device and the first moment's dtype, and must be writable.</summary>
-    private string? WhyNot(string name, Tensor? moment, ref MomentView view, in TensorView parameter, bool isFirst)
+    private string? WhyNot(Moment m, Tensor? moment, ref MomentView view, in TensorView parameter)
     {
-        if (moment is null) return $"{name} is null";
-        if (moment.IsInvalid) return $"{name} was disposed";
+        if (moment is null) return $"{m.Name} is null";
+        if (moment.IsInvalid) return $"{m.Name} was disposed";
         if (view.Read(moment, parameter)) return null;
-        string? why = WhyNot(name, moment, view.Knows(moment), (isFirst ? null : _views[0].Dtype) ?? (moment.is_floating_point() ? moment.dtype : MomentDtype));
+        string? why = WhyNot(m.Name, moment, view.Knows(moment), DtypeOf(m, moment));
         if (why is null) view.Accept(moment, parameter);
         else view = default; // so that the next step checks it completely again
         return why;
     }
+
+    // Any floating dtype for the first moment, and its dtype for the others.
+    private ScalarType DtypeOf(Moment m, Tensor moment) => m.IsMaster ? ScalarType.Float32
+        : (ReferenceEquals(m, Table.Moments[0]) ? null : _views[0].Dtype) ?? (moment.is_floating_point() ? moment.dtype : MomentDtype);
 
     private string? WhyNot(string name, Tensor moment, bool known, ScalarType dtype)
     {
@@ -89,7 +94,7 @@ public abstract partial class MomentState
         string? why = WhyNot(Table.StepsOf(source));
         for (int k = 0; k < tensors.Length && why is null; k++)
         {
-            if (tensors[k] is not { IsInvalid: false } t) why = !Table.Moments[k].IsOptional || tensors[k] is not null ? "expected moments, got one that is missing or disposed" : null;
+            if (tensors[k] is not { IsInvalid: false } t) why = !Table.All[k].IsOptional || tensors[k] is not null ? "expected moments, got one that is missing or disposed" : null;
             else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META) why = $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
             else if (!TensorShape.Same(t, Owner)) why = $"expected state of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", t.shape)}]";
         }

@@ -35,13 +35,17 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         }
     }
 
-    /// <summary>Creates the moments that the options need, with zeros; moments that the first update creates remain null.</summary>
+    /// <summary>
+    /// Creates the moments that the options need, with zeros, and the master copy; moments that the first update creates remain null.
+    /// </summary>
     /// <param name="options">The options of the parameter's group.</param>
     public override void Initialize(OptimizerOptions options)
     {
         Dispose();
         Steps = 0;
         foreach (var m in Table.Moments) m.Of(this) = m.IsWanted((ClipOptions)options) && !m.Late ? Zeros() : null;
+        master_param = null;
+        UseMaster((ClipOptions)options);
     }
 
     /// <summary>Writes the state in the format of TorchSharp's optimizer of the same name.</summary>
@@ -64,38 +68,45 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         if (Table.Steps is not null) Steps = reader.ReadInt64();
         foreach (var m in Table.Moments)
         {
-            var read = !m.IsOptional || TensorFile.ReadFlag(reader) ? Read(reader) : null;
+            var read = !m.IsOptional || TensorFile.ReadFlag(reader) ? Read(reader, Zeros, MomentDtype, Owner.dtype, ScalarType.Float32) : null;
             m.Of(this)?.Dispose();
             m.Of(this) = read;
         }
     }
 
-    /// <summary>Copies the state of another optimizer of this kind, TorchStab's or TorchSharp's.</summary>
+    /// <summary>
+    /// Copies the state of another optimizer of this kind, TorchStab's or TorchSharp's. If this state has a master copy and the other has none, it is made
+    /// from the parameter.
+    /// </summary>
     /// <param name="source">The state to copy.</param>
     /// <exception cref="InvalidOperationException">It belongs to another kind of optimizer, or a shape differs. Nothing is changed then.</exception>
     public override void LoadStateDict(OptimizerState source)
     {
         Check(source);
-        var copies = Array.ConvertAll(Table.Of(source), t => t is null ? null : MomentStorage.Copy(t, Owner, MomentDtype));
+        var tensors = Table.Of(source);
+        var copies = new Tensor?[tensors.Length];
+        for (int k = 0; k < copies.Length; k++)
+            copies[k] = Table.All[k].IsMaster ? master_param is null ? null : MasterOf(tensors[k] ?? Owner)
+                : tensors[k] is { } moment ? MomentStorage.Copy(moment, Owner, MomentDtype) : null;
         Steps = Table.StepsOf(source);
         Dispose(); // after the copies, because the source may be this object
-        for (int k = 0; k < copies.Length; k++) Table.Moments[k].Of(this) = copies[k];
+        for (int k = 0; k < copies.Length; k++) Table.All[k].Of(this) = copies[k];
     }
 
     /// <summary>Whether another state has nearly the same values.</summary>
     /// <param name="other">The other state.</param>
     /// <returns>False also for a state of another kind.</returns>
     public override bool ApproximatelyEquals(OptimizerState other) => other is MomentState state && state.Table == Table && state.Steps == Steps
-        && Array.TrueForAll(Table.Moments, m => m.Of(this) is { } mine ? m.Of(state) is { } its && mine.allclose(its) : m.Of(state) is null);
+        && Array.TrueForAll(Table.All, m => m.Of(this) is { } mine ? m.Of(state) is { } its && mine.allclose(its) : m.Of(state) is null);
 
     /// <summary>Moves the tensors to a device.</summary>
     /// <param name="device">The device.</param>
-    public override void to(Device device) => Map(t => MomentStorage.Moved(t, t.dtype, device));
+    public override void to(Device device) => Map((_, t) => MomentStorage.Moved(t, t.dtype, device));
 
     /// <summary>Frees the tensors.</summary>
     public void Dispose()
     {
-        foreach (var m in Table.Moments) m.Of(this)?.Dispose();
+        foreach (var m in Table.All) m.Of(this)?.Dispose();
         GC.SuppressFinalize(this);
     }
 
@@ -113,46 +124,51 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         Initialize(options);
     }
 
-    /// <summary>Converts the tensors to <paramref name="dtype"/>; null: to the default dtype of the parameter's moments.</summary>
+    /// <summary>
+    /// Converts the moments to <paramref name="dtype"/>; null: to the default dtype of the parameter's moments. The master copy remains float32, and is freed
+    /// if the parameter does not need one.
+    /// </summary>
     internal void Convert(ScalarType? dtype)
     {
         Dtype = dtype;
-        Map(t => MomentStorage.Moved(t, MomentDtype, Owner.device));
+        Map((m, t) => !m.IsMaster ? MomentStorage.Moved(t, MomentDtype, Owner.device)
+            : MomentStorage.IsHalf(Owner) ? MomentStorage.Moved(t, ScalarType.Float32, Owner.device) : Freed(t));
     }
 
-    /// <summary>The moments that exist.</summary>
-    internal List<Tensor> Moments() => [.. Table.Moments.Select(m => m.Of(this)).OfType<Tensor>()];
+    /// <summary>The moments that exist, and the master copy.</summary>
+    internal List<Tensor> Moments() => [.. Table.All.Select(m => m.Of(this)).OfType<Tensor>()];
 
     /// <summary>Frees the moments that are not in <paramref name="kept"/>. A step creates them again if the options need them.</summary>
-    internal void Keep(IReadOnlyCollection<Tensor> kept) => Map(t =>
-    {
-        if (kept.Contains(t, ReferenceEqualityComparer.Instance)) return t;
-        t.Dispose();
-        return null;
-    });
+    internal void Keep(IReadOnlyCollection<Tensor> kept) => Map((_, t) => kept.Contains(t, ReferenceEqualityComparer.Instance) ? t : Freed(t));
 
     /// <summary>Creates a moment of this parameter with zeros.</summary>
     private Tensor Zeros() => MomentStorage.Zeros(Owner, MomentDtype);
 
-    private void Map(Func<Tensor, Tensor?> change)
+    private static Tensor? Freed(Tensor tensor)
     {
-        foreach (var m in Table.Moments)
+        tensor.Dispose();
+        return null;
+    }
+
+    private void Map(Func<Moment, Tensor, Tensor?> change)
+    {
+        foreach (var m in Table.All)
         {
             ref var tensor = ref m.Of(this);
-            if (tensor is not null) tensor = change(tensor);
+            if (tensor is not null) tensor = change(m, tensor);
         }
     }
 
     // Checks the header before it allocates memory: a moment has the parameter's shape and one of the possible dtypes. For half-precision parameters files of
     // torch.optim have the half dtype, and ours have float32.
-    private Tensor Read(BinaryReader reader)
+    private Tensor Read(BinaryReader reader, Func<Tensor> target, params ScalarType[] dtypes)
     {
         var header = TensorFile.ReadHeader(reader, "a state");
-        if (!header.Shape.SequenceEqual(Owner.shape) || (header.Dtype != Owner.dtype && header.Dtype != MomentDtype && header.Dtype != ScalarType.Float32))
+        if (!header.Shape.SequenceEqual(Owner.shape) || !dtypes.Contains(header.Dtype))
             throw new ArgumentException($"Mismatched tensor shape or data type while loading: expected the state of a {Owner.dtype} parameter of shape [{string.Join(", ", Owner.shape)}], "
                 + $"got {header.Dtype} of shape [{string.Join(", ", header.Shape)}]; the file is of another model, or corrupted", nameof(reader));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        return Zeros().copy_(TensorFile.ReadElements(reader, header)); // with the parameter's strides, which the file's tensor may not have
+        return target().copy_(TensorFile.ReadElements(reader, header)); // with the parameter's strides, which the file's tensor may not have
     }
 }

@@ -47,18 +47,19 @@ public sealed partial class RMSprop : MomentumOptimizer<RMSprop.Options>
         /// <param name="global_clipnorm">
         /// Multiplies all gradients of the group by c / max(their common norm, c); null (the default): the optimizer's rule.
         /// </param>
+        /// <param name="master_weights">Whether half-precision parameters have float32 master copies; null (the default): the optimizer's.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, double? lr = null, double? alpha = null, double? eps = null, double? weight_decay = null,
             double? momentum = null, bool? centered = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null,
-            double? global_clipnorm = null)
-            : base(parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm)) { }
+            double? global_clipnorm = null, bool? master_weights = null)
+            : base(parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
 
         /// <summary>A group for RMSprop whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
-        /// <inheritdoc cref="ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?)"/>
+        /// <inheritdoc cref="ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?, bool?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? alpha = null, double? eps = null,
             double? weight_decay = null, double? momentum = null, bool? centered = null, bool? maximize = null, double? clipnorm = null,
-            double? clipvalue = null, double? global_clipnorm = null)
-            : base(named_parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm)) { }
+            double? clipvalue = null, double? global_clipnorm = null, bool? master_weights = null)
+            : base(named_parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
     }
 }

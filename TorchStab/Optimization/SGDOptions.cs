@@ -27,8 +27,8 @@ public sealed partial class SGD
         internal override OptionTable Table => Declared;
 
         internal static Options New(double? lr, double? momentum, double? dampening, double? weight_decay, bool? nesterov, bool? maximize,
-            double? clipnorm, double? clipvalue, double? global_clipnorm) =>
-            With(new Options { momentum = momentum, dampening = dampening, nesterov = nesterov }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm);
+            double? clipnorm, double? clipvalue, double? global_clipnorm, bool? master_weights) =>
+            With(new Options { momentum = momentum, dampening = dampening, nesterov = nesterov }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm, master_weights);
 
         internal override void Validate()
         {

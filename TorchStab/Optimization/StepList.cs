@@ -23,7 +23,7 @@ internal sealed class StepList
         _slots = [.. groups.SelectMany(g => g)];
         _groups = [.. groups.SelectMany((g, k) => Enumerable.Repeat(k, g.Count))];
         _parameters = Array.ConvertAll(_slots, s => s.Parameter);
-        Gradients = new(_parameters, Label);
+        Gradients = new(_parameters, Label, place => _slots[place].State.CurrentMaster());
         Plan = new(Group);
         Decide = Plan.Decide;
     }

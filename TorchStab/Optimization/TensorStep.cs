@@ -12,6 +12,8 @@ namespace TorchStab.Optimization;
 internal sealed class TensorStep : IDisposable
 {
     private readonly ScalarType _dtype;
+    private readonly Tensor _parameter;
+    private readonly Tensor? _master;
     private readonly DisposeScope _scope;
     private readonly List<(Tensor Stored, Tensor Wide)> _rounded = [];
 
@@ -23,11 +25,13 @@ internal sealed class TensorStep : IDisposable
         var (parameter, gradient) = (update.Parameter, update.Gradient); // before the scope is opened, because the gradient is used after this update
         _scope = NewDisposeScope();
         _dtype = parameter.dtype == ScalarType.Float64 || moments == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
-        Parameter = Open(parameter);
+        (_parameter, _master) = (parameter, update.State.master_param);
+        if (_master is not null) _master.copy_(update.State.CurrentMaster()!);
+        Parameter = Open(_master ?? parameter);
         Gradient = Clipped(update.Coefficient, gradient, maximize == true);
     }
 
-    /// <summary>The parameter, or its copy in the wider dtype; the update changes it in place.</summary>
+    /// <summary>The parameter, its master copy, or a copy in the wider dtype; the update changes it in place.</summary>
     public Tensor Parameter { get; }
 
     /// <summary>The clipped gradient, with reversed sign if maximize is set. The update does not change it.</summary>
@@ -49,6 +53,7 @@ internal sealed class TensorStep : IDisposable
     public void Commit()
     {
         foreach (var (stored, wide) in _rounded) stored.copy_(wide);
+        if (_master is not null) _parameter.copy_(_master);
     }
 
     public void Dispose() => _scope.Dispose();

@@ -3,10 +3,10 @@ using TorchStab.Kernels;
 namespace TorchStab.Dispatch;
 
 /// <summary>The tensors of one parameter's update: the gradient is read, the others are read and written.</summary>
-internal readonly struct StepMemory(
-    in TensorView parameter, in TensorView gradient, in TensorView state0 = default, in TensorView state1 = default, in TensorView state2 = default)
+internal readonly struct StepMemory(in TensorView parameter, in TensorView gradient, in TensorView state0 = default, in TensorView state1 = default,
+    in TensorView state2 = default, in TensorView master = default)
 {
-    public readonly TensorView Parameter = parameter, Gradient = gradient, State0 = state0, State1 = state1, State2 = state2;
+    public readonly TensorView Parameter = parameter, Gradient = gradient, State0 = state0, State1 = state1, State2 = state2, Master = master;
 }
 
 /// <summary>

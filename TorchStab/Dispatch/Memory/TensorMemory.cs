@@ -77,6 +77,7 @@ internal static unsafe class TensorMemory
         State0 = memory.State0.Data,
         State1 = memory.State1.Data,
         State2 = memory.State2.Data,
+        Master = memory.Master.Data,
     };
 
     /// <summary>
