@@ -1,3 +1,6 @@
+using System.Reflection;
+using System.Reflection.Emit;
+using System.Runtime.CompilerServices;
 using TorchStab.Tests.Support;
 
 namespace TorchStab.Tests.Architecture;
@@ -30,6 +33,30 @@ public class StyleTests
             .Select(b => $"{b.Where}: {b.Length} lines"));
     }
 
+    /// <summary>The lower bound of splitting: a reader who follows a call must learn something at every stop.</summary>
+    [Fact]
+    public void No_private_function_only_forwards()
+    {
+        SourceFile.AssertNone(Library().SelectMany(Methods).Where(m => m.IsPrivate && !m.IsVirtual && Forwards(m)).Select(m => $"{m.DeclaringType}.{m.Name}"));
+    }
+
+    [Fact]
+    public void No_internal_type_only_forwards()
+    {
+        SourceFile.AssertNone(Library().Where(type => type.IsNotPublic || type.IsNestedAssembly || (type.IsNestedPublic && type.DeclaringType!.IsNotPublic))
+            .Where(type => Methods(type).Any() && Methods(type).All(Forwards)).Select(type => $"{type}"));
+    }
+
+    [Fact]
+    public void A_function_that_only_forwards_is_recognized()
+    {
+        Assert.True(Forwards(Sample(nameof(OnlyForwards))));
+        Assert.False(Forwards(Sample(nameof(AddsAnArgument))));
+        Assert.False(Forwards(Sample(nameof(ChangesTheOrder))));
+
+        static MethodInfo Sample(string name) => typeof(StyleTests).GetMethod(name, BindingFlags.NonPublic | BindingFlags.Static)!;
+    }
+
     [Fact]
     public void Nothing_is_left_to_do()
     {
@@ -38,7 +65,7 @@ public class StyleTests
             f.Lines.Where(line => words.Any(word => line.Contains(word, StringComparison.Ordinal))).Select(line => $"{f.Path}: {line.Trim()}")));
     }
 
-    /// <summary>A second kernel of an op (BatchNormRowsKernel beside BatchNormKernel) shares the op's.</summary>
+    /// <summary>LayerNorm and RMSNorm share their kernel (RowNorm); each has a reference and a test of its own.</summary>
     [Fact]
     public void An_op_with_a_kernel_has_a_scalar_reference_and_a_kernel_test()
     {
@@ -49,5 +76,31 @@ public class StyleTests
         var kernels = files.Where(f => f.EndsWith(kernel, StringComparison.Ordinal) && !f.StartsWith('I'));
         Assert.All(kernels, file => Assert.Contains(ops, op => file.StartsWith(op, StringComparison.Ordinal)));
         Assert.All(ops, op => Assert.Contains(tests, test => test.StartsWith(op + "Kernel", StringComparison.Ordinal)));
+    }
+
+    private static int OnlyForwards(int a, int b) => Math.Max(a, b);
+
+    private static double AddsAnArgument(double a) => Math.Max(a, 1);
+
+    private static int ChangesTheOrder(int a, int b) => Math.Max(b, a);
+
+    private static IEnumerable<Type> Library() => typeof(stab).Assembly.GetTypes().Where(type => !type.IsDefined(typeof(CompilerGeneratedAttribute)));
+
+    private static IEnumerable<MethodInfo> Methods(Type type) => type
+        .GetMethods(BindingFlags.DeclaredOnly | BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic)
+        .Where(m => !m.IsDefined(typeof(CompilerGeneratedAttribute)) && !m.IsSpecialName && !m.Name.Contains('<', StringComparison.Ordinal));
+
+    /// <summary>Whether the compiled body is one call with the function's own arguments, in their order, and nothing else.</summary>
+    private static bool Forwards(MethodInfo method)
+    {
+        if (method.GetMethodBody()?.GetILAsByteArray() is not { } code) return false;
+        int arguments = method.GetParameters().Length + (method.IsStatic ? 0 : 1), at = 0;
+        for (int i = 0; i < arguments; i++)
+        {
+            if (at < code.Length && i < 4 && code[at] == OpCodes.Ldarg_0.Value + i) at++;
+            else if (at + 1 < code.Length && i >= 4 && code[at] == OpCodes.Ldarg_S.Value && code[at + 1] == i) at += 2;
+            else return false;
+        }
+        return arguments > 0 && at + 6 == code.Length && (code[at] == OpCodes.Call.Value || code[at] == OpCodes.Callvirt.Value) && code[at + 5] == OpCodes.Ret.Value;
     }
 }

@@ -53,8 +53,10 @@ public sealed unsafe class WidthTests
         Distinct<BucketKernel.Family>();
         Distinct<SharedSumKernel.Family>();
         Distinct<ConstantKernel.Family>();
-        Distinct<KernelTable<AdamKernel>>();
-        Distinct<KernelTable<LayerNormKernel.Forward>>();
+        Distinct<AdamKernel>();
+        Distinct<RowNormKernel<Yes>>();
+        Distinct<BatchNormKernel<No>>();
+        Distinct<GroupNormKernel>();
     }
 
     /// <summary>One place turns a width into a vector type, and nothing keeps what it gave.</summary>
@@ -63,7 +65,7 @@ public sealed unsafe class WidthTests
     {
         string[] own = ["V128.cs", "V256.cs", "V512.cs", "Instances.cs"];
         SourceFile.AssertNone(SourceFile.In("TorchStab").Where(f => !own.Contains(Path.GetFileName(f.Path)))
-            .SelectMany(f => f.Find(@"\bV(128|256|512)<|\bstatic readonly [^\n;]*(Instances|KernelTable)<|VectorWidth\.V\d+ =>")));
+            .SelectMany(f => f.Find(@"\bV(128|256|512)<|\bstatic readonly [^\n;]*Instances<|VectorWidth\.V\d+ =>")));
     }
 
     private static void Distinct<F>() where F : unmanaged, IFamily<F>
@@ -88,13 +90,17 @@ public sealed unsafe class WidthTests
         };
     }
 
-    private readonly struct Probe : IKernel
+    private readonly struct Probe : IStepFamily<Probe>
     {
         public static int Lanes { get; private set; }
 
         public static int ElementSize { get; private set; }
 
-        public static void Run<V, T, E>(void* job, int first, int last)
+        public delegate*<StepJob*, int, int, void> Update { get; private init; }
+
+        static Probe IFamily<Probe>.Of<V, T, E>() => new() { Update = &Run<V, T, E> };
+
+        private static void Run<V, T, E>(StepJob* job, int first, int last)
             where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged => (Lanes, ElementSize) = (V.Count, sizeof(E));
     }
 }

@@ -41,39 +41,39 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
     public void Forward(VectorWidth width, double eps, bool given)
     {
         var job = Job(eps, given);
-        int bits = (int)width;
+        ref readonly var kernel = ref Instances<BatchNormKernel<Relu>>.Of(_element, (int)width);
         if (given) for (int c = 0; c < _shape.Channels; c++) BatchNormTerms<double, double>.Set(&job, c, 0.1, 2);
-        if (given && _form != ChannelForm.Rows) ForwardGiven(job, bits);
-        else if (_form == ChannelForm.Planes) KernelTable<BatchNormKernel.Forward<Relu>>.Get(_element, bits)(&job, 0, _shape.Channels);
-        else if (_form == ChannelForm.Tiles) KernelTable<BatchNormKernel.ForwardTiles<Relu>>.Get(_element, bits)(&job, 0, ChannelNormLaunch.Tiles(job));
+        if (given && _form != ChannelForm.Rows) ForwardGiven(job, kernel);
+        else if (_form == ChannelForm.Planes) kernel.Forward(&job, 0, _shape.Channels);
+        else if (_form == ChannelForm.Tiles) kernel.ForwardTiles(&job, 0, ChannelNormLaunch.Tiles(job));
         else
         {
-            if (!given) KernelTable<BatchNormRowsKernel.Measure>.Get(_element, bits)(&job, 0, _blocks);
-            KernelTable<BatchNormRowsKernel.Merge>.Get(_element, bits)(&job, 0, Groups);
-            KernelTable<BatchNormRowsKernel.Normalize<Relu>>.Get(_element, bits)(&job, 0, _blocks);
+            if (!given) kernel.Measure(&job, 0, _blocks);
+            kernel.Merge(&job, 0, Groups);
+            kernel.Normalize(&job, 0, _blocks);
         }
         AssertBorders();
     }
 
     // In two parts each, as two threads would.
-    private void ForwardGiven(ChannelNormJob job, int bits)
+    private void ForwardGiven(ChannelNormJob job, in BatchNormKernel<Relu> kernel)
     {
-        KernelTable<BatchNormRowsKernel.Merge>.Get(_element, bits)(&job, 0, Groups);
-        KernelTable<BatchNormGivenKernel.Planes<Relu>>.Get(_element, bits)(&job, 0, 1);
-        KernelTable<BatchNormGivenKernel.Planes<Relu>>.Get(_element, bits)(&job, 1, job.Samples * job.Channels);
+        kernel.Merge(&job, 0, Groups);
+        kernel.GivenPlanes(&job, 0, 1);
+        kernel.GivenPlanes(&job, 1, job.Samples * job.Channels);
     }
 
     public void Backward(VectorWidth width, bool given)
     {
         var job = Job(0, given);
-        int bits = (int)width;
-        if (_form == ChannelForm.Planes) KernelTable<BatchNormKernel.Backward<Relu>>.Get(_element, bits)(&job, 0, _shape.Channels);
-        else if (_form == ChannelForm.Tiles) KernelTable<BatchNormKernel.BackwardTiles<Relu>>.Get(_element, bits)(&job, 0, ChannelNormLaunch.Tiles(job));
+        ref readonly var kernel = ref Instances<BatchNormKernel<Relu>>.Of(_element, (int)width);
+        if (_form == ChannelForm.Planes) kernel.Backward(&job, 0, _shape.Channels);
+        else if (_form == ChannelForm.Tiles) kernel.BackwardTiles(&job, 0, ChannelNormLaunch.Tiles(job));
         else
         {
-            KernelTable<BatchNormRowsKernel.Sum<Relu>>.Get(_element, bits)(&job, 0, _blocks);
-            KernelTable<BatchNormRowsKernel.MergeSums>.Get(_element, bits)(&job, 0, Groups);
-            KernelTable<BatchNormRowsKernel.Differentiate<Relu>>.Get(_element, bits)(&job, 0, _blocks);
+            kernel.Sum(&job, 0, _blocks);
+            kernel.MergeSums(&job, 0, Groups);
+            kernel.Differentiate(&job, 0, _blocks);
         }
         AssertBorders();
     }
@@ -100,7 +100,7 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
         foreach (var buffer in new[] { _x, _dy, _weight, _bias, _y, _dx, _dweight, _dbias, _statistics, _tables, _sums }) buffer.Dispose();
     }
 
-    private int Groups => (_shape.Channels + BatchNormRowsKernel.MergeWidth - 1) / BatchNormRowsKernel.MergeWidth;
+    private int Groups => (_shape.Channels + ChannelNormJob.MergeWidth - 1) / ChannelNormJob.MergeWidth;
 
     private ChannelNormJob Job(double eps, bool given) => new()
     {

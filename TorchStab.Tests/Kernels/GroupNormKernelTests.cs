@@ -16,7 +16,7 @@ public unsafe class GroupNormKernelTests
     [MemberData(nameof(Instances))]
     public void Groups_agree_with_the_reference(int width, int element)
     {
-        foreach (int n in KernelInstances.Lengths) Check<GroupNormKernel.Forward, GroupNormKernel.Backward>((VectorWidth)width, (Element)element, 2, n);
+        foreach (int n in KernelInstances.Lengths) Check((VectorWidth)width, (Element)element, 2, n);
     }
 
     [Theory]
@@ -24,7 +24,7 @@ public unsafe class GroupNormKernelTests
     public void Instances_agree_with_the_reference(int width, int element)
     {
         foreach (int n in new[] { 2, 5, 49, 196, 257, 20_000 })
-            Check<GroupNormKernel.Forward, GroupNormKernel.Backward>((VectorWidth)width, (Element)element, Channels, n);
+            Check((VectorWidth)width, (Element)element, Channels, n);
     }
 
     [Fact]
@@ -33,15 +33,13 @@ public unsafe class GroupNormKernelTests
         var random = new Random(3);
         foreach (var width in KernelForm.Widths)
         {
-            Check<GroupNormKernel.Forward, GroupNormKernel.Backward>(width, Element.Float32, 2, 100,
+            Check(width, Element.Float32, 2, 100,
                 _ => 1e4 + (1e-2 * (random.NextDouble() + random.NextDouble() - 1)), eps: 0, backward: false);
         }
     }
 
-    private static void Check<TForward, TBackward>(VectorWidth width, Element element, int groups, int n, Func<int, double>? input = null,
+    private static void Check(VectorWidth width, Element element, int groups, int n, Func<int, double>? input = null,
         double eps = Eps, bool backward = true)
-        where TForward : struct, IKernel
-        where TBackward : struct, IKernel
     {
         var random = new Random(n);
         int count = Samples * Channels * n;
@@ -73,15 +71,16 @@ public unsafe class GroupNormKernelTests
             Epsilon = eps,
             Stream = true,
         };
-        KernelTable<TForward>.Get(element, (int)width)(&job, 0, Samples * groups);
+        ref readonly var kernel = ref Instances<GroupNormKernel>.Of(element, (int)width);
+        kernel.Forward(&job, 0, Samples * groups);
         double[] input64 = x.ToArray(), weight64 = weight.ToArray(), expected = new double[count];
         GroupNormReference.Forward(input64, groups, weight64, bias.ToArray(), n, eps, expected);
         double tolerance = KernelInstances.Tolerance(element);
         y.AssertClose(expected, eps == 0 ? Tolerance.LargeMean : tolerance, $"n = {n}, output");
         if (!backward) return;
 
-        KernelTable<TBackward>.Get(element, (int)width)(&job, 0, Samples * groups);
-        KernelTable<GroupNormKernel.Merge>.Get(element, (int)width)(&job, 0, 1);
+        kernel.Backward(&job, 0, Samples * groups);
+        kernel.Merge(&job, 0, 1);
         double[] weightGradient = new double[Channels], biasGradient = new double[Channels];
         GroupNormReference.Backward(input64, dy.ToArray(), groups, weight64, n, eps, expected, weightGradient, biasGradient);
         dx.AssertClose(expected, tolerance * KernelInstances.Steepness(input64, Channels / groups * n, eps, centre: true), $"n = {n}, input gradient");

@@ -5,9 +5,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests.Kernels;
 
 /// <summary>One run of a norm over rows: forward, backward and merge on native memory, without libtorch.</summary>
-internal sealed unsafe class RowNormKernelCase<TForward, TBackward> : IDisposable
-    where TForward : struct, IKernel
-    where TBackward : struct, IKernel
+internal sealed unsafe class RowNormKernelCase<Centre> : IDisposable where Centre : struct, IFlag
 {
     private readonly Element _element;
     private readonly int _rows, _columns;
@@ -61,9 +59,10 @@ internal sealed unsafe class RowNormKernelCase<TForward, TBackward> : IDisposabl
         };
         using var partial = new NativeBuffer(_element == Element.Float64 ? Element.Float64 : Element.Float32, 4 * job.Blocks * _columns);
         job.Partial = partial.Pointer;
-        KernelTable<TForward>.Get(_element, (int)width)(&job, 0, _rows);
-        KernelTable<TBackward>.Get(_element, (int)width)(&job, 0, job.Blocks);
-        KernelTable<RowNormMerge>.Get(_element, (int)width)(&job, 0, (_columns + RowNormMerge.Tile - 1) / RowNormMerge.Tile);
+        ref readonly var kernel = ref Instances<RowNormKernel<Centre>>.Of(_element, (int)width);
+        kernel.Forward(&job, 0, _rows);
+        kernel.Backward(&job, 0, job.Blocks);
+        kernel.Merge(&job, 0, (_columns + RowNormMerge.Tile - 1) / RowNormMerge.Tile);
         partial.AssertBorders("partial sums");
     }
 

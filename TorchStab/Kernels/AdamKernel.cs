@@ -26,16 +26,19 @@ internal struct AdamArguments
 /// g ← transform(g, p)     m ← β₁·m + (1 − β₁)·g     v ← β₂·v + (1 − β₂)·g²     p ← decay·p − stepSize · m / (√v · correction + eps)
 /// </code>
 /// </summary>
-internal readonly unsafe partial struct AdamKernel : IKernel
+internal readonly unsafe partial struct AdamKernel : IStepFamily<AdamKernel>
 {
+    public delegate*<StepJob*, int, int, void> Update { get; private init; }
+
+    static AdamKernel IFamily<AdamKernel>.Of<V, T, E>() => new() { Update = &Run<V, T, E> };
+
     [MethodImpl(Jit.Loop)]
-    public static void Run<V, T, E>(void* job, int first, int last)
+    public static void Run<V, T, E>(StepJob* job, int first, int last)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        var step = (StepJob*)job;
         int rest = (last - first) % V.Count;
-        Span<V, T, E>(step, first, last - rest);
-        Span<V1<T>, T, E>(step, last - rest, last);
+        Span<V, T, E>(job, first, last - rest);
+        Span<V1<T>, T, E>(job, last - rest, last);
     }
 
     [MethodImpl(Jit.Loop)]

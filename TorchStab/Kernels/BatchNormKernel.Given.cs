@@ -5,22 +5,9 @@ namespace TorchStab.Kernels;
 
 /// <summary>
 /// Batch normalization with given statistics (eval mode). There are no sums, so one pass reads x in memory order and writes y, with non-temporal stores from
-/// 16 MB on. All samples share the channels' coefficients, so <see cref="BatchNormRowsKernel.Merge"/> computes them before the pass into a table. Small
+/// 16 MB on. All samples share the channels' coefficients, so <see cref="BatchNormRows{V, T, E}.Merge"/> computes them before the pass into a table. Small
 /// planes use the same table: a table with an entry for each position was 1.5 times as slow.
 /// </summary>
-internal static unsafe class BatchNormGivenKernel
-{
-    /// <summary>Items are planes.</summary>
-    public readonly struct Planes<Relu> : IKernel where Relu : struct, IFlag
-    {
-        public static void Run<V, T, E>(void* job, int first, int last)
-            where V : unmanaged, IVector<V, T>
-            where T : unmanaged, IBinaryFloatingPointIeee754<T>
-            where E : unmanaged => BatchNormGiven<V, T, E>.Planes<Relu>((ChannelNormJob*)job, first, last);
-    }
-}
-
-/// <summary>The pass with given statistics.</summary>
 internal static unsafe class BatchNormGiven<V, T, E>
     where V : unmanaged, IVector<V, T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>

@@ -15,7 +15,7 @@ internal static unsafe class BatchNormRows<V, T, E>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where E : unmanaged
 {
-    private const int ShiftRows = 32, MergeWidth = BatchNormRowsKernel.MergeWidth;
+    private const int ShiftRows = 32, MergeWidth = ChannelNormJob.MergeWidth;
 
     /// <summary>Groups [first, last) of <see cref="MergeWidth"/> channels: computes a value near the mean of each channel.</summary>
     public static void Shift(ChannelNormJob* job, int first, int last)

@@ -11,45 +11,61 @@ namespace TorchStab.Kernels;
 /// <para>Backward: one pass over x and dy computes Σd and Σd·(x − mean), a second pass computes dx = d·a + (x − mean)·b + c. The relu's mask is recomputed
 /// from x, so only x and the statistics are saved.</para>
 /// Other forms: planes of few positions, <see cref="BatchNormTiles{V, T, E}"/>; channels_last, <see cref="BatchNormRows{V, T, E}"/>; forward with given
-/// statistics, <see cref="BatchNormGivenKernel"/>.
+/// statistics, <see cref="BatchNormGiven{V, T, E}"/>.
 /// </summary>
-internal static unsafe class BatchNormKernel
+internal readonly unsafe struct BatchNormKernel<Relu> : IFamily<BatchNormKernel<Relu>> where Relu : struct, IFlag
 {
-    /// <summary>Items: channels.</summary>
-    public readonly struct Forward<Relu> : IKernel where Relu : struct, IFlag
-    {
-        public static void Run<V, T, E>(void* job, int first, int last)
-            where V : unmanaged, IVector<V, T>
-            where T : unmanaged, IBinaryFloatingPointIeee754<T>
-            where E : unmanaged => BatchNormPlanes<V, T, E>.Forward<Relu>((ChannelNormJob*)job, first, last);
-    }
+    /// <summary>Planes. Items: channels.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Forward { get; private init; }
 
-    /// <summary>Items: channels.</summary>
-    public readonly struct Backward<Relu> : IKernel where Relu : struct, IFlag
-    {
-        public static void Run<V, T, E>(void* job, int first, int last)
-            where V : unmanaged, IVector<V, T>
-            where T : unmanaged, IBinaryFloatingPointIeee754<T>
-            where E : unmanaged => BatchNormPlanes<V, T, E>.Backward<Relu>((ChannelNormJob*)job, first, last);
-    }
+    /// <summary>Planes. Items: channels.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Backward { get; private init; }
 
-    /// <summary>Items: tiles of as many channels as fit in <see cref="BatchNormTile.Columns"/> columns.</summary>
-    public readonly struct ForwardTiles<Relu> : IKernel where Relu : struct, IFlag
-    {
-        public static void Run<V, T, E>(void* job, int first, int last)
-            where V : unmanaged, IVector<V, T>
-            where T : unmanaged, IBinaryFloatingPointIeee754<T>
-            where E : unmanaged => BatchNormTiles<V, T, E>.Forward<Relu>((ChannelNormJob*)job, first, last);
-    }
+    /// <summary>Small planes. Items: tiles of as many channels as fit in <see cref="BatchNormTile.Columns"/> columns.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> ForwardTiles { get; private init; }
 
-    /// <summary>Items: tiles of channels.</summary>
-    public readonly struct BackwardTiles<Relu> : IKernel where Relu : struct, IFlag
+    /// <summary>Small planes. Items: tiles of as many channels as fit in <see cref="BatchNormTile.Columns"/> columns.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> BackwardTiles { get; private init; }
+
+    /// <summary>Given statistics. Items: planes.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> GivenPlanes { get; private init; }
+
+    /// <summary>Rows: a value near the mean of each channel. Items: groups of <see cref="ChannelNormJob.MergeWidth"/> channels.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Shift { get; private init; }
+
+    /// <summary>Rows: the sums of the channels in each block. Items: blocks of rows.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Measure { get; private init; }
+
+    /// <summary>Rows: the sums of the channels in each block. Items: blocks of rows.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Sum { get; private init; }
+
+    /// <summary>The coefficients of each channel, from the sums of the blocks. Items: groups of <see cref="ChannelNormJob.MergeWidth"/> channels.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Merge { get; private init; }
+
+    /// <summary>The coefficients of each channel, from the sums of the blocks. Items: groups of <see cref="ChannelNormJob.MergeWidth"/> channels.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> MergeSums { get; private init; }
+
+    /// <summary>Rows: the output, and the input's gradient. Items: blocks of rows.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Normalize { get; private init; }
+
+    /// <summary>Rows: the output, and the input's gradient. Items: blocks of rows.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Differentiate { get; private init; }
+
+    static BatchNormKernel<Relu> IFamily<BatchNormKernel<Relu>>.Of<V, T, E>() => new()
     {
-        public static void Run<V, T, E>(void* job, int first, int last)
-            where V : unmanaged, IVector<V, T>
-            where T : unmanaged, IBinaryFloatingPointIeee754<T>
-            where E : unmanaged => BatchNormTiles<V, T, E>.Backward<Relu>((ChannelNormJob*)job, first, last);
-    }
+        Forward = &BatchNormPlanes<V, T, E>.Forward<Relu>,
+        Backward = &BatchNormPlanes<V, T, E>.Backward<Relu>,
+        ForwardTiles = &BatchNormTiles<V, T, E>.Forward<Relu>,
+        BackwardTiles = &BatchNormTiles<V, T, E>.Backward<Relu>,
+        GivenPlanes = &BatchNormGiven<V, T, E>.Planes<Relu>,
+        Shift = &BatchNormRows<V, T, E>.Shift,
+        Measure = &BatchNormRows<V, T, E>.Measure,
+        Sum = &BatchNormRows<V, T, E>.Sum<Relu>,
+        Merge = &BatchNormRows<V, T, E>.Merge,
+        MergeSums = &BatchNormRows<V, T, E>.MergeSums,
+        Normalize = &BatchNormRows<V, T, E>.Normalize<Relu>,
+        Differentiate = &BatchNormRows<V, T, E>.Differentiate<Relu>,
+    };
 }
 
 /// <summary>The passes over channels whose planes are contiguous.</summary>

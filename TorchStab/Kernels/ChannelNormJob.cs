@@ -9,6 +9,9 @@ namespace TorchStab.Kernels;
 /// </summary>
 internal unsafe struct ChannelNormJob
 {
+    /// <summary>Channels of an item of the kernels that merge sums.</summary>
+    public const int MergeWidth = 64;
+
     public void* Input, Output, OutputGradient, InputGradient;
 
     /// <summary>Per channel; null if missing: then the weight is 1 and the bias 0.</summary>

@@ -11,34 +11,23 @@ namespace TorchStab.Kernels;
 /// <para>Backward: one pass over x and dy computes each channel's Σdy and Σdy·(x − mean), which also give the group's sums; a second pass computes dx of each
 /// channel. Each sample has its own terms of dweight and dbias, which <see cref="Merge"/> adds in the order of samples.</para>
 /// </summary>
-internal static unsafe class GroupNormKernel
+internal readonly unsafe struct GroupNormKernel : IFamily<GroupNormKernel>
 {
     /// <summary>Items: samples × groups.</summary>
-    public readonly struct Forward : IKernel
-    {
-        public static void Run<V, T, E>(void* job, int first, int last)
-            where V : unmanaged, IVector<V, T>
-            where T : unmanaged, IBinaryFloatingPointIeee754<T>
-            where E : unmanaged => Groups<V, T, E>.Forward((ChannelNormJob*)job, first, last);
-    }
+    public delegate*<ChannelNormJob*, int, int, void> Forward { get; private init; }
 
     /// <summary>Items: samples × groups.</summary>
-    public readonly struct Backward : IKernel
-    {
-        public static void Run<V, T, E>(void* job, int first, int last)
-            where V : unmanaged, IVector<V, T>
-            where T : unmanaged, IBinaryFloatingPointIeee754<T>
-            where E : unmanaged => Groups<V, T, E>.Backward((ChannelNormJob*)job, first, last);
-    }
+    public delegate*<ChannelNormJob*, int, int, void> Backward { get; private init; }
 
-    /// <summary>Items: groups of <see cref="BatchNormRowsKernel.MergeWidth"/> channels.</summary>
-    public readonly struct Merge : IKernel
+    /// <summary>Items: groups of <see cref="ChannelNormJob.MergeWidth"/> channels.</summary>
+    public delegate*<ChannelNormJob*, int, int, void> Merge { get; private init; }
+
+    static GroupNormKernel IFamily<GroupNormKernel>.Of<V, T, E>() => new()
     {
-        public static void Run<V, T, E>(void* job, int first, int last)
-            where V : unmanaged, IVector<V, T>
-            where T : unmanaged, IBinaryFloatingPointIeee754<T>
-            where E : unmanaged => Groups<V, T, E>.Merge((ChannelNormJob*)job, first, last);
-    }
+        Forward = &Groups<V, T, E>.Forward,
+        Backward = &Groups<V, T, E>.Backward,
+        Merge = &Groups<V, T, E>.Merge,
+    };
 }
 
 /// <summary>The passes over groups of channels of one sample.</summary>
@@ -77,8 +66,8 @@ internal static unsafe class Groups<V, T, E>
 
     public static void Merge(ChannelNormJob* job, int first, int last)
     {
-        int end = Math.Min(last * BatchNormRowsKernel.MergeWidth, job->Channels);
-        for (int c = first * BatchNormRowsKernel.MergeWidth; c < end; c++)
+        int end = Math.Min(last * ChannelNormJob.MergeWidth, job->Channels);
+        for (int c = first * ChannelNormJob.MergeWidth; c < end; c++)
         {
             double sum = 0, dot = 0;
             for (int sample = 0; sample < job->Samples; sample++)

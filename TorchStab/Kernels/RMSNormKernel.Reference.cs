@@ -1,6 +1,6 @@
 namespace TorchStab.Kernels;
 
-/// <summary>The formulas of <see cref="RMSNormKernel"/>, for one element at a time in double. Tests compare the kernels with them.</summary>
+/// <summary>The formulas of <see cref="RowNormKernel{Centre}"/>, for one element at a time in double. Tests compare the kernels with them.</summary>
 internal static class RMSNormReference
 {
     public static void Forward(ReadOnlySpan<double> x, ReadOnlySpan<double> weight, double eps, Span<double> y)

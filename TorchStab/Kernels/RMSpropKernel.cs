@@ -17,16 +17,19 @@ internal struct RMSpropArguments
 /// g ← transform(g, p)     s ← α·s + (1 − α)·g²     a ← α·a + (1 − α)·g     d ← g / (√(s − a²) + eps)     b ← μ·b + d     p ← p − lr·b
 /// </code>
 /// </summary>
-internal readonly unsafe partial struct RMSpropKernel : IKernel
+internal readonly unsafe partial struct RMSpropKernel : IStepFamily<RMSpropKernel>
 {
+    public delegate*<StepJob*, int, int, void> Update { get; private init; }
+
+    static RMSpropKernel IFamily<RMSpropKernel>.Of<V, T, E>() => new() { Update = &Run<V, T, E> };
+
     [MethodImpl(Jit.Loop)]
-    public static void Run<V, T, E>(void* job, int first, int last)
+    public static void Run<V, T, E>(StepJob* job, int first, int last)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        var step = (StepJob*)job;
         int rest = (last - first) % V.Count;
-        Span<V, T, E>(step, first, last - rest);
-        Span<V1<T>, T, E>(step, last - rest, last);
+        Span<V, T, E>(job, first, last - rest);
+        Span<V1<T>, T, E>(job, last - rest, last);
     }
 
     [MethodImpl(Jit.Loop)]

@@ -7,32 +7,31 @@ namespace TorchStab.Kernels;
 /// Adds the blocks' sums of dweight and dbias. Blocks are merged pairwise, in an order that depends only on their number. Different threads may process
 /// different tiles of columns.
 /// </summary>
-internal readonly unsafe struct RowNormMerge : IKernel
+internal static unsafe class RowNormMerge
 {
     /// <summary>The number of columns in one item.</summary>
     public const int Tile = 512;
 
     /// <summary>Items: tiles of columns.</summary>
-    public static void Run<V, T, E>(void* job, int first, int last)
+    public static void Run<V, T, E>(RowNormJob* job, int first, int last)
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where E : unmanaged
     {
-        var norm = (RowNormJob*)job;
-        int n = norm->Columns, begin = first * Tile, end = Math.Min(last * Tile, n);
-        T* sums = (T*)norm->Partial;
-        for (int distance = 1; distance < norm->Blocks; distance *= 2)
+        int n = job->Columns, begin = first * Tile, end = Math.Min(last * Tile, n);
+        T* sums = (T*)job->Partial;
+        for (int distance = 1; distance < job->Blocks; distance *= 2)
         {
-            for (int block = 0; block + distance < norm->Blocks; block += 2 * distance)
+            for (int block = 0; block + distance < job->Blocks; block += 2 * distance)
             {
                 T* into = sums + (2L * block * n), from = sums + (2L * (block + distance) * n);
                 Add<V, T>(into + begin, from + begin, end - begin);
-                if (norm->BiasGradient != null) Add<V, T>(into + n + begin, from + n + begin, end - begin);
+                if (job->BiasGradient != null) Add<V, T>(into + n + begin, from + n + begin, end - begin);
             }
         }
-        if (!AreFinite(sums, begin, end) || (norm->BiasGradient != null && !AreFinite(sums + n, begin, end))) norm->ReportExtreme();
-        Write<T, E>(sums, (E*)norm->WeightGradient, begin, end);
-        Write<T, E>(sums + n, (E*)norm->BiasGradient, begin, end);
+        if (!AreFinite(sums, begin, end) || (job->BiasGradient != null && !AreFinite(sums + n, begin, end))) job->ReportExtreme();
+        Write<T, E>(sums, (E*)job->WeightGradient, begin, end);
+        Write<T, E>(sums + n, (E*)job->BiasGradient, begin, end);
     }
 
     /// <summary>into += from.</summary>

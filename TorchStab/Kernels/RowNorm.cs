@@ -39,6 +39,35 @@ internal unsafe struct RowNormJob
     }
 }
 
+/// <summary>
+/// The kernels of normalization over the rows of a matrix: LayerNorm, y = (x − mean) / √(var + eps) · weight + bias with the biased variance, and, if
+/// <typeparamref name="Centre"/> is not set, RMSNorm, y = x / √(mean(x²) + eps) · weight.
+/// <para>Forward, for one row at a time: the first pass computes shifted sums (<see cref="Statistics{V, T, E}"/>); the second reads the row again from the
+/// first-level cache, writes the output and prefetches the next row. Memory is read once and written once. Outputs larger than the caches are stored with
+/// non-temporal stores, which do not read the cache lines first. RMSNorm's sums of squares need no shift, because nothing is subtracted from them.</para>
+/// <para>Backward (<see cref="RowNormBackward{V, T, E}"/>): the first pass over x and dy computes the row's two sums and the columns' sums; the second reads
+/// them again from cache and writes dx, with non-temporal stores as in the forward pass. The normalized input is recomputed from x and the saved statistics,
+/// because saving it would need a write and more memory.</para>
+/// </summary>
+internal readonly unsafe struct RowNormKernel<Centre> : IFamily<RowNormKernel<Centre>> where Centre : struct, IFlag
+{
+    /// <summary>Items: rows.</summary>
+    public delegate*<RowNormJob*, int, int, void> Forward { get; private init; }
+
+    /// <summary>Items: blocks of rows. If the job has partial sums, <see cref="Merge"/> comes after it.</summary>
+    public delegate*<RowNormJob*, int, int, void> Backward { get; private init; }
+
+    /// <summary>Items: tiles of <see cref="RowNormMerge.Tile"/> columns.</summary>
+    public delegate*<RowNormJob*, int, int, void> Merge { get; private init; }
+
+    static RowNormKernel<Centre> IFamily<RowNormKernel<Centre>>.Of<V, T, E>() => new()
+    {
+        Forward = &RowNorm<V, T, E>.Forward<Centre>,
+        Backward = &RowNormBackward<V, T, E>.Run<Centre>,
+        Merge = &RowNormMerge.Run<V, T, E>,
+    };
+}
+
 /// <summary>The forward pass over one row: y = (x − mean) · r · weight + bias.</summary>
 internal static unsafe class RowNorm<V, T, E>
     where V : unmanaged, IVector<V, T>

@@ -25,23 +25,26 @@ internal struct SGDArguments
 /// g ← transform(g, p)     b ← momentum·b + intake·g     p ← p − lr·(b, or g + lookAhead·b)
 /// </code>
 /// </summary>
-internal readonly unsafe partial struct SGDKernel : IKernel
+internal readonly unsafe partial struct SGDKernel : IStepFamily<SGDKernel>
 {
+    public delegate*<StepJob*, int, int, void> Update { get; private init; }
+
+    static SGDKernel IFamily<SGDKernel>.Of<V, T, E>() => new() { Update = &Run<V, T, E> };
+
     [MethodImpl(Jit.Loop)]
-    public static void Run<V, T, E>(void* job, int first, int last)
+    public static void Run<V, T, E>(StepJob* job, int first, int last)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        var step = (StepJob*)job;
         int rest = (last - first) % V.Count;
-        if (step->Streams->State0 == null)
+        if (job->Streams->State0 == null)
         {
-            Plain<V, T, E>(step, first, last - rest);
-            Plain<V1<T>, T, E>(step, last - rest, last);
+            Plain<V, T, E>(job, first, last - rest);
+            Plain<V1<T>, T, E>(job, last - rest, last);
         }
         else
         {
-            Momentum<V, T, E>(step, first, last - rest);
-            Momentum<V1<T>, T, E>(step, last - rest, last);
+            Momentum<V, T, E>(job, first, last - rest);
+            Momentum<V1<T>, T, E>(job, last - rest, last);
         }
     }
 

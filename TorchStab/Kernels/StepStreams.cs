@@ -68,6 +68,14 @@ internal readonly unsafe struct Weights<V, T, E>(StepStreams* streams)
     }
 }
 
+/// <summary>
+/// The family of an optimizer's kernel: one method, which updates the elements [first, last) of a run. The state of bfloat16 parameters is float32.
+/// </summary>
+internal unsafe interface IStepFamily<F> : IFamily<F> where F : struct, IStepFamily<F>
+{
+    delegate*<StepJob*, int, int, void> Update { get; }
+}
+
 /// <summary>The changes to a gradient before the optimizer uses it: clipping by norm or by value, sign, L2 decay.</summary>
 internal struct GradientTransform
 {

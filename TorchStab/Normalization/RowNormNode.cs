@@ -1,4 +1,5 @@
 using TorchStab.Dispatch;
+using TorchStab.Kernels;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -26,13 +27,16 @@ internal sealed class RowNormNode : GraphOp
     {
         using var state = AutogradPlug.Begin(this, input, weight, bias);
         (state.Inner, state.Epsilon, state.NormalizedShape) = ((int)NormalizedShape.Count(normalized_shape), eps, normalized_shape);
-        nint output = RowNormLaunch.Forward(state, _centred);
+        nint output = _centred ? RowNormLaunch<Yes>.Forward(state) : RowNormLaunch<No>.Forward(state);
         return output == 0 ? null : state.Finish(output);
     }
 
     /// <inheritdoc/>
-    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
-        RowNormLaunch.Backward(state, _centred, outputGradient, saved, ref gradients);
+    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+    {
+        if (_centred) RowNormLaunch<Yes>.Backward(state, outputGradient, saved, ref gradients);
+        else RowNormLaunch<No>.Backward(state, outputGradient, saved, ref gradients);
+    }
 
     /// <inheritdoc/>
     public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight,

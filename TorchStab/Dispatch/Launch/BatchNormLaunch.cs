@@ -51,17 +51,17 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
         try
         {
             ChannelNormLaunch.Allocate(state, saved, aligned, ref job, ref gradients);
-            var element = TensorMemory.ElementOf(saved.Input);
+            ref readonly var kernel = ref Of(TensorMemory.ElementOf(saved.Input));
             switch (ChannelNormLaunch.FormOf(job, state.Layout))
             {
                 case ChannelForm.Rows:
-                    BackwardRows(job, element);
+                    BackwardRows(job, kernel);
                     break;
                 case ChannelForm.Tiles:
-                    ChannelNormLaunch.Run<BatchNormKernel.BackwardTiles<Relu>>(job, element, ChannelNormLaunch.Tiles(job));
+                    ChannelNormLaunch.Run(kernel.BackwardTiles, job, ChannelNormLaunch.Tiles(job));
                     break;
                 default:
-                    ChannelNormLaunch.Run<BatchNormKernel.Backward<Relu>>(job, element, job.Channels);
+                    ChannelNormLaunch.Run(kernel.Backward, job, job.Channels);
                     break;
             }
         }
@@ -85,40 +85,43 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
 
     private static void Forward(in ChannelNormJob job, Element element, ChannelForm form)
     {
-        if (form == ChannelForm.Rows) ForwardRows(job, element);
-        else if (job.HasStatistics) ForwardGiven(job, element);
-        else if (form == ChannelForm.Tiles) ChannelNormLaunch.Run<BatchNormKernel.ForwardTiles<Relu>>(job, element, ChannelNormLaunch.Tiles(job));
-        else ChannelNormLaunch.Run<BatchNormKernel.Forward<Relu>>(job, element, job.Channels);
+        ref readonly var kernel = ref Of(element);
+        if (form == ChannelForm.Rows) ForwardRows(job, kernel);
+        else if (job.HasStatistics) ForwardGiven(job, element, kernel);
+        else if (form == ChannelForm.Tiles) ChannelNormLaunch.Run(kernel.ForwardTiles, job, ChannelNormLaunch.Tiles(job));
+        else ChannelNormLaunch.Run(kernel.Forward, job, job.Channels);
     }
 
-    private static void ForwardGiven(ChannelNormJob job, Element element)
+    private static void ForwardGiven(ChannelNormJob job, Element element, in BatchNormKernel<Relu> kernel)
     {
         void* tables = job.Tables = Scratch.Rent(3L * job.Channels * sizeof(double));
-        ChannelNormLaunch.Merge<BatchNormRowsKernel.Merge>(job, element);
-        ChannelNormLaunch.RunPlanes<BatchNormGivenKernel.Planes<Relu>>(job, element);
+        ChannelNormLaunch.Merge(kernel.Merge, job);
+        ChannelNormLaunch.RunPlanes(kernel.GivenPlanes, job, element);
         Scratch.Return(tables);
     }
 
-    private static void ForwardRows(ChannelNormJob job, Element element)
+    private static void ForwardRows(ChannelNormJob job, in BatchNormKernel<Relu> kernel)
     {
         void* scratch = ChannelNormLaunch.RentRows(ref job, sumsPerChannel: job.HasStatistics ? 0 : 2);
-        if (!job.HasStatistics) ChannelNormLaunch.Merge<BatchNormRowsKernel.Shift>(job, element);
-        if (!job.HasStatistics) ChannelNormLaunch.Run<BatchNormRowsKernel.Measure>(job, element, job.Blocks);
-        ChannelNormLaunch.Merge<BatchNormRowsKernel.Merge>(job, element);
-        ChannelNormLaunch.Run<BatchNormRowsKernel.Normalize<Relu>>(job, element, job.Blocks);
+        if (!job.HasStatistics) ChannelNormLaunch.Merge(kernel.Shift, job);
+        if (!job.HasStatistics) ChannelNormLaunch.Run(kernel.Measure, job, job.Blocks);
+        ChannelNormLaunch.Merge(kernel.Merge, job);
+        ChannelNormLaunch.Run(kernel.Normalize, job, job.Blocks);
         Scratch.Return(scratch);
     }
 
-    private static void BackwardRows(ChannelNormJob job, Element element)
+    private static void BackwardRows(ChannelNormJob job, in BatchNormKernel<Relu> kernel)
     {
         bool sums = !job.HasStatistics || job.WeightGradient != null || job.BiasGradient != null;
         void* scratch = ChannelNormLaunch.RentRows(ref job, sumsPerChannel: sums ? 2 : 0);
         var tables = job;
         tables.HasStatistics = true; // the statistics are known: Merge must only fill the table
-        ChannelNormLaunch.Merge<BatchNormRowsKernel.Merge>(tables, element);
-        if (sums) ChannelNormLaunch.Run<BatchNormRowsKernel.Sum<Relu>>(job, element, job.Blocks);
-        ChannelNormLaunch.Merge<BatchNormRowsKernel.MergeSums>(job, element);
-        if (job.InputGradient != null) ChannelNormLaunch.Run<BatchNormRowsKernel.Differentiate<Relu>>(job, element, job.Blocks);
+        ChannelNormLaunch.Merge(kernel.Merge, tables);
+        if (sums) ChannelNormLaunch.Run(kernel.Sum, job, job.Blocks);
+        ChannelNormLaunch.Merge(kernel.MergeSums, job);
+        if (job.InputGradient != null) ChannelNormLaunch.Run(kernel.Differentiate, job, job.Blocks);
         Scratch.Return(scratch);
     }
+
+    private static ref readonly BatchNormKernel<Relu> Of(Element element) => ref Instances<BatchNormKernel<Relu>>.Of(element, (int)KernelSelection.Width);
 }

@@ -90,29 +90,29 @@ internal static unsafe class ChannelNormLaunch
         return NewTensor.Plain(laid.Handle);
     }
 
-    public static void Run<K>(ChannelNormJob job, Element element, int items) where K : struct, IKernel =>
-        ParallelTeam.Run(KernelTable<K>.Get(element, (int)KernelSelection.Width), &job, items, job.Rows * job.Channels >= KernelSelection.ParallelNorm);
+    /// <summary>Runs a kernel of BatchNorm or GroupNorm.</summary>
+    public static void Run(delegate*<ChannelNormJob*, int, int, void> kernel, ChannelNormJob job, int items) =>
+        ParallelTeam.Run((delegate*<void*, int, int, void>)kernel, &job, items, job.Rows * job.Channels >= KernelSelection.ParallelNorm);
 
     /// <summary>
     /// Runs a kernel whose items are the planes of all samples. Its items read and write only the input, the output and values of their channel.
     /// </summary>
-    public static void RunPlanes<K>(ChannelNormJob job, Element element) where K : struct, IKernel
+    public static void RunPlanes(delegate*<ChannelNormJob*, int, int, void> kernel, ChannelNormJob job, Element element)
     {
         int samples = job.Samples;
         long most = Math.Max(1, MostItems / job.Channels), bytes = (long)job.Channels * job.Positions * TensorMemory.SizeOf(element);
         for (long sample = 0; sample < samples; sample += most)
         {
             job.Samples = (int)Math.Min(most, samples - sample);
-            Run<K>(job, element, job.Samples * job.Channels);
+            Run(kernel, job, job.Samples * job.Channels);
             job.Input = (byte*)job.Input + (most * bytes);
             job.Output = (byte*)job.Output + (most * bytes);
         }
     }
 
     /// <summary>Runs a kernel whose items are groups of channels; it merges the sums of blocks.</summary>
-    public static void Merge<K>(ChannelNormJob job, Element element) where K : struct, IKernel =>
-        ParallelTeam.Run(KernelTable<K>.Get(element, (int)KernelSelection.Width), &job,
-            (job.Channels + BatchNormRowsKernel.MergeWidth - 1) / BatchNormRowsKernel.MergeWidth,
+    public static void Merge(delegate*<ChannelNormJob*, int, int, void> kernel, ChannelNormJob job) =>
+        ParallelTeam.Run((delegate*<void*, int, int, void>)kernel, &job, (job.Channels + ChannelNormJob.MergeWidth - 1) / ChannelNormJob.MergeWidth,
             (long)job.Channels * job.Blocks >= KernelSelection.ParallelNorm);
 
     /// <summary>Divides the rows into blocks, which depend on the sizes and never on the number of threads, and rents memory for tables and sums.</summary>

@@ -19,7 +19,7 @@ internal static unsafe class GroupNormLaunch
         int extreme = 0;
         job.Extreme = &extreme;
         job.Stream = ChannelNormLaunch.IsLarge(job, element);
-        ChannelNormLaunch.Run<GroupNormKernel.Forward>(job, element, job.Samples * job.Groups);
+        ChannelNormLaunch.Run(Of(element).Forward, job, job.Samples * job.Groups);
         return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
@@ -37,8 +37,8 @@ internal static unsafe class GroupNormLaunch
             ChannelNormLaunch.Allocate(state, saved, contiguous, ref job, ref gradients);
             job.Sums = (double*)sums;
             job.Blocks = job.Samples;
-            ChannelNormLaunch.Run<GroupNormKernel.Backward>(job, element, job.Samples * job.Groups);
-            if (state.AnyAffineWanted) ChannelNormLaunch.Merge<GroupNormKernel.Merge>(job, element);
+            ChannelNormLaunch.Run(Of(element).Backward, job, job.Samples * job.Groups);
+            if (state.AnyAffineWanted) ChannelNormLaunch.Merge(Of(element).Merge, job);
         }
         finally
         {
@@ -47,4 +47,6 @@ internal static unsafe class GroupNormLaunch
         }
         if (extreme != 0) WideBackward.Replace(state, outputGradient, saved, ref gradients);
     }
+
+    private static ref readonly GroupNormKernel Of(Element element) => ref Instances<GroupNormKernel>.Of(element, (int)KernelSelection.Width);
 }

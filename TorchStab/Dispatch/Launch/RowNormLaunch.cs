@@ -4,9 +4,9 @@ namespace TorchStab.Dispatch;
 
 /// <summary>
 /// Runs the kernels of a norm over rows on tensors that <see cref="KernelSelection.FormOfRows"/> accepted: reads pointers, splits the work into items, and
-/// runs them on the team.
+/// runs them on the team. LayerNorm if <typeparamref name="Centre"/> is set, otherwise RMSNorm.
 /// </summary>
-internal static unsafe class RowNormLaunch
+internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag
 {
     /// <summary>Elements of a block of rows, which has its own sums of columns. More blocks allow more threads, but their sums take longer to merge.</summary>
     private const long BlockElements = 32 * 1024;
@@ -22,7 +22,7 @@ internal static unsafe class RowNormLaunch
     /// Normalizes rows of <see cref="NodeState.Inner"/> columns into a new tensor, and stores the statistics in the state if the call is recorded.
     /// </summary>
     /// <returns>The output's handle; 0 if the values are too large or too small for a kernel.</returns>
-    public static nint Forward(NodeState state, bool centred)
+    public static nint Forward(NodeState state)
     {
         var inputs = state.Inputs;
         var job = Describe(inputs, state.Inner, out var element, out long elements);
@@ -36,14 +36,12 @@ internal static unsafe class RowNormLaunch
             job.Mean = state.Reserve(2L * job.Rows);
             job.InverseDeviation = job.Mean + job.Rows;
         }
-        int width = (int)KernelSelection.Width;
-        var kernel = centred ? KernelTable<LayerNormKernel.Forward>.Get(element, width) : KernelTable<RMSNormKernel.Forward>.Get(element, width);
-        ParallelTeam.Run(kernel, &job, job.Rows, elements >= KernelSelection.ParallelNorm);
+        Run(Of(element).Forward, job, job.Rows, elements);
         return extreme == 0 ? output : NewTensor.Discard(output);
     }
 
     /// <summary>Computes the required gradients, in new tensors.</summary>
-    public static void Backward(NodeState state, bool centred, nint outputGradient, in Handles saved, ref Handles gradients)
+    public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
         var job = Describe(saved, state.Inner, out var element, out long elements);
         nint contiguous = NewTensor.Contiguous(outputGradient);
@@ -60,7 +58,9 @@ internal static unsafe class RowNormLaunch
             if (state.BiasWanted) job.BiasGradient = TensorMemory.At(gradients.Bias = NewTensor.Like(saved.Weight));
             Split(ref job, elements);
             if (state.AnyAffineWanted) job.Partial = partial = Scratch.Rent(4L * job.Blocks * job.Columns * (element == Element.Float64 ? 8 : 4));
-            Run(job, centred, element, elements);
+            ref readonly var kernel = ref Of(element);
+            Run(kernel.Backward, job, job.Blocks, elements);
+            if (partial != null) Run(kernel.Merge, job, (job.Columns + RowNormMerge.Tile - 1) / RowNormMerge.Tile, 2L * job.Blocks * job.Columns);
         }
         finally
         {
@@ -70,16 +70,10 @@ internal static unsafe class RowNormLaunch
         if (extreme != 0) WideBackward.Replace(state, outputGradient, saved, ref gradients);
     }
 
-    private static void Run(RowNormJob job, bool centred, Element element, long elements)
-    {
-        int width = (int)KernelSelection.Width;
-        bool parallel = elements >= KernelSelection.ParallelNorm;
-        var kernel = centred ? KernelTable<LayerNormKernel.Backward>.Get(element, width) : KernelTable<RMSNormKernel.Backward>.Get(element, width);
-        ParallelTeam.Run(kernel, &job, job.Blocks, parallel);
-        if (job.Partial == null) return;
-        int tiles = (job.Columns + RowNormMerge.Tile - 1) / RowNormMerge.Tile;
-        ParallelTeam.Run(KernelTable<RowNormMerge>.Get(element, width), &job, tiles, 2L * job.Blocks * job.Columns >= KernelSelection.ParallelNorm);
-    }
+    private static ref readonly RowNormKernel<Centre> Of(Element element) => ref Instances<RowNormKernel<Centre>>.Of(element, (int)KernelSelection.Width);
+
+    private static void Run(delegate*<RowNormJob*, int, int, void> kernel, RowNormJob job, int items, long elements) =>
+        ParallelTeam.Run((delegate*<void*, int, int, void>)kernel, &job, items, elements >= KernelSelection.ParallelNorm);
 
     // Depends only on the sizes, never on the number of threads, because the blocks determine the order of the sums.
     private static void Split(ref RowNormJob job, long elements)

@@ -13,7 +13,7 @@ internal readonly struct StepMemory(in TensorView parameter, in TensorView gradi
 /// One pass over many parameters that updates each with the kernel <typeparamref name="K"/> and arguments of type <typeparamref name="TArguments"/>.
 /// <see cref="Start"/> returns the calling thread's instance, emptied.
 /// </summary>
-internal sealed unsafe class StepLaunch<K, TArguments> where K : struct, IKernel where TArguments : unmanaged
+internal sealed unsafe class StepLaunch<K, TArguments> where K : struct, IStepFamily<K> where TArguments : unmanaged
 {
     /// <summary>How many chunks ahead to prefetch: the update of two small tensors takes about as long as a memory access.</summary>
     private const int Ahead = 2;
@@ -26,7 +26,7 @@ internal sealed unsafe class StepLaunch<K, TArguments> where K : struct, IKernel
 
     private struct Target
     {
-        public delegate*<void*, int, int, void> Kernel;
+        public delegate*<StepJob*, int, int, void> Update;
         public nint Parameter;
         public StepStreams Streams;
         public TArguments Arguments;
@@ -54,9 +54,9 @@ internal sealed unsafe class StepLaunch<K, TArguments> where K : struct, IKernel
     public bool TryAdd(in TArguments arguments, in StepMemory memory)
     {
         if (!KernelSelection.TakesStep(memory)) return false;
-        var kernel = KernelTable<K>.Get(TensorMemory.ElementOf(memory.Parameter.Dtype), (int)KernelSelection.Width);
+        var update = Instances<K>.Of(TensorMemory.ElementOf(memory.Parameter.Dtype), (int)KernelSelection.Width).Update;
         _chunks.Add(_targets.Count, memory.Parameter.Count);
-        _targets.Add(new() { Kernel = kernel, Parameter = memory.Parameter.Handle, Streams = TensorMemory.Streams(memory), Arguments = arguments });
+        _targets.Add(new() { Update = update, Parameter = memory.Parameter.Handle, Streams = TensorMemory.Streams(memory), Arguments = arguments });
         return true;
     }
 
@@ -78,7 +78,7 @@ internal sealed unsafe class StepLaunch<K, TArguments> where K : struct, IKernel
             var chunk = job->Chunks[k];
             var target = job->Targets + chunk.Tensor;
             var run = new StepJob { Streams = &target->Streams, Arguments = &target->Arguments, First = chunk.First };
-            target->Kernel(&run, 0, chunk.Count);
+            target->Update(&run, 0, chunk.Count);
         }
     }
 
