@@ -1,3 +1,4 @@
+using TorchStab.Normalization;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 
@@ -9,7 +10,7 @@ public class NormAccuracyTests
     /// <summary>Two ulp of the largest output: below it, which side is nearer is chance.</summary>
     private const double Chance = 2.4e-7;
 
-    public static TheoryData<string> Ops => ["layer", "batch", "batch rows", "group", "instance"];
+    public static TheoryData<string> Ops => ["layer", "layer of channels", "batch", "batch rows", "group", "instance"];
 
     [Theory]
     [MemberData(nameof(Ops))]
@@ -34,6 +35,7 @@ public class NormAccuracyTests
     private static Tensor Ours(string op, Tensor x) => op switch
     {
         "layer" => stab.nn.functional.layer_norm(x, [14, 14], eps: 1e-12),
+        "layer of channels" => LayerNorm2dFunctional.Apply(x, 32, null, null, 1e-12, mask: null),
         "group" => stab.nn.functional.group_norm(x, 8, eps: 1e-12),
         "instance" => stab.nn.functional.instance_norm(x, eps: 1e-12),
         _ => stab.nn.functional.batch_norm(x, null, null, training: true, eps: 1e-12),
@@ -42,6 +44,7 @@ public class NormAccuracyTests
     private static Tensor Theirs(string op, Tensor x) => op switch
     {
         "layer" => nn.functional.layer_norm(x, [14, 14], eps: 1e-12),
+        "layer of channels" => nn.functional.layer_norm(x.permute(0, 2, 3, 1), [32], eps: 1e-12).permute(0, 3, 1, 2),
         "group" => nn.functional.group_norm(x, 8, eps: 1e-12),
         "instance" => nn.functional.instance_norm(x, eps: 1e-12),
         _ => nn.functional.batch_norm(x, zeros(32), ones(32), training: true, eps: 1e-12),

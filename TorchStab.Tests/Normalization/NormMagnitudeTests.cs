@@ -17,11 +17,16 @@ public class NormMagnitudeTests
     private static Op Batch(long[] shape, bool channelsLast = false) => new(shape, [0, .. Enumerable.Range(2, shape.Length - 2).Select(d => (long)d)], Channels(shape),
         (x, w, b, eps) => stab.nn.functional.batch_norm(x, null, null, w, b, training: true, eps: eps), ChannelsLast: channelsLast);
 
+    private static Op LayerOfChannels(bool channelsLast) => new([3, 20, 4, 5], [1], [1, 20, 1, 1],
+        (x, w, b, eps) => LayerNorm2dFunctional.Apply(x, 20, w.flatten(), b.flatten(), eps, mask: null), ChannelsLast: channelsLast);
+
     internal static readonly Dictionary<string, Op> Ops = new()
     {
         ["layer"] = new([5, 37], [1], [37], (x, w, b, eps) => stab.nn.functional.layer_norm(x, [37], w, b, eps)),
         ["layer of one vector"] = new([9, 16], [1], [16], (x, w, b, eps) => stab.nn.functional.layer_norm(x, [16], w, b, eps)),
         ["layer of long rows"] = new([3, 2100], [1], [2100], (x, w, b, eps) => stab.nn.functional.layer_norm(x, [2100], w, b, eps)),
+        ["layer of channels"] = LayerOfChannels(channelsLast: false),
+        ["layer of channels last"] = LayerOfChannels(channelsLast: true),
         ["rms"] = new([5, 37], [1], [37], (x, w, b, eps) => stab.nn.functional.rms_norm(x, [37], w, eps) + b, Centre: false),
         ["group"] = new([3, 4, 6, 5], [2, 3, 4], [1, 4, 1, 1], (x, w, b, eps) => stab.nn.functional.group_norm(x, 2, w.flatten(), b.flatten(), eps)),
         ["instance"] = new([3, 4, 6, 5], [2, 3], [1, 4, 1, 1], (x, w, b, eps) => stab.nn.functional.instance_norm(x, null, null, w.flatten(), b.flatten(), eps: eps)),

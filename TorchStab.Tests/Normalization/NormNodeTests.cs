@@ -10,7 +10,8 @@ namespace TorchStab.Tests.Normalization;
 public class NormNodeTests
 {
     private static readonly long[][] Rows = [[1, 64], [3, 17], [33, 50], [40, 768], [9, 2051], [300, 64]], Groups = [[4, 6, 5, 5], [2, 12, 300], [3, 6, 4, 5, 6], [16, 6, 7, 7]],
-        Channels = [[4, 3, 5, 5], [16, 7, 7, 7], [3, 40, 14, 14], [20, 6], [2, 5, 300], [2, 3, 4, 5, 6], [33, 70, 2, 2]];
+        Channels = [[4, 3, 5, 5], [16, 7, 7, 7], [3, 40, 14, 14], [20, 6], [2, 5, 300], [2, 3, 4, 5, 6], [33, 70, 2, 2]],
+        Images = [[4, 3, 5, 5], [16, 7, 7, 7], [3, 40, 14, 14], [2, 300, 9, 30], [20, 6, 1, 1]];
 
     private delegate Tensor Norm(Tensor x, Tensor? weight, Tensor? bias);
 
@@ -25,6 +26,8 @@ public class NormNodeTests
     private static readonly Dictionary<string, Op> Ops = new()
     {
         ["LayerNorm"] = new((x, w, b) => stab.nn.functional.layer_norm(x, [x.size(-1)], w, b), (x, w, b) => nn.functional.layer_norm(x, [x.size(-1)], w, b), Rows, ParameterDim: -1),
+        ["LayerNorm2d"] = new((x, w, b) => LayerNorm2dFunctional.Apply(x, x.size(1), w, b, 1e-5, mask: null),
+            (x, w, b) => nn.functional.layer_norm(x.permute(0, 2, 3, 1), [x.size(1)], w, b).permute(0, 3, 1, 2), Images, ChannelsLast: true),
         ["RMSNorm"] = new((x, w, _) => stab.nn.functional.rms_norm(x, [x.size(-1)], w, 1e-5),
             (x, w, _) => x * (x.square().mean([-1], keepdim: true) + 1e-5).rsqrt() * (w ?? ones(1, x.dtype)), Rows, ParameterDim: -1, HasBias: false),
         ["GroupNorm"] = new((x, w, b) => stab.nn.functional.group_norm(x, 3, w, b), (x, w, b) => nn.functional.group_norm(x, 3, w, b), Groups),

@@ -8,7 +8,7 @@ public class NormThreadsTests
 {
     private const int Threads = 4, Calls = 50;
 
-    internal static readonly string[] Names = ["BatchNorm", "BatchNormReLU", "BatchRenorm", "InstanceNorm", "LayerNorm", "RMSNorm", "GroupNorm"];
+    internal static readonly string[] Names = ["BatchNorm", "BatchNormReLU", "BatchRenorm", "InstanceNorm", "LayerNorm", "LayerNorm2d", "RMSNorm", "GroupNorm"];
 
     public static TheoryData<string> Modules => [.. Names];
 
@@ -74,6 +74,7 @@ public class NormThreadsTests
         "BatchRenorm" => stab.nn.BatchRenorm2d(8),
         "InstanceNorm" => stab.nn.InstanceNorm2d(8, affine: true),
         "LayerNorm" => stab.nn.LayerNorm(24),
+        "LayerNorm2d" => stab.nn.LayerNorm2d(8),
         "RMSNorm" => stab.nn.RMSNorm(24),
         "GroupNorm" => stab.nn.GroupNorm(2, 8),
         _ => throw new FormatException(name),

@@ -7,12 +7,12 @@ namespace TorchStab.Modules;
 /// Layer normalization over the channels of an image, the same in training and in evaluation:
 /// <para>y = (x − mean) / √(var + eps) · weight + bias</para>
 /// with the mean and the biased variance of the <see cref="num_channels"/> values at each position; weight and bias have one entry per channel.
-/// (N, C, H, W) is permuted to (N, H, W, C), normalized over the last dimension, and permuted back. Dtypes: float64, float32, bfloat16 and float16;
+/// It is LayerNorm over the last dimension of the input permuted to (N, H, W, C), permuted back. Dtypes: float64, float32, bfloat16 and float16;
 /// float16 and bfloat16 accumulate in float32 and also accept float32 parameters. Empty inputs give empty outputs; a non-finite value affects
 /// its own position only.
 /// </summary>
 /// <remarks>
-/// A channels_last input needs no copy; a contiguous one is copied before and after. Source: Liu et al., A ConvNet for the 2020s, 2022
+/// On the CPU a contiguous or channels_last input is normalized where it is; any other is copied before and after. Source: Liu et al., A ConvNet for the 2020s, 2022
 /// (arXiv 2201.03545), whose eps is 1e-6.
 /// </remarks>
 public sealed class LayerNorm2d : AffineModule

@@ -27,15 +27,15 @@ internal sealed class RowNormNode : GraphOp
     {
         using var state = AutogradPlug.Begin(this, input, weight, bias);
         (state.Inner, state.Epsilon, state.NormalizedShape) = ((int)NormalizedShape.Count(normalized_shape), eps, normalized_shape);
-        nint output = _centred ? RowNormLaunch<Yes>.Forward(state) : RowNormLaunch<No>.Forward(state);
+        nint output = _centred ? RowNormLaunch<Yes>.Forward(state, state.Inner) : RowNormLaunch<No>.Forward(state, state.Inner);
         return output == 0 ? null : state.Finish(output);
     }
 
     /// <inheritdoc/>
     public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        if (_centred) RowNormLaunch<Yes>.Backward(state, outputGradient, saved, ref gradients);
-        else RowNormLaunch<No>.Backward(state, outputGradient, saved, ref gradients);
+        if (_centred) RowNormLaunch<Yes>.Backward(state, state.Inner, outputGradient, saved, ref gradients);
+        else RowNormLaunch<No>.Backward(state, state.Inner, outputGradient, saved, ref gradients);
     }
 
     /// <inheritdoc/>

@@ -79,6 +79,7 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
         (Op, _input, _weight, _bias) = (op, input, weight, bias);
         (HasWeight, HasBias) = (weight is not null, bias is not null);
         (InputWanted, WeightWanted, BiasWanted) = wanted;
+        Layout = NormLayout.ChannelsFirst;
         // Inference mode records nothing, even if gradients are enabled inside it.
         IsWanted = (wanted.Input || wanted.Weight || wanted.Bias) && is_grad_enabled() && !is_inference_mode_enabled();
     }

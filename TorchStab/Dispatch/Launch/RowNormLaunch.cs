@@ -19,13 +19,14 @@ internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag
     private const long StreamBytes = 16L << 20;
 
     /// <summary>
-    /// Normalizes rows of <see cref="NodeState.Inner"/> columns into a new tensor, and stores the statistics in the state if the call is recorded.
+    /// Normalizes rows of some columns into a new tensor, and stores the statistics in the state if the call is recorded. A channels_last input has rows of
+    /// channels.
     /// </summary>
     /// <returns>The output's handle; 0 if the values are too large or too small for a kernel.</returns>
-    public static nint Forward(NodeState state)
+    public static nint Forward(NodeState state, int columns)
     {
         var inputs = state.Inputs;
-        var job = Describe(inputs, state.Inner, out var element, out long elements);
+        var job = Describe(inputs, columns, out var element, out long elements);
         nint output = NewTensor.Like(inputs.Input);
         job.Output = TensorMemory.At(output);
         job.Epsilon = state.Epsilon;
@@ -41,16 +42,16 @@ internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag
     }
 
     /// <summary>Computes the required gradients, in new tensors.</summary>
-    public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+    public static void Backward(NodeState state, int columns, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        var job = Describe(saved, state.Inner, out var element, out long elements);
-        nint contiguous = NewTensor.Contiguous(outputGradient);
+        var job = Describe(saved, columns, out var element, out long elements);
+        nint aligned = ChannelNormLaunch.InLayoutOf(state, saved.Input, outputGradient);
         void* partial = null;
         int extreme = 0;
         job.Extreme = &extreme;
         try
         {
-            job.OutputGradient = TensorMemory.At(contiguous);
+            job.OutputGradient = TensorMemory.At(aligned);
             job.Mean = state.Statistics;
             job.InverseDeviation = job.Mean + job.Rows;
             if (state.InputWanted) job.InputGradient = TensorMemory.At(gradients.Input = NewTensor.Like(saved.Input));
@@ -65,7 +66,7 @@ internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag
         finally
         {
             if (partial != null) Scratch.Return(partial);
-            LibTorch.Dispose(contiguous);
+            LibTorch.Dispose(aligned);
         }
         if (extreme != 0) WideBackward.Replace(state, outputGradient, saved, ref gradients);
     }
