@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
@@ -21,7 +22,7 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         // All results are made before the first float64 copy: between the copies they would keep the freed memory of these in pieces.
         var scales = indices.ConvertAll(i => NewScale(gradients.Parameter(i)));
         for (int k = 0; k < scales.Count; k++) WriteScale(scales[k], gradients, indices[k]);
-        double[] least = GradientNorms.ReadBack(scales.ConvertAll(s => s.min()));
+        double[] least = DeviceNumbers.Read(scales.ConvertAll(s => s.min()));
         for (int k = 0; k < least.Length; k++)
         {
             var dtype = least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(indices[k])) : ScalarType.Float64;

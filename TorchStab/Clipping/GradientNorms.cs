@@ -11,6 +11,9 @@ internal static class GradientNorms
     /// <summary>Outside this range a sum of powers may have overflowed, or may lack powers that underflowed.</summary>
     private const double LeastSum = 1e-280, MostSum = 1e300;
 
+    /// <summary>The smallest numbers that are not denormal, which a device may take for 0.</summary>
+    private const double LeastNormal = 2.2250738585072014e-308, LeastNormalSingle = 1.17549435e-38;
+
     /// <summary>‖t‖ₚ of each tensor: p = ∞ is max |t|, −∞ min |t|, 0 the count of elements that are not zero.</summary>
     public static double[] Of(IReadOnlyList<Tensor> tensors, double order)
     {
@@ -18,6 +21,39 @@ internal static class GradientNorms
         Measure([.. tensors.Select(TensorView.Of)], i => tensors[i], order, norms);
         GC.KeepAlive(tensors);
         return norms;
+    }
+
+    /// <summary>As <see cref="Of(IReadOnlyList{Tensor}, double)"/> for p of 0, 2 or ∞. A norm that no kernel computes is NaN until <paramref name="later"/> is read.</summary>
+    public static double[] Of(IReadOnlyList<Tensor> tensors, double order, DeviceNumbers later)
+    {
+        double[] norms = new double[tensors.Count];
+        TensorView[] views = [.. tensors.Select(TensorView.Of)];
+        var remaining = GlobalNormLaunch.Norms(views, order, norms) ?? [];
+        foreach (int i in remaining) norms[i] = double.NaN;
+        if (Inaccurate(views, null, i => tensors[i], order, norms) is { } inaccurate) MeasureScaled(views, i => tensors[i], inaccurate, order, norms);
+        foreach (int i in remaining) MeasureLater(tensors[i], order, later, value => norms[i] = value);
+        return norms;
+    }
+
+    // ‖t‖₂ = m · ‖t / m‖₂ with m = max |t|: nothing has to be looked at before it is known that no square overflows.
+    private static void MeasureLater(Tensor tensor, double order, DeviceNumbers later, Action<double> set)
+    {
+        using var scope = NewDisposeScope();
+        if (tensor.numel() == 0)
+        {
+            set(0);
+            return;
+        }
+        var t = tensor.to(Accumulator(tensor));
+        if (order != 2)
+        {
+            later.Add(linalg.vector_norm(t, order), set);
+            return;
+        }
+        double least = t.dtype == ScalarType.Float64 ? LeastNormal : LeastNormalSingle, largest = double.NaN;
+        var m = linalg.vector_norm(t, double.PositiveInfinity);
+        later.Add(m, value => largest = value);
+        later.Add(linalg.vector_norm(t / m.clamp(least), order), part => set(largest > 0 && double.IsFinite(largest) ? Math.Max(largest, least) * part : largest));
     }
 
     /// <summary>Writes the norms into <paramref name="norms"/>. <paramref name="tensor"/> returns a tensor that no kernel can measure, by index.</summary>
@@ -62,7 +98,7 @@ internal static class GradientNorms
         // Allocated before the large copies: between them, these small tensors would fragment the memory that the copies free.
         var results = tensors.ConvertAll(t => zeros(1, Accumulator(t), t.device)[0]);
         for (int k = 0; k < results.Count; k++) WriteNorm(tensors[k], order, results[k]);
-        double[] values = ReadBack(results);
+        double[] values = DeviceNumbers.Read(results);
         for (int k = 0; k < values.Length; k++) norms[indices[k]] = values[k];
     }
 
@@ -75,16 +111,6 @@ internal static class GradientNorms
 
     /// <summary>The dtype in which a tensor's norm is computed.</summary>
     public static ScalarType Accumulator(Tensor tensor) => tensor.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
-
-    /// <summary>Reads many scalars from the device at once.</summary>
-    public static double[] ReadBack(IReadOnlyList<Tensor> norms)
-    {
-        if (norms.Count == 0) return [];
-        var device = norms[0].device;
-        var dtype = norms.Any(n => n.dtype == ScalarType.Float64) ? ScalarType.Float64 : ScalarType.Float32;
-        var stacked = stack(norms.Select(n => n.to(dtype, device)).ToArray());
-        return stacked.to(CPU).to(ScalarType.Float64).data<double>().ToArray();
-    }
 
     // Indices of norms whose sums of powers may have overflowed or lost terms that underflowed; null if all are accurate. Those in remaining were
     // computed by tensor operations, all others by kernels.
@@ -143,7 +169,7 @@ internal static class GradientNorms
             using var one = NewDisposeScope();
             parts[k].copy_(linalg.vector_norm(tensors[k].to(ScalarType.Float64, copy: true).div_(norms[indices[k]]), order));
         }
-        double[] values = ReadBack(parts);
+        double[] values = DeviceNumbers.Read(parts);
         for (int k = 0; k < values.Length; k++) norms[indices[k]] *= values[k];
     }
 }

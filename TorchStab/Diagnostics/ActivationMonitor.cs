@@ -1,4 +1,5 @@
 using TorchStab.Diagnostics;
+using TorchStab.Dispatch;
 using TorchStab.Initialization;
 using static TorchSharp.torch;
 
@@ -6,7 +7,7 @@ namespace TorchStab;
 
 /// <summary>
 /// Records the outputs of a model's layers and activation functions through forward hooks, in the order in which they are called. It does not change
-/// the model, prints nothing, and holds no tensor.
+/// the model, prints nothing, and holds no tensor after a pass; a pass on another device than the CPU waits for it once, at its end.
 /// </summary>
 /// <example><code>
 /// using var monitor = new ActivationMonitor(model);
@@ -28,6 +29,8 @@ public sealed class ActivationMonitor : IDisposable
     private readonly Queue<ActivationReport> _history = new();
     private readonly Dictionary<string, ActivationLayer> _watched = [];
     private readonly HashSet<string> _inPass = [];
+    private readonly List<ActivationMeasurement> _measured = [];
+    private readonly DeviceNumbers _numbers = new(); // of the outputs that were measured
     private List<ActivationRecord>? _pass;
     private ActivationLayer? _first;
     private bool _entersByCall;
@@ -51,16 +54,21 @@ public sealed class ActivationMonitor : IDisposable
             Add(ForwardHook.Watch(layer.Module!, null, output => OnOutput(layer, output)));
             _unseen.Add(layer.Name);
         }
+        Add(ForwardHook.Watch(model, null, _ => Complete()));
     }
 
     /// <summary>Whether passes are counted and recorded; set it to false during an evaluation. Default: true.</summary>
     public bool Enabled { get; set; } = true;
 
     /// <summary>The activation reports that are kept, oldest first.</summary>
-    public IReadOnlyCollection<ActivationReport> History => _history;
+    public IReadOnlyCollection<ActivationReport> History => Completed(_history);
 
     /// <summary>The latest activation report; null before the first.</summary>
-    public ActivationReport? Last { get; private set; }
+    public ActivationReport? Last
+    {
+        get => Completed(field);
+        private set;
+    }
 
     /// <summary>Layers that have not been called through <c>call()</c> so far.</summary>
     public IReadOnlyCollection<string> Unseen => _unseen;
@@ -86,13 +94,14 @@ public sealed class ActivationMonitor : IDisposable
     /// holds without registering them <see cref="VerdictKind.NotRegistered"/>.
     /// </summary>
     /// <returns>A verdict on each layer, and a finding for each cause; <c>ToString()</c> lists the findings.</returns>
-    public Diagnosis Judge() => ActivationJudge.Run([.. _history], _options.Thresholds, _unseen, _unregistered);
+    public Diagnosis Judge() => ActivationJudge.Run([.. History], _options.Thresholds, _unseen, _unregistered);
 
     /// <summary>Removes the hooks from the model. The reports stay readable.</summary>
     public void Dispose()
     {
         _unwatch.ForEach(remove => remove());
         _unwatch.Clear();
+        Complete();
     }
 
     private void Add(Action? remove)
@@ -109,6 +118,7 @@ public sealed class ActivationMonitor : IDisposable
 
     private void Begin()
     {
+        Complete();
         _inPass.Clear();
         _axis = null;
         _pass = _calls++ % _options.Every == 0 ? [] : null;
@@ -124,6 +134,21 @@ public sealed class ActivationMonitor : IDisposable
         if (!_entersByCall && (_first ??= layer) == layer) Begin();
         if (_pass is null || !_inPass.Add(layer.Name)) return;
         _axis = layer.ChannelAxis ?? _axis;
-        if (ActivationMeasurement.Take(layer, output, _axis, _options.Thresholds.FlatSlope) is { } record) _pass.Add(record);
+        if (ActivationMeasurement.Take(layer, output, _axis, _options.Thresholds.FlatSlope, _numbers) is { } measured) _measured.Add(measured);
+        // Another device is read when the pass is over, once for all layers.
+        if (output.device_type == TorchSharp.DeviceType.CPU && KernelSelection.Enabled) Complete();
+    }
+
+    private void Complete()
+    {
+        _numbers.Read();
+        _pass?.AddRange(_measured.Select(m => m.Record()));
+        _measured.Clear();
+    }
+
+    private T Completed<T>(T reports)
+    {
+        Complete();
+        return reports;
     }
 }

@@ -1,40 +1,42 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
 
 /// <summary>
-/// Measures the gradients of a model. Reads each kind of number for all tensors at once, so that it waits for a device four times, not once per layer.
+/// Measures the gradients of a model. What a kernel measures is known at once; the rest is computed on its device and read with all the other numbers.
 /// </summary>
 internal sealed class GradientMeasurement
 {
-    private readonly List<Tensor> _weights = [], _gradients = [];
+    private readonly List<TrainableLayer> _layers;
     private readonly List<bool> _connected = [];
-    private readonly double[] _weightNorms, _norms, _largest, _nonZero;
+    private readonly double[] _weightNorms, _norms, _largest, _nonZero, _nonFinite;
 
-    private GradientMeasurement(List<TrainableLayer> layers)
-    {
-        foreach (var (_, parameter) in layers.SelectMany(l => l.Parameters))
-        {
-            var gradient = parameter.grad;
-            _weights.Add(parameter);
-            _connected.Add(gradient is not null);
-            if (gradient is not null) _gradients.Add(gradient.is_sparse ? gradient.to_dense() : gradient);
-        }
-        _weightNorms = GradientNorms.Of(_weights, 2);
-        _norms = GradientNorms.Of(_gradients, 2);
-        _largest = GradientNorms.Of(_gradients, double.PositiveInfinity);
-        _nonZero = GradientNorms.Of(_gradients, 0);
-    }
-
-    public static GradientReport Take(List<TrainableLayer> layers, long step)
+    public GradientMeasurement(List<TrainableLayer> layers, DeviceNumbers later)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var measured = new GradientMeasurement(layers);
-        return new() { Step = step, Total = GradientNorms.Total(measured._norms, 2), Layers = measured.Records(layers) };
+        _layers = layers;
+        List<Tensor> weights = [], gradients = [];
+        foreach (var (_, parameter) in layers.SelectMany(l => l.Parameters))
+        {
+            var gradient = parameter.grad;
+            weights.Add(parameter);
+            _connected.Add(gradient is not null);
+            if (gradient is not null) gradients.Add(gradient.is_sparse ? gradient.to_dense() : gradient);
+        }
+        _weightNorms = GradientNorms.Of(weights, 2, later);
+        _norms = GradientNorms.Of(gradients, 2, later);
+        _largest = GradientNorms.Of(gradients, double.PositiveInfinity, later);
+        _nonZero = GradientNorms.Of(gradients, 0, later);
+        _nonFinite = new double[gradients.Count];
+        for (int i = 0; i < _nonFinite.Length; i++) CountNonFinite(gradients[i], i, later);
     }
+
+    /// <summary>The report, once the numbers are read.</summary>
+    public GradientReport Report(long step) => new() { Step = step, Total = GradientNorms.Total(_norms, 2), Layers = Records(_layers) };
 
     private GradientRecord[] Records(List<TrainableLayer> layers)
     {
@@ -63,7 +65,7 @@ internal sealed class GradientMeasurement
             Norm = GradientNorms.Total(_norms.AsSpan(gradients), 2),
             Max = _largest[gradients].Aggregate(0.0, Math.Max),
             ZeroShare = 1 - _nonZero[gradients].Sum() / elements,
-            NonFiniteShare = NonFinite(gradients) / elements,
+            NonFiniteShare = _nonFinite[gradients].Sum() / elements,
             WeightNorm = GradientNorms.Total(_weightNorms.AsSpan(parameters), 2),
             NotConnected = [.. layer.Parameters.Where((_, i) => !_connected[parameters.Start.Value + i]).Select(p => p.Name)],
             Maps = maps,
@@ -83,12 +85,9 @@ internal sealed class GradientMeasurement
     private static bool IsShift(string name) =>
         name.Contains("bias", StringComparison.OrdinalIgnoreCase) || name.Contains("beta", StringComparison.OrdinalIgnoreCase);
 
-    // If a norm is finite, all elements are: only the others are counted.
-    private long NonFinite(Range gradients)
+    // If a norm is finite, all elements are: only the others are counted, and those that are not known yet. x − x is 0 for finite numbers, and NaN for others.
+    private void CountNonFinite(Tensor gradient, int index, DeviceNumbers later)
     {
-        long count = 0;
-        for (int i = gradients.Start.Value; i < gradients.End.Value; i++)
-            if (!double.IsFinite(_norms[i])) count += _gradients[i].numel() - _gradients[i].isfinite().sum().item<long>();
-        return count;
+        if (!double.IsFinite(_norms[index]) && gradient.numel() > 0) later.Add(linalg.vector_norm(gradient - gradient, 0), count => _nonFinite[index] = count);
     }
 }

@@ -1,4 +1,5 @@
 using TorchStab.Diagnostics;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab;
@@ -6,7 +7,7 @@ namespace TorchStab;
 /// <summary>
 /// Records a model's gradients and updates, layer by layer in the order of the module tree. Call <see cref="Step(optim.Optimizer)"/> instead of
 /// <c>optimizer.step()</c>, or <see cref="Observe"/> between <c>backward()</c> and the step. It does not change the model, prints nothing, and holds no
-/// tensor between calls.
+/// tensor between calls (of a gradient watched on another device than the CPU a few numbers, until the next call). A sampled step waits for a device once.
 /// </summary>
 /// <example><code>
 /// using var monitor = new GradientMonitor(model);
@@ -25,7 +26,9 @@ public sealed class GradientMonitor : IDisposable
     private readonly MonitorOptions _options;
     private readonly Queue<GradientReport> _history = new();
     private readonly SteppedOptimizers _optimizers = new();
-    private readonly List<WatchedGradient> _watched = [];
+    private readonly object _watching = new();
+    private List<Func<WatchedGradient>> _watched = [];
+    private DeviceNumbers _numbers = new(); // of the watched gradients, until the next step or observation
     private long _calls;
     private bool _disposed;
 
@@ -53,7 +56,12 @@ public sealed class GradientMonitor : IDisposable
     /// <exception cref="ObjectDisposedException">The monitor is disposed.</exception>
     public GradientReport? Observe()
     {
-        return Count(IsSampled() ? WithWatched(GradientMeasurement.Take(TrainableLayer.Of(_model), _calls + 1)) : null);
+        if (!IsSampled()) return Count(null);
+        var (watched, numbers) = TakeWatched();
+        using var later = numbers;
+        var measured = new GradientMeasurement(TrainableLayer.Of(_model), later);
+        later.Read();
+        return Count(measured.Report(_calls + 1) with { Watched = [.. watched.Select(w => w())] });
     }
 
     /// <summary>Records the gradients, lets the optimizer step, and records how much it changed the weights.</summary>
@@ -87,7 +95,11 @@ public sealed class GradientMonitor : IDisposable
     public Diagnosis Judge() => GradientJudge.Run(_model, [.. _history], _options.Thresholds, _optimizers);
 
     /// <summary>Ends recording: further calls of <see cref="Observe"/> and <c>Step</c> raise an error. The reports stay readable.</summary>
-    public void Dispose() => _disposed = true;
+    public void Dispose()
+    {
+        _disposed = true;
+        TakeWatched().Numbers.Dispose();
+    }
 
     private GradientReport? Step(Action step, optim.Optimizer? optimizer)
     {
@@ -97,12 +109,18 @@ public sealed class GradientMonitor : IDisposable
             return Count(null);
         }
         var layers = TrainableLayer.Of(_model);
-        var report = WithWatched(GradientMeasurement.Take(layers, _calls + 1));
+        var (watched, numbers) = TakeWatched();
+        using var later = numbers;
+        var measured = new GradientMeasurement(layers, later);
         using var before = new WeightSnapshot(layers);
         step();
+        before.Compare(later);
+        later.Read();
         double[] change = before.Change();
+        var report = measured.Report(_calls + 1);
         report = report with
         {
+            Watched = [.. watched.Select(w => w())],
             Stepped = Array.Exists(change, c => c != 0),
             Layers = [.. report.Layers.Select((l, i) => l with { UpdateRatio = change[i] / l.WeightNorm, Change = change[i] })],
         };
@@ -113,18 +131,23 @@ public sealed class GradientMonitor : IDisposable
     internal void OnGradient(string name, Tensor gradient)
     {
         if (_disposed || _calls % _options.Every != 0 || _watched.Count >= MostWatched) return;
-        var record = WatchedGradient.Of(name, gradient);
-        lock (_watched) _watched.Add(record);
+        using var later = new DeviceNumbers();
+        var record = WatchedGradient.Measure(name, gradient, later);
+        lock (_watching)
+        {
+            _watched.Add(record);
+            _numbers.TakeOver(later);
+        }
     }
 
-    private GradientReport WithWatched(GradientReport report)
+    private (List<Func<WatchedGradient>> Watched, DeviceNumbers Numbers) TakeWatched()
     {
-        lock (_watched)
+        lock (_watching)
         {
-            report = report with { Watched = [.. _watched] };
-            _watched.Clear();
+            var taken = (_watched, _numbers);
+            (_watched, _numbers) = ([], new());
+            return taken;
         }
-        return report;
     }
 
     private bool IsSampled()

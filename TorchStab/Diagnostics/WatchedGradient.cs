@@ -1,4 +1,5 @@
 using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab;
@@ -18,18 +19,16 @@ public sealed record WatchedGradient
     /// <summary>The share of elements that are NaN or infinite.</summary>
     public required double NonFiniteShare { get; init; }
 
-    internal static WatchedGradient Of(string name, Tensor gradient)
+    /// <summary>Measures a gradient; the record is complete once the numbers are read.</summary>
+    internal static Func<WatchedGradient> Measure(string name, Tensor gradient, DeviceNumbers later)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var g = gradient.is_sparse ? gradient.to_dense() : gradient;
-        double norm = GradientNorms.Of([g], 2)[0];
-        return new()
-        {
-            Name = name,
-            Norm = norm,
-            Max = GradientNorms.Of([g], double.PositiveInfinity)[0],
-            NonFiniteShare = double.IsFinite(norm) || g.numel() == 0 ? 0 : 1 - ((double)g.isfinite().sum().item<long>() / g.numel()),
-        };
+        double[] norm = GradientNorms.Of([g], 2, later), largest = GradientNorms.Of([g], double.PositiveInfinity, later);
+        double nonFinite = 0, elements = Math.Max(1, g.numel());
+        // x − x is 0 for finite numbers, and NaN for others.
+        if (!double.IsFinite(norm[0]) && g.numel() > 0) later.Add(linalg.vector_norm(g - g, 0), count => nonFinite = count);
+        return () => new() { Name = name, Norm = norm[0], Max = largest[0], NonFiniteShare = nonFinite / elements };
     }
 }

@@ -1,4 +1,5 @@
 using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Diagnostics;
@@ -11,6 +12,7 @@ internal sealed class WeightSnapshot : IDisposable
 
     private readonly List<Tensor> _before;
     private readonly List<TrainableLayer> _layers;
+    private double[] _norms = [];
 
     public WeightSnapshot(List<TrainableLayer> layers)
     {
@@ -20,15 +22,21 @@ internal sealed class WeightSnapshot : IDisposable
         _before = [.. layers.SelectMany(l => l.Parameters).Select(p => Sample(p.Parameter).clone().DetachFromDisposeScope())];
     }
 
-    /// <summary>‖w − w before‖ of each layer. Overwrites the snapshot with the difference, so it works only once.</summary>
-    public double[] Change()
+    /// <summary>Measures how much the weights have changed. Overwrites the snapshot with the difference, so it works only once.</summary>
+    public void Compare(DeviceNumbers later)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         int next = 0;
         foreach (var (_, parameter) in _layers.SelectMany(l => l.Parameters)) _before[next++].sub_(Sample(parameter));
-        double[] norms = GradientNorms.Of(_before, 2);
-        next = 0;
+        _norms = GradientNorms.Of(_before, 2, later);
+    }
+
+    /// <summary>‖w − w before‖ of each layer, once the numbers are read.</summary>
+    public double[] Change()
+    {
+        double[] norms = [.. _norms];
+        int next = 0;
         foreach (var (_, parameter) in _layers.SelectMany(l => l.Parameters))
             norms[next] *= Math.Sqrt((double)parameter.numel() / Math.Max(1, _before[next++].numel()));
         next = 0;

@@ -112,10 +112,17 @@ internal sealed class Lsuv
 
     private static bool IsUsable(double variance) => variance > 0 && double.IsFinite(variance);
 
+    // TorchSharp's var() ignores `unbiased` unless dimensions are given.
+    private static Tensor VarianceOf(Tensor x) => x.flatten().var([0], unbiased: false);
+
     private static double Variance(Tensor output)
     {
+        if (MomentsLaunch.TryTake(output, out double _, out double variance) && IsUsable(variance)) return variance;
         using var scope = NewDisposeScope();
-        // TorchSharp's var() ignores `unbiased` unless dimensions are given.
-        return output.to(ScalarType.Float64).flatten().var([0], unbiased: false).item<double>();
+        var x = output.dtype == ScalarType.Float64 ? output : output.to(ScalarType.Float32);
+        // Of values whose squares leave float32, as a second look: var(x) = m² · var(x / m) with m = max |x|.
+        var m = x.abs().max();
+        double[] read = DeviceNumbers.Read([VarianceOf(x), m]);
+        return IsUsable(read[0]) || !IsUsable(read[1]) ? read[0] : DeviceNumbers.Read([VarianceOf(x / m)])[0] * read[1] * read[1];
     }
 }

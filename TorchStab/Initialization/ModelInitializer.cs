@@ -19,10 +19,11 @@ internal sealed partial class ModelInitializer
     private readonly List<InitializationEntry> _entries = [];
     private readonly List<UntouchedParameter> _untouched = [];
     private readonly InitializationNotes _notes;
+    private readonly DeviceNumbers _deviations;
 
-    private ModelInitializer(nn.Module model, InitializationOptions options, Generator? generator, Action? run)
+    private ModelInitializer(nn.Module model, InitializationOptions options, Generator? generator, Action? run, DeviceNumbers deviations)
     {
-        (_options, _generator, _notes) = (options, generator, new(run is not null));
+        (_options, _generator, _notes, _deviations) = (options, generator, new(run is not null), deviations);
         _nodes = ModuleTree.Nodes(model);
         _after = ActivationOrder.After(_nodes);
         _tables = new(_nodes);
@@ -41,8 +42,10 @@ internal sealed partial class ModelInitializer
         var run = RunOf(model, options);
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var initializer = new ModelInitializer(model, options, generator, run);
+        using var deviations = new DeviceNumbers();
+        var initializer = new ModelInitializer(model, options, generator, run, deviations);
         foreach (var node in initializer._nodes) initializer.Visit(node);
+        deviations.Read();
         return new(initializer._entries, initializer._untouched) { Notes = initializer._notes.Of(initializer._nodes, initializer._tables) };
     }
 
@@ -80,10 +83,10 @@ internal sealed partial class ModelInitializer
             string full = node.NameOf(key);
             var identity = ParameterIdentity.Of(parameter);
             if (!parameter.requires_grad && !_options.IncludeFrozen) Leave(node, full, "frozen: requires_grad is false");
-            else if (_done.TryGetValue(identity, out string? first)) _entries.Add(new(full, $"shared with {first}", null, null, Std(parameter)));
+            else if (_done.TryGetValue(identity, out string? first)) Report(new(full, $"shared with {first}", null, null, double.NaN), parameter);
             else if (Fill(node, name, parameter) is { } done)
             {
-                _entries.Add(done with { Parameter = full, StdMeasured = Std(parameter) });
+                Report(done with { Parameter = full }, parameter);
                 Follow(node, name, full);
             }
             else Leave(node, full, "");
@@ -96,7 +99,7 @@ internal sealed partial class ModelInitializer
     {
         if (LayerKind.ComputationOf(node.Module, name) is not { } computes) return;
         computes.Follow();
-        if (computes.Scale is var (key, scale)) _entries.Add(new($"{full[..^computes.MatrixName.Length]}{key}", $"norms of {computes.MatrixName}", null, null, Std(scale)));
+        if (computes.Scale is var (key, scale)) Report(new($"{full[..^computes.MatrixName.Length]}{key}", $"norms of {computes.MatrixName}", null, null, double.NaN), scale);
     }
 
     private void Leave(ModuleNode node, string full, string reason) => _untouched.Add(new(full, node.Module.GetType().Name) { Reason = reason });
@@ -126,11 +129,13 @@ internal sealed partial class ModelInitializer
     private static bool IsShortcut(string name) =>
         name.Split('.').Any(part => part is "downsample" or "shortcut" or "skip");
 
-    private static double Std(Tensor tensor)
+    /// <summary>Adds an entry. The deviation of the drawn values is read for the whole model at once.</summary>
+    private void Report(InitializationEntry entry, Tensor drawn)
     {
-        if (tensor.NumberOfElements < 2 || !KernelSelection.HasMemory(tensor)) return double.NaN;
+        int index = _entries.Count;
+        _entries.Add(entry with { StdMeasured = double.NaN });
+        if (drawn.NumberOfElements < 2 || !KernelSelection.HasMemory(drawn)) return;
         using var scope = NewDisposeScope();
-        var std = tensor.std(unbiased: false);
-        return std.to(ScalarType.Float64).item<double>();
+        _deviations.Add(drawn.std(unbiased: false), std => _entries[index] = _entries[index] with { StdMeasured = std });
     }
 }

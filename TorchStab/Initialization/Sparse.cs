@@ -18,17 +18,32 @@ internal static class Sparse
         if (!KernelSelection.HasMemory(tensor)) return tensor; // on the meta device index_fill_ would write to memory that does not exist
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        long rows = tensor.size(0), columns = tensor.size(1), zeros = (long)Math.Ceiling(sparsity * rows);
-        var device = tensor.device;
-        using var zero = 0.ToScalar();
+        long rows = tensor.size(0), columns = tensor.size(1), count = (long)Math.Ceiling(sparsity * rows);
+        var zeros = generator is null || tensor.device_type == DeviceType.CPU ? Columnwise(rows, columns, count, generator)
+            : Together(rows, columns, count, tensor.device, generator);
+        tensor.masked_fill_(zeros.to(tensor.device).t(), 0);
+        return tensor;
+    }
+
+    // As PyTorch draws them, which draws on the CPU for a tensor on any device. The generator of another device can draw there only.
+    private static Tensor Columnwise(long rows, long columns, long count, Generator? generator)
+    {
+        var zeros = torch.zeros(columns, rows, ScalarType.Bool, CPU);
+        using var one = true.ToScalar();
         for (long c = 0; c < columns; c++)
         {
-            using var column = tensor.select(1, c);
-            using var order = randperm(rows, device: device, generator: generator);
-            using var dropped = order.narrow(0, 0, zeros);
-            column.index_fill_(0, dropped, zero);
+            using var column = zeros.select(0, c);
+            using var order = randperm(rows, device: CPU, generator: generator);
+            using var dropped = order.narrow(0, 0, count);
+            column.index_fill_(0, dropped, one);
         }
+        return zeros;
+    }
 
-        return tensor;
+    /// <summary>All columns in a few operations of a device: of random numbers the places of the smallest ones.</summary>
+    internal static Tensor Together(long rows, long columns, long count, Device device, Generator generator)
+    {
+        var dropped = rand([columns, rows], device: device, generator: generator).argsort(1).narrow(1, 0, count);
+        return torch.zeros(columns, rows, ScalarType.Bool, device).scatter_(1, dropped, ones_like(dropped, dtype: ScalarType.Bool));
     }
 }

@@ -1,5 +1,5 @@
 using TorchSharp;
-using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -28,7 +28,7 @@ internal sealed class StepSnapshot : IDisposable
     /// <summary>The first gradient whose update turned a finite value into NaN or an infinity; −1 if there is none.</summary>
     public int FirstSpoilt()
     {
-        double[] whole = GradientNorms.ReadBack(_entries.ConvertAll(Whole));
+        double[] whole = DeviceNumbers.Read(_entries.ConvertAll(Whole));
         int bad = Array.FindIndex(whole, static w => w == 0);
         return bad < 0 ? -1 : _entries[bad].Gradient;
     }
