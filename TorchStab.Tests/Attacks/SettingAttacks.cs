@@ -10,7 +10,7 @@ public static class SettingAttacks
 {
     /// <summary>A value that the setting does not know.</summary>
     [Attack(Environment = ["TORCHSTAB_KERNELS=fast"])]
-    public static void UnknownValue() => Refused("the environment variable TORCHSTAB_KERNELS is 'fast'; expected one of auto, off");
+    public static void UnknownValue() => Refused("the environment variable TORCHSTAB_KERNELS is 'fast'; expected one of auto, native, off");
 
     /// <summary>A number is no name, though an enumeration would take it.</summary>
     [Attack(Environment = ["TORCHSTAB_AUTOGRAD=1"])]

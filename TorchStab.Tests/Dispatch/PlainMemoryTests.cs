@@ -110,14 +110,14 @@ public class PlainMemoryTests
     public void No_product_of_sizes_leaves_an_int()
     {
         const long most = int.MaxValue;
-        Assert.True(KernelSelection.FitsChannels(33_000_000L * 66, 33_000_000, 66));
-        Assert.False(KernelSelection.FitsChannels(most, 1, most));
-        Assert.False(KernelSelection.FitsChannels(0, 0, 5));
-        Assert.False(KernelSelection.FitsChannels(most * 4, 2, 100));
-        Assert.False(KernelSelection.FitsRows(most, 1));
-        Assert.True(KernelSelection.FitsRows(2_000_000_000, 1));
-        Assert.False(KernelSelection.FitsRows(most, most));
-        Assert.False(KernelSelection.FitsRows(0, 3));
+        Assert.True(NormSelection.FitsChannels(33_000_000L * 66, 33_000_000, 66));
+        Assert.False(NormSelection.FitsChannels(most, 1, most));
+        Assert.False(NormSelection.FitsChannels(0, 0, 5));
+        Assert.False(NormSelection.FitsChannels(most * 4, 2, 100));
+        Assert.False(NormSelection.FitsRows(most, 1));
+        Assert.True(NormSelection.FitsRows(2_000_000_000, 1));
+        Assert.False(NormSelection.FitsRows(most, most));
+        Assert.False(NormSelection.FitsRows(0, 3));
     }
 
     private static (Tensor Output, List<Tensor> Gradients) Run(int norm, Tensor[] given, Tensor gradient)

@@ -5,6 +5,9 @@ namespace TorchStab.Tests.Support;
 /// <summary>Forces one form of every op for as long as it is not disposed: kernels on or off, the autograd plug, the vector width.</summary>
 internal sealed class KernelForm : IDisposable
 {
+    // In a process that was asked for native operations all tests of kernels run on these.
+    private static readonly KernelMode Fused = Setting.Read("Kernels", KernelMode.Auto) == KernelMode.Native ? KernelMode.Native : KernelMode.Auto;
+
     private readonly KernelMode _mode = KernelSelection.Mode;
     private readonly AutogradKind _kind = AutogradPlug.Kind;
     private readonly VectorWidth _width = KernelSelection.Width;
@@ -23,11 +26,14 @@ internal sealed class KernelForm : IDisposable
 
     public static KernelForm TensorOps() => new(KernelMode.Off, AutogradPlug.Kind, Widest);
 
+    /// <summary>libtorch's fused operations for the norms.</summary>
+    public static KernelForm Native() => new(KernelMode.Native, AutogradPlug.Kind, Widest);
+
     /// <summary>Kernels, of the widest vectors and with this process' autograd plug unless others are asked for.</summary>
     public static KernelForm Kernel(AutogradKind? kind = null, VectorWidth? width = null)
     {
         kind ??= AutogradPlug.Kind;
-        var form = new KernelForm(KernelMode.Auto, kind.Value, width is { } w && w < Widest ? w : Widest);
+        var form = new KernelForm(Fused, kind.Value, width is { } w && w < Widest ? w : Widest);
         Assert.Equal(kind, AutogradPlug.Kind);
         return form;
     }

@@ -4,24 +4,17 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Whether kernels run: <c>Auto</c> for every call that they support, <c>Off</c> for none.</summary>
+/// <summary>What computes an op, where there is a choice.</summary>
 internal enum KernelMode
 {
+    /// <summary>Kernels for every call that they support, on the CPU; on other devices libtorch's fused operations.</summary>
     Auto,
-    Off,
-}
 
-/// <summary>The implementations of a norm's equation.</summary>
-internal enum NormForm
-{
-    /// <summary>Tensor operations: any device and dtype, masks, derivatives of any order.</summary>
-    TensorOps,
-
-    /// <summary>libtorch's fused op, for devices without kernels. No norm uses it yet.</summary>
+    /// <summary>libtorch's fused operations on the CPU too, and no kernels: what other devices do, in a form that a machine without them can test.</summary>
     Native,
 
-    /// <summary>A kernel on the CPU.</summary>
-    Kernel,
+    /// <summary>Tensor operations only.</summary>
+    Off,
 }
 
 /// <summary>The vector width that kernels are instantiated for.</summary>
@@ -34,8 +27,8 @@ internal enum VectorWidth
 }
 
 /// <summary>
-/// Decides between the kernel form and the tensor-op form of an op: the only code that checks device, dtype, layout or size. Settings (see
-/// <see cref="Setting"/>): <c>TorchStab.Kernels</c> = auto | off, <c>TorchStab.Vectors</c> = scalar | v128 | v256 | v512.
+/// Decides between the kernel form and the tensor-op form of an op: with <see cref="NormSelection"/> the only code that checks device, dtype, layout or size.
+/// Settings (see <see cref="Setting"/>): <c>TorchStab.Kernels</c> = auto | native | off, <c>TorchStab.Vectors</c> = scalar | v128 | v256 | v512.
 /// </summary>
 /// <remarks>
 /// A kernel is generic in its vector type; <see cref="Kernels.Instances{F}"/> creates its instances. Get the instance at every call, by <see cref="Width"/>.
@@ -53,13 +46,7 @@ internal static class KernelSelection
     /// <summary>Below this many elements one thread writes zeros. From there on libtorch's fill uses several threads.</summary>
     private const long MostCleared = 32 * 1024;
 
-    /// <summary>The most columns or channels: kernels store them, and the bytes of two rows, in an int.</summary>
-    private const long MostColumns = int.MaxValue / 32;
-
-    /// <summary>The most rows: kernels store a row's index, plus a block of rows, in an int.</summary>
-    private const long MostRows = int.MaxValue - MostColumns;
-
-    /// <summary>Settable so that tests run both forms in one process.</summary>
+    /// <summary>Settable so that tests run every form in one process.</summary>
     public static KernelMode Mode { get; set; } = Setting.Fault is null ? Setting.Read("Kernels", KernelMode.Auto) : KernelMode.Off;
 
     /// <summary>Settable for tests; otherwise chosen once. Without AVX-512 a 512-bit instance is a third slower than a 256-bit one.</summary>
@@ -87,43 +74,6 @@ internal static class KernelSelection
     /// autograd made without memory, and for sparse and opaque (mkldnn) layouts. All of these pass checks of device and dtype.
     /// </summary>
     public static unsafe bool IsPlain(nint tensor) => LibTorch.IsNegative(tensor) == 0 && (TensorMemory.At(tensor) != null || IsEmpty(tensor));
-
-    /// <summary>
-    /// The form of a norm over rows. A kernel requires contiguous tensors of one dtype (mixed precision uses tensor operations), a weight if there is a bias,
-    /// at least one element, and sizes that fit in an int.
-    /// </summary>
-    public static unsafe NormForm FormOfRows(Tensor input, Tensor? weight, Tensor? bias, long columns) =>
-        Takes(input) && TakesAffine(weight, bias, input) && FitsRows(LibTorch.Numel(input.Handle), columns) ? NormForm.Kernel : NormForm.TensorOps;
-
-    /// <summary>Whether no product or sum of the kernels' ints overflows.</summary>
-    public static bool FitsRows(long elements, long columns) => elements > 0 && columns <= MostColumns && elements / columns <= MostRows;
-
-    /// <summary>
-    /// The form of a norm over channels. A kernel requires an input (N, C, …) that is contiguous or channels_last, one dtype, a weight if there is a bias, at
-    /// least one element, and sizes that fit in an int.
-    /// </summary>
-    public static unsafe NormForm FormOfChannels(Tensor input, Tensor? weight, Tensor? bias)
-    {
-        if (!TakesStrided(input) || !TakesAffine(weight, bias, input)) return NormForm.TensorOps;
-        if (LibTorch.IsContiguous(input.Handle) == 0 && !MemoryLayout.IsDenseChannelsLast(input)) return NormForm.TensorOps;
-        return FitsChannels(LibTorch.Numel(input.Handle), input.size(0), input.size(1)) ? NormForm.Kernel : NormForm.TensorOps;
-    }
-
-    /// <inheritdoc cref="FitsRows"/>
-    public static bool FitsChannels(long elements, long samples, long channels) =>
-        elements > 0 && channels <= MostColumns && elements / channels <= MostColumns && elements / samples <= int.MaxValue;
-
-    /// <summary>
-    /// The form of a norm over groups of a sample's channels. A kernel also requires a contiguous input, and group sizes that fit in an int.
-    /// </summary>
-    public static unsafe NormForm FormOfGroups(Tensor input, Tensor? weight, Tensor? bias, long groups)
-    {
-        var form = FormOfChannels(input, weight, bias);
-        if (form != NormForm.Kernel) return form;
-        long sets = input.size(0) * groups;
-        return LibTorch.IsContiguous(input.Handle) != 0 && LibTorch.Numel(input.Handle) / sets <= MostColumns && sets <= int.MaxValue
-            ? form : NormForm.TensorOps;
-    }
 
     /// <summary>Whether kernels can read the statistics of channels; true for null.</summary>
     public static unsafe bool TakesStatistics(Tensor? statistics) => statistics is null || (Takes(statistics)
@@ -182,13 +132,6 @@ internal static class KernelSelection
         LibTorch.ForgetError();
         return LibTorch.Numel(tensor) == 0;
     }
-
-    private static bool TakesAffine(Tensor? weight, Tensor? bias, Tensor input) =>
-        TakesParameter(weight, input) && TakesParameter(bias, input) && (weight is not null || bias is null);
-
-    private static unsafe bool TakesParameter(Tensor? parameter, Tensor input) => parameter is null
-        || (LibTorch.DeviceKind(parameter.Handle) == (int)DeviceType.CPU && LibTorch.Dtype(parameter.Handle) == LibTorch.Dtype(input.Handle)
-            && LibTorch.IsContiguous(parameter.Handle) != 0 && IsPlain(parameter.Handle));
 
     private static VectorWidth Widest() =>
         Vector512.IsHardwareAccelerated ? VectorWidth.V512

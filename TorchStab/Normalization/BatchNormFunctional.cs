@@ -7,7 +7,7 @@ namespace TorchStab.Normalization;
 /// Batch normalization: y = (x − mean)/√(var + eps)·weight + bias, for each channel (dimension 1). The tensor
 /// operations run on any device and dtype and can be differentiated any number of times; a kernel runs where it supports the arguments.
 /// </summary>
-internal static class BatchNormFunctional
+internal static partial class BatchNormFunctional
 {
     /// <summary>
     /// Checks the arguments, chooses a form, normalizes, and updates the running statistics last: a call that fails does not change them.
@@ -32,9 +32,14 @@ internal static class BatchNormFunctional
         return Train(a, counts.min().to(ScalarType.Float64).item<double>(), counts).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Chooses kernel or tensor operations. Masks and renormalization have no kernel.</summary>
-    public static NormForm FormOf(in ChannelNormArguments a) => (a.Training ? a.Mask is null && !a.IsRenormalized : a.Running.TakeKernel)
-        ? KernelSelection.FormOfChannels(a.Input, a.Weight, a.Bias) : NormForm.TensorOps;
+    /// <summary>Chooses the form. Masks and renormalization have only tensor operations.</summary>
+    public static NormForm FormOf(in ChannelNormArguments a)
+    {
+        if (a.Training && (a.Mask is not null || a.IsRenormalized)) return NormForm.TensorOps;
+        var form = NormSelection.FormOfChannels(a.Input, a.Weight, a.Bias);
+        bool reads = !a.Training || form == NormForm.NativeInFloat32; // the other forms can train without updating
+        return reads && !a.Running.Take(form, a.Input, a.Weight) ? NormForm.TensorOps : form;
+    }
 
     /// <summary>
     /// Normalizes with the batch's own statistics; the mask gives each value's weight. Returns the output, and the mean and the biased variance with
@@ -49,6 +54,7 @@ internal static class BatchNormFunctional
             if (BatchNormNode.Train(state, a.Relu) is { } output)
                 return new(output, ChannelStatistics.ToTensor(state.Means, shape, a.Input), ChannelStatistics.ToTensor(state.Variances, shape, a.Input));
         }
+        if (form == NormForm.Native) return NormalizeNatively(a);
         using var scope = NewDisposeScope();
         var moments = Statistics(a.Input, a.Mask, a.Eps);
         var y = Output(Affine(moments.Centred, moments.InverseDeviation, a.Weight, a.Bias), a.Input, a.Relu);
@@ -67,9 +73,12 @@ internal static class BatchNormFunctional
     {
         if (a.Mask is not null) return EvaluateMasked(a);
         var (mean, variance) = (a.Running.Mean!, a.Running.Variance!);
-        if (FormOf(a) == NormForm.Kernel)
+        var form = FormOf(a);
+        if (form == NormForm.NativeInFloat32) return InFloat32(a);
+        if (form is NormForm.Kernel or NormForm.Native)
         {
             using var state = BatchNormNode.Begin(a);
+            if (form == NormForm.Native) return BatchNormNode.EvaluateNatively(state, mean, variance, a.Relu);
             if (BatchNormNode.Evaluate(state, mean, variance, a.Relu) is { } output) return output;
         }
         using var scope = NewDisposeScope();
@@ -104,10 +113,12 @@ internal static class BatchNormFunctional
     private static Tensor Train(in ChannelNormArguments a, double count, Tensor? counts)
     {
         var form = FormOf(a);
-        bool direct = form == NormForm.Kernel && a.Running.TakeKernel;
+        bool direct = a.Running.Take(form, a.Input, a.Weight) && (form == NormForm.Kernel || a.Running.AreWritable);
         if (!direct) a.Running.RequireWritable(a.Input);
         if (count <= 1)
             return a.MayFallBack ? Evaluate(a with { Training = false }) : throw BatchNormCheck.TooFewValues(a.Input, a.Running.Exist, masked: true);
+        if (direct && form == NormForm.NativeInFloat32) return InFloat32(a, count);
+        if (direct && form == NormForm.Native) return TrainNatively(a);
         if (direct && TrainByKernel(a, count) is { } output) return output;
         using var batch = a.IsRenormalized ? BatchRenormFunctional.Normalize(a) : Normalize(a, direct ? NormForm.TensorOps : form);
         if (counts is null) a.Running.Update(batch.Mean, batch.Variance, count);

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// The autograd node of batch normalization by kernel, with or without a ReLU. It saves only the input and the parameters: the backward pass
-/// computes the ReLU's mask again, for which it needs the bias.
+/// The autograd node of batch normalization by kernel or native operation, with or without a ReLU. It saves only the input and the parameters: a kernel's
+/// backward pass computes the ReLU's mask again, for which it needs the bias.
 /// </summary>
 internal sealed class BatchNormNode : GraphOp
 {
@@ -21,7 +21,7 @@ internal sealed class BatchNormNode : GraphOp
     /// <inheritdoc/>
     public override bool NeedsBias => _relu;
 
-    /// <summary>Prepares a call. The caller has checked the arguments with <see cref="KernelSelection.FormOfChannels"/>.</summary>
+    /// <summary>Prepares a call. The caller has checked the arguments with <see cref="NormSelection.FormOfChannels"/>.</summary>
     public static NodeState Begin(in ChannelNormArguments a)
     {
         var state = AutogradPlug.Begin(a.Relu ? WithReLU : Plain, a.Input, a.Weight, a.Bias);
@@ -46,10 +46,25 @@ internal sealed class BatchNormNode : GraphOp
         return output == 0 ? null : state.Finish(output);
     }
 
+    /// <summary>Normalizes by the native operation, with the batch's statistics, and updates running statistics that are not null.</summary>
+    public static Tensor TrainNatively(NodeState state, Tensor? mean, Tensor? variance, double momentum, bool relu)
+    {
+        state.Training = true;
+        return state.Finish(BatchNormNative.Train(state, mean, variance, momentum, relu));
+    }
+
+    /// <summary>Normalizes by the native operation, with given statistics.</summary>
+    public static Tensor EvaluateNatively(NodeState state, Tensor mean, Tensor variance, bool relu)
+    {
+        state.Training = false;
+        return state.Finish(BatchNormNative.Evaluate(state, mean, variance, relu));
+    }
+
     /// <inheritdoc/>
     public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        if (_relu) BatchNormLaunch<Yes>.Backward(state, outputGradient, saved, ref gradients);
+        if (state.IsNative) BatchNormNative.Backward(state, outputGradient, saved, ref gradients);
+        else if (_relu) BatchNormLaunch<Yes>.Backward(state, outputGradient, saved, ref gradients);
         else BatchNormLaunch<No>.Backward(state, outputGradient, saved, ref gradients);
     }
 
@@ -74,7 +89,9 @@ internal sealed class BatchNormNode : GraphOp
         var x = input.to(Moments.Accumulator(input));
         if (state.Training) return Moments.Over(x, ChannelDims.OfStatistics(input), state.Epsilon);
         long[] view = ChannelDims.Shape(input);
-        var (mean, variance) = (ChannelStatistics.ToTensor(state.Means, view, input), ChannelStatistics.ToTensor(state.Variances, view, input));
+        var (mean, variance) = state.IsNative
+            ? (ChannelDims.Broadcast(BackwardPass.Copy(state.Kept.GivenMean)!, x), ChannelDims.Broadcast(BackwardPass.Copy(state.Kept.GivenVariance)!, x))
+            : (ChannelStatistics.ToTensor(state.Means, view, input), ChannelStatistics.ToTensor(state.Variances, view, input));
         return new(x - mean, mean, variance, variance + state.Epsilon, Scale: null);
     }
 }

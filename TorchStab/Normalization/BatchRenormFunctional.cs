@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -26,11 +27,21 @@ internal static class BatchRenormFunctional
     {
         using var _ = no_grad();
         var (rmax, dmax) = a.Renorm!.Value;
-        var moments = BatchNormFunctional.Statistics(a.Input, a.Mask, a.Eps);
-        var (mean, sigma) = (moments.Mean.flatten(), moments.Deviation.flatten());
+        var (mean, sigma) = MeanAndDeviation(a);
         var runningSigma = (a.Running.Variance!.to(mean.dtype) + a.Eps).sqrt().flatten();
         var r = (sigma / runningSigma).clamp(1 / rmax, rmax);
         var d = ((mean - a.Running.Mean!.to(mean.dtype).flatten()) / runningSigma).clamp(-dmax, dmax);
         return (r, d);
+    }
+
+    private static (Tensor Mean, Tensor Deviation) MeanAndDeviation(in ChannelNormArguments a)
+    {
+        if (a.Mask is null && NormSelection.FormOfChannels(a.Input, a.Weight, a.Bias) is NormForm.Native or NormForm.NativeInFloat32)
+        {
+            var (mean, variance) = BatchNormFunctional.NativeStatistics(a.Input);
+            return (mean, (variance + a.Eps).sqrt());
+        }
+        var moments = BatchNormFunctional.Statistics(a.Input, a.Mask, a.Eps);
+        return (moments.Mean.flatten(), moments.Deviation.flatten());
     }
 }

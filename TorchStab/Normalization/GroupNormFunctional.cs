@@ -15,12 +15,14 @@ internal static class GroupNormFunctional
         Require(input, num_groups, weight, bias);
         if (AutocastPolicy.RunsInFloat32(input)) return ApplyInFloat32(input, num_groups, weight, bias, eps);
         ParameterTypes.Require(input, weight, bias, "GroupNormKernelImpl");
-        if (KernelSelection.FormOfGroups(input, weight, bias, num_groups) == NormForm.Kernel)
+        var form = NormSelection.FormOfGroups(input, weight, bias, num_groups);
+        if (form is NormForm.Kernel or NormForm.Native)
         {
             using var state = GroupNormNode.Group.Begin(input, num_groups, weight, bias, eps);
-            if (GroupNormNode.Run(state) is { } output) return output;
+            if (GroupNormNode.Run(state, form) is { } output) return output;
         }
         using var scope = NewDisposeScope();
+        if (form == NormForm.NativeInFloat32) return ApplyInFloat32(input, num_groups, weight, bias, eps).to(input.dtype).MoveToOuterDisposeScope();
         return Normalize(input, num_groups, weight, bias, eps).MoveToOuterDisposeScope();
     }
 

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// The autograd node of group normalization by kernel. Instance normalization is group normalization with one channel per group; errors use its own
+/// The autograd node of group normalization by kernel or native operation. Instance normalization is group normalization with one channel per group; errors use its own
 /// name.
 /// </summary>
 internal sealed class GroupNormNode : GraphOp
@@ -17,7 +17,7 @@ internal sealed class GroupNormNode : GraphOp
     /// <inheritdoc/>
     public override string Name { get; }
 
-    /// <summary>Prepares a call. The caller has checked the arguments with <see cref="KernelSelection.FormOfGroups"/>.</summary>
+    /// <summary>Prepares a call. The caller has checked the arguments with <see cref="NormSelection.FormOfGroups"/>.</summary>
     public NodeState Begin(Tensor input, long groups, Tensor? weight, Tensor? bias, double eps)
     {
         var state = AutogradPlug.Begin(this, input, weight, bias);
@@ -27,17 +27,21 @@ internal sealed class GroupNormNode : GraphOp
     }
 
     /// <summary>
-    /// Normalizes, and stores the statistics of each sample and group in the state; null where the values are too large or too small for a kernel.
+    /// Normalizes, and stores the statistics of each sample and group in the state (a kernel does; a native operation keeps tensors for the backward pass);
+    /// null where the values are too large or too small for a kernel.
     /// </summary>
-    public static Tensor? Run(NodeState state)
+    public static Tensor? Run(NodeState state, NormForm form)
     {
-        nint output = GroupNormLaunch.Forward(state);
+        nint output = form == NormForm.Native ? GroupNormNative.Forward(state, channelsLast: state.Op != Instance) : GroupNormLaunch.Forward(state);
         return output == 0 ? null : state.Finish(output);
     }
 
     /// <inheritdoc/>
-    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) =>
-        GroupNormLaunch.Backward(state, outputGradient, saved, ref gradients);
+    public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
+    {
+        if (state.IsNative) GroupNormNative.Backward(state, outputGradient, saved, ref gradients);
+        else GroupNormLaunch.Backward(state, outputGradient, saved, ref gradients);
+    }
 
     /// <inheritdoc/>
     public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight,

@@ -22,7 +22,14 @@ internal static class InstanceNormFunctional
         if (a.Input.numel() == 0) return BatchNormFunctional.Empty(a);
         if (!a.Training) return Evaluate(a);
         if (a.Running.Exist && !a.Running.TakeKernel) a.Running.RequireWritable(a.Input);
-        return KernelSelection.FormOfGroups(a.Input, a.Weight, a.Bias, a.Input.size(1)) == NormForm.Kernel && NormalizeByKernel(a) is { } output ? output : Normalize(a);
+        return Train(a);
+    }
+
+    private static Tensor Train(in ChannelNormArguments a)
+    {
+        var form = NormSelection.FormOfGroups(a.Input, a.Weight, a.Bias, a.Input.size(1));
+        if (form is NormForm.Kernel or NormForm.Native && NormalizeInOne(a, form) is { } output) return output;
+        return form == NormForm.NativeInFloat32 ? TrainInFloat32(a) : Normalize(a);
     }
 
     private static Tensor Evaluate(in ChannelNormArguments a)
@@ -32,15 +39,30 @@ internal static class InstanceNormFunctional
     }
 
     // Null where the values are too large or too small for a kernel.
-    private static Tensor? NormalizeByKernel(in ChannelNormArguments a)
+    private static Tensor? NormalizeInOne(in ChannelNormArguments a, NormForm form)
     {
         using var state = GroupNormNode.Instance.Begin(a.Input, a.Input.size(1), a.Weight, a.Bias, a.Eps);
-        if (GroupNormNode.Run(state) is not { } output) return null;
+        if (GroupNormNode.Run(state, form) is not { } output) return null;
         if (!a.Running.Exist) return output;
         using var scope = NewDisposeScope();
+        if (form == NormForm.Native)
+        {
+            var x = a.Input.detach();
+            var (variance, mean) = var_mean(x.to(Moments.Accumulator(x)), ChannelDims.OfPositions((int)x.dim()), unbiased: false);
+            Update(a, mean, variance);
+            return output;
+        }
         long[] shape = [state.Outer, state.Middle];
         Update(a, ChannelStatistics.ToTensor(state.Means, shape, a.Input), ChannelStatistics.ToTensor(state.Variances, shape, a.Input));
         return output;
+    }
+
+    // Normalizes a float32 copy of a half type. Gradients have the dtypes of the originals.
+    private static Tensor TrainInFloat32(in ChannelNormArguments a)
+    {
+        using var scope = NewDisposeScope();
+        var wide = a with { Input = a.Input.to(ScalarType.Float32), Weight = a.Weight?.to(ScalarType.Float32), Bias = a.Bias?.to(ScalarType.Float32) };
+        return Train(wide).to(a.Input.dtype).MoveToOuterDisposeScope();
     }
 
     // The equation in tensor operations.

@@ -21,7 +21,7 @@ internal static class LayerNorm2dFunctional
             throw new ArgumentException($"expected input of shape (N, {num_channels}, H, W), got {Repr.List(input.shape)}: dimension 1 holds the channels",
                 nameof(input));
         if (mask is not null) MaskCheck.Require(mask, input);
-        else if (Fits(weight, num_channels) && Fits(bias, num_channels) && KernelSelection.FormOfChannels(input, weight, bias) == NormForm.Kernel
+        else if (Fits(weight, num_channels) && Fits(bias, num_channels) && NormSelection.FormOfChannels(input, weight, bias) == NormForm.Kernel
             && LayerNorm2dNode.Run(input, weight, bias, eps) is { } result) return result;
         using var scope = NewDisposeScope();
         var rows = input.permute(ChannelsLast).contiguous();

@@ -18,7 +18,7 @@ internal sealed class LayerNorm2dNode : GraphOp
 
     /// <summary>
     /// Normalizes, and records the node if gradients are needed; null where the values are too large or too small for a kernel. The caller has
-    /// checked the arguments with <see cref="KernelSelection.FormOfChannels"/>.
+    /// checked the arguments with <see cref="NormSelection.FormOfChannels"/>.
     /// </summary>
     public static Tensor? Run(Tensor input, Tensor? weight, Tensor? bias, double eps)
     {

@@ -18,9 +18,10 @@ internal static class LayerNormFunctional
         if (AutocastPolicy.RunsInFloat32(input)) return ApplyInFloat32(input, normalized_shape, weight, bias, eps, mask);
         ParameterTypes.Require(input, weight, bias, "LayerNormKernelImpl");
         if (mask is not null) MaskCheck.Require(mask, input);
-        else if (KernelSelection.FormOfRows(input, weight, bias, NormalizedShape.Count(normalized_shape)) == NormForm.Kernel
-            && RowNormNode.Layer.Run(input, normalized_shape, weight, bias, eps) is { } output) return output;
+        var form = mask is null ? NormSelection.FormOfRows(NativeNorm.Layer, input, weight, bias, NormalizedShape.Count(normalized_shape)) : NormForm.TensorOps;
+        if (form is NormForm.Kernel or NormForm.Native && RowNormNode.Layer.Run(form, input, normalized_shape, weight, bias, eps) is { } output) return output;
         using var scope = NewDisposeScope();
+        if (form == NormForm.NativeInFloat32) return ApplyInFloat32(input, normalized_shape, weight, bias, eps, mask).to(input.dtype).MoveToOuterDisposeScope();
         return Normalize(input, normalized_shape, weight, bias, eps, mask).MoveToOuterDisposeScope();
     }
 

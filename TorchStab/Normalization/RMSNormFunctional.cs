@@ -15,9 +15,11 @@ internal static class RMSNormFunctional
         NormalizedShape.Require(input, normalized_shape, weight, bias: null);
         ShapeCheck.FloatingPoint(input, "rms_norm");
         double added = eps ?? Epsilon(input.dtype);
-        if (KernelSelection.FormOfRows(input, weight, bias: null, NormalizedShape.Count(normalized_shape)) == NormForm.Kernel
-            && RowNormNode.RMS.Run(input, normalized_shape, weight, null, added) is { } output) return output;
+        var form = NormSelection.FormOfRows(NativeNorm.RMS, input, weight, bias: null, NormalizedShape.Count(normalized_shape));
+        if (form is NormForm.Kernel or NormForm.Native && RowNormNode.RMS.Run(form, input, normalized_shape, weight, null, added) is { } output) return output;
         using var scope = NewDisposeScope();
+        if (form == NormForm.NativeInFloat32)
+            return Apply(input.to(ScalarType.Float32), normalized_shape, weight?.to(ScalarType.Float32), added).to(input.dtype).MoveToOuterDisposeScope();
         return Normalize(input, normalized_shape, weight, added).MoveToOuterDisposeScope();
     }
 

@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
@@ -17,11 +18,25 @@ namespace TorchStab.Normalization;
 /// <param name="Momentum">The weight of the new batch.</param>
 internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance, Tensor? Batches = null, double Momentum = 0)
 {
+    private static readonly Scalar One = 1;
+
     /// <summary>Whether both statistics exist.</summary>
     public bool Exist => Mean is not null && Variance is not null;
 
     /// <summary>Whether kernels can read and write their memory directly.</summary>
     public bool TakeKernel => KernelSelection.TakesStatistics(Mean) && KernelSelection.TakesStatistics(Variance);
+
+    /// <summary>Whether the chosen form of a norm can read their memory directly. A kernel can then also write it.</summary>
+    public bool Take(NormForm form, Tensor input, Tensor? weight) => form switch
+    {
+        NormForm.Kernel => TakeKernel,
+        NormForm.Native or NormForm.NativeInFloat32 =>
+            NormSelection.TakesNativeStatistics(Mean, form, input, weight) && NormSelection.TakesNativeStatistics(Variance, form, input, weight),
+        _ => false,
+    };
+
+    /// <summary>Whether libtorch would write both in place, if <see cref="Take"/> is true.</summary>
+    public bool AreWritable => (Mean is null || Writable.Refusal(Mean) is null) && (Variance is null || Writable.Refusal(Variance) is null);
 
     /// <summary>Throws if the counter cannot be incremented.</summary>
     public void RequireCounter()
@@ -52,6 +67,16 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         CountBatch();
     }
 
+    /// <summary>
+    /// Replaces an infinite variance before or after a native operation has updated it: by the largest finite number, or its share in the average. libtorch's
+    /// would remain infinite.
+    /// </summary>
+    /// <param name="share">1, or the weight of the new batch.</param>
+    public void Saturate(double share)
+    {
+        if (Variance is not null) BatchNormNative.ReplaceInfinity(Variance, share * Largest(Variance));
+    }
+
     /// <summary>Updates with statistics in tensors.</summary>
     public void Update(Tensor mean, Tensor biasedVariance, double count)
     {
@@ -62,18 +87,24 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
             CountBatch();
             return;
         }
-        using var n = tensor(count, device: biasedVariance.device);
-        Update(mean, biasedVariance, n);
+        using var unbiased = biasedVariance * (count / (count - 1));
+        Write(mean, unbiased);
     }
 
     /// <summary>Updates with a separate count for each channel.</summary>
     public void Update(Tensor mean, Tensor biasedVariance, Tensor count)
     {
         using var scope = NewDisposeScope();
+        Write(mean, biasedVariance * (count / (count - 1)));
+    }
+
+    private void Write(Tensor mean, Tensor unbiasedVariance)
+    {
+        using var scope = NewDisposeScope();
         using var _ = no_grad();
         // Computes both before it writes one of them.
         var newMean = Mean is null ? null : Blended(Mean, mean, double.PositiveInfinity);
-        var newVariance = Variance is null ? null : Blended(Variance, biasedVariance * (count / (count - 1)), Largest(Variance));
+        var newVariance = Variance is null ? null : Blended(Variance, unbiasedVariance, Largest(Variance));
         if (newMean is not null) Mean!.copy_(newMean);
         if (newVariance is not null) Variance!.copy_(newVariance);
         CountBatch();
@@ -86,8 +117,8 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         if (KernelSelection.TakesCounter(Batches)) ChannelStatistics.Increment(Batches);
         else
         {
-            using var _ = no_grad();
-            Batches.add_(1);
+            using var _ = Batches.requires_grad ? no_grad() : null;
+            Batches.add_(One);
         }
     }
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Normalization;
@@ -22,13 +24,21 @@ internal static class Writable
         if (Overlaps(state))
             throw new ArgumentException($"unsupported operation: more than one element of the written-to tensor refers to a single memory location; {name} is "
                 + "expanded: give it memory of its own with .clone()", name);
+        if (Refusal(state) is { } refusal) throw new ArgumentException($"{name} cannot be written: {refusal.Message}", name, refusal);
+    }
+
+    /// <summary>Why libtorch does not write a strided tensor in place: it is an inference tensor; null if it does.</summary>
+    public static ExternalException? Refusal(Tensor state)
+    {
+        if (AutogradLibrary.IsInference(state.Handle) == false) return null;
         try
         {
-            state.copy_(state); // changes no value, and throws wherever writing would, for example for an inference tensor
+            state.copy_(state); // changes no value, and throws wherever writing would
+            return null;
         }
-        catch (System.Runtime.InteropServices.ExternalException refusal)
+        catch (ExternalException refusal)
         {
-            throw new ArgumentException($"{name} cannot be written: {refusal.Message}", name, refusal);
+            return refusal;
         }
     }
 

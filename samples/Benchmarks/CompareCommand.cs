@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Reflection;
 using Spectre.Console;
+using TorchStab.Dispatch;
 using TorchStab.Samples;
 
 namespace TorchStab.Benchmarks;
@@ -8,8 +9,9 @@ namespace TorchStab.Benchmarks;
 /// <summary>Measures every comparison and prints one row a case; nothing is asserted about time.</summary>
 internal static class CompareCommand
 {
-    public static void Run(string? only, bool quick, bool tuned, CancellationToken token)
+    public static void Run(string? only, bool quick, bool tuned, bool native, CancellationToken token)
     {
+        if (native) KernelSelection.Mode = KernelMode.Native;
         var comparisons = Find(only);
         if (tuned && !Memory.TuneAllocator()) throw new SampleException("--tuned needs glibc; on this system it would change nothing.");
         var table = new Table().Border(TableBorder.Markdown);
@@ -17,6 +19,7 @@ internal static class CompareCommand
             table.AddColumn(new TableColumn(column).NoWrap());
         if (!Report.IsLive) AnsiConsole.Profile.Width = 240; // a file has no width; 80 columns would cut the table
         Report.Line(Machine.Describe(tuned));
+        if (native) Report.Line("TorchStab's side: libtorch's fused operations instead of kernels; targets are the kernels'");
         try
         {
             ProgressView.Show([.. comparisons.Select(c => c.Name)], ["case", "ratio"], view =>

@@ -20,11 +20,12 @@ var what = new Argument<BenchmarkTask>("command")
 var only = new Option<string?>("--only") { Description = "Only operations whose name contains this", HelpName = "NAME" };
 var quick = SampleOptions.Quick("A few cases, briefly: shows that it runs, measures little");
 var tuned = new Option<bool>("--tuned") { Description = "After TorchStab.Memory.TuneAllocator(), for both sides" };
-var root = new RootCommand("Measures TorchStab against TorchSharp's own modules and optimizers.") { what, only, quick, tuned };
+var native = new Option<bool>("--native") { Description = "TorchStab's norms in libtorch's fused operations, which devices other than the CPU run" };
+var root = new RootCommand("Measures TorchStab against TorchSharp's own modules and optimizers.") { what, only, quick, tuned, native };
 
 return SampleProgram.Run(root, args, (parsed, token) =>
 {
-    if (parsed.GetValue(what) == BenchmarkTask.Compare) CompareCommand.Run(parsed.GetValue(only), parsed.GetValue(quick), parsed.GetValue(tuned), token);
+    if (parsed.GetValue(what) == BenchmarkTask.Compare) CompareCommand.Run(parsed.GetValue(only), parsed.GetValue(quick), parsed.GetValue(tuned), parsed.GetValue(native), token);
     else if (parsed.GetValue(what) == BenchmarkTask.Averaging) AveragingCommand.Run(parsed.GetValue(quick));
     else BenchmarkSwitcher.FromAssembly(typeof(BenchmarkTask).Assembly).Run(["--filter", $"*{parsed.GetValue(only)}*"], PublishedConfig.Create(parsed.GetValue(quick)));
 });

@@ -49,8 +49,8 @@ public class NativeCallTests
         backward.AddOptional(0);
         backward.Add(false, true, false);
         backward.Run("aten::native_layer_norm_backward\0"u8);
-        backward.Drop(0);
-        backward.Drop(2);
+        backward.Take(0, wanted: false);
+        backward.Take(2, wanted: false);
         Compare.Close((gradient * (x - mean) * rate).sum([0, 1]), Wrap(backward.Take(1)), "gradient of the weight");
     }
 
@@ -133,7 +133,7 @@ public class NativeCallTests
             call.Add(t.Handle);
             for (int k = 0; k < 3; k++) call.AddOptional(1.0 + k);
             call.Run("aten::nan_to_num_\0"u8);
-            call.Drop(0);
+            call.Take(0, wanted: false);
         }
     }
 

@@ -17,10 +17,8 @@ internal sealed class FunctionPlug : IAutogradPlug
 {
     public NodeState Rent() => new(this, null);
 
-    public void Return(NodeState state)
-    {
-        // Nothing to do: the garbage collector frees the state and its statistics.
-    }
+    // The garbage collector frees the state and its statistics.
+    public void Return(NodeState state) => state.Kept.Release();
 
     public Tensor Attach(NodeState state, Tensor input, Tensor? weight, Tensor? bias, nint output)
     {

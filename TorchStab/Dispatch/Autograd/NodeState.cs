@@ -16,7 +16,11 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
     private long _capacity;
     private Tensor? _input, _weight, _bias, _output;
 
-    ~NodeState() => NativeMemory.AlignedFree(Statistics);
+    ~NodeState()
+    {
+        NativeMemory.AlignedFree(Statistics);
+        Kept.Release();
+    }
 
     public GraphOp Op { get; private set; } = null!;
 
@@ -43,6 +47,12 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
     public NormLayout Layout;
 
     public bool Training;
+
+    /// <summary>Whether libtorch's fused operations compute the call, and <see cref="Kept"/> has its statistics; otherwise a kernel does.</summary>
+    public bool IsNative;
+
+    /// <summary>What a native operation keeps for the backward pass, as tensors on the input's device.</summary>
+    public KeptTensors Kept;
 
     /// <summary>Whether the call has a weight and a bias.</summary>
     public bool HasWeight, HasBias;
@@ -136,6 +146,8 @@ internal sealed unsafe class NodeState(IAutogradPlug plug, PooledNode? node) : I
     public void Recycle()
     {
         if (_capacity > KeptBytes) Release();
+        Kept.Release();
+        IsNative = false;
         Op = null!;
         NormalizedShape = null;
         IsAttached = false;

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Runs the kernels of batch normalization on tensors that <see cref="KernelSelection.FormOfChannels"/> accepted: reads pointers, chooses the form that fits
+/// Runs the kernels of batch normalization on tensors that <see cref="NormSelection.FormOfChannels"/> accepted: reads pointers, chooses the form that fits
 /// the layout, splits the work into items, and runs them on the team.
 /// </summary>
 internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag

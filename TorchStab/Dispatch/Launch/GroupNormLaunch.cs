@@ -2,7 +2,7 @@ using TorchStab.Kernels;
 
 namespace TorchStab.Dispatch;
 
-/// <summary>Runs the kernels of GroupNorm and InstanceNorm on contiguous tensors that <see cref="KernelSelection.FormOfGroups"/> accepted.</summary>
+/// <summary>Runs the kernels of GroupNorm and InstanceNorm on contiguous tensors that <see cref="NormSelection.FormOfGroups"/> accepted.</summary>
 internal static unsafe class GroupNormLaunch
 {
     /// <summary>Normalizes into a new tensor, and stores mean, variance and inverse deviation of each sample and group in the state.</summary>

@@ -3,7 +3,7 @@ using TorchStab.Kernels;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Runs the kernels of normalization over channels on tensors that <see cref="KernelSelection.FormOfChannels"/> accepted: in channels_last memory those of
+/// Runs the kernels of normalization over channels on tensors that <see cref="NormSelection.FormOfChannels"/> accepted: in channels_last memory those of
 /// rows, otherwise those of tiles of positions.
 /// </summary>
 internal static unsafe class LayerNorm2dLaunch

@@ -3,7 +3,7 @@ using TorchStab.Kernels;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Runs the kernels of a norm over rows on tensors that <see cref="KernelSelection.FormOfRows"/> accepted: reads pointers, splits the work into items, and
+/// Runs the kernels of a norm over rows on tensors that <see cref="NormSelection.FormOfRows"/> accepted: reads pointers, splits the work into items, and
 /// runs them on the team. LayerNorm if <typeparamref name="Centre"/> is set, otherwise RMSNorm.
 /// </summary>
 internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag

@@ -58,10 +58,19 @@ internal unsafe ref struct NativeCall
     }
 
     /// <summary>A result that is a tensor: a handle, which the caller owns. Take every result once.</summary>
-    public readonly nint Take(int result) => (nint)_stack[result];
+    /// <param name="result">Its place among the results.</param>
+    /// <param name="wanted">Otherwise it is freed, and 0 is returned. It may be a tensor that is not defined.</param>
+    public readonly nint Take(int result, bool wanted = true)
+    {
+        nint handle = (nint)_stack[result];
+        if (wanted) return handle;
+        LibTorch.Dispose(handle);
+        return 0;
+    }
 
-    /// <summary>Frees a result that is not wanted. It may be a tensor that is not defined.</summary>
-    public readonly void Drop(int result) => LibTorch.Dispose((nint)_stack[result]);
+    /// <summary>The results of an operation that gives the gradients of a norm's input, weight and bias: those that are required.</summary>
+    public readonly Handles TakeGradients(NodeState state) =>
+        new() { Input = Take(0, state.InputWanted), Weight = Take(1, state.WeightWanted), Bias = Take(2, state.BiasWanted) };
 
     /// <summary>A result that is a list of tensors: handles, which the caller owns.</summary>
     public readonly nint[] TakeList(int result) => StableLibrary.TakeTensors(_stack[result]);
