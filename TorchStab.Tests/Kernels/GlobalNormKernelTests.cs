@@ -13,6 +13,7 @@ public unsafe class GlobalNormKernelTests : EveryWidthTests
             Equal<VD, double, double>(n, 1e150);
             Equal<VD, float, float>(n, 1e37);
             Equal<VD, float, BFloat16>(n, 1e37);
+            Equal<VD, float, Half>(n, 1e4);
         }
     }
 

@@ -27,6 +27,7 @@ public abstract unsafe class OptimizerKernelTests : EveryWidthTests
                 Equal<VD, double, double>(n, new Random(seed), Tolerance.Float64);
                 Equal<VF, float, float>(n, new Random(seed), Tolerance.Float32);
                 Equal<VF, float, BFloat16>(n, new Random(seed), Tolerance.BFloat16);
+                Equal<VF, float, Half>(n, new Random(seed), Tolerance.Float16);
             }
         }
     }

@@ -90,6 +90,37 @@ public unsafe class VectorTests
                 Assert.Equal((float)stored[i], back[i]);
                 if (float.IsFinite(back[i])) Assert.True(Math.Abs((double)back[i] - x[i]) <= Math.Abs((double)x[i]) / 256 + 1e-40);
             }
+            Rounded<V, BFloat16>(x, v => (float)(BFloat16)v);
+            Rounded<V, Half>(x, v => (float)(Half)v);
+        }
+        EveryFloat16<V>();
+    }
+
+    private static void Rounded<V, E>(float* x, Func<float, float> expected) where V : unmanaged, IVector<V, float> where E : unmanaged
+    {
+        float* rounded = stackalloc float[16];
+        V.Round<E>(V.Load(x)).Store(rounded);
+        for (int i = 0; i < V.Count; i++)
+            if (!float.IsNaN(x[i])) Assert.Equal(expected(x[i]), rounded[i]);
+    }
+
+    /// <summary>All 65,536 numbers there and back, and what lies between two of them, with exact ties and their neighbours.</summary>
+    private static void EveryFloat16<V>() where V : unmanaged, IVector<V, float>
+    {
+        Half* stored = stackalloc Half[16];
+        float* x = stackalloc float[16];
+        for (int bits = 0; bits <= ushort.MaxValue; bits++)
+        {
+            for (int i = 0; i < 16; i++) stored[i] = BitConverter.UInt16BitsToHalf((ushort)(bits + i));
+            V.Load(stored).Store(x);
+            for (int i = 0; i < V.Count; i++) Assert.True(((float)stored[i]).Equals(x[i]) && Half.IsNegative(stored[i]) == float.IsNegative(x[i]), $"{stored[i]}: {x[i]}");
+            float low = x[0];
+            if (!float.IsFinite(low)) continue;
+            float tie = (low + (BitConverter.UInt16BitsToHalf((ushort)(bits + 1)) is var next && Half.IsFinite(next) ? (float)next : low < 0 ? -65536 : 65536)) / 2;
+            (x[0], x[1], x[2], x[3]) = (tie, MathF.BitIncrement(tie), MathF.BitDecrement(tie), low / 3);
+            float[] given = [.. new Span<float>(x, V.Count)];
+            V.Load(x).Store(stored);
+            for (int i = 0; i < V.Count; i++) Assert.Equal((Half)given[i], stored[i]);
         }
     }
 }

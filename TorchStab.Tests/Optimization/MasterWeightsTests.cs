@@ -28,7 +28,7 @@ public class MasterWeightsTests
         {
             var cases = new TheoryData<int, ScalarType, bool>();
             for (int k = 0; k < Optimizers.Length; k++)
-                foreach (var (dtype, kernels) in new[] { (ScalarType.BFloat16, true), (ScalarType.BFloat16, false), (ScalarType.Float16, false) }) cases.Add(k, dtype, kernels);
+                foreach (var (dtype, kernels) in new[] { (ScalarType.BFloat16, true), (ScalarType.BFloat16, false), (ScalarType.Float16, true), (ScalarType.Float16, false) }) cases.Add(k, dtype, kernels);
             return cases;
         }
     }

@@ -56,13 +56,16 @@ internal static class KernelSelection
     /// <exception cref="InvalidOperationException">A setting has an invalid value.</exception>
     public static bool Enabled => Mode == KernelMode.Auto ? LibTorch.IsAvailable : Setting.Refuse();
 
-    /// <summary>Whether kernels support the dtype.</summary>
+    /// <summary>Whether the kernels of optimizers and of reductions support the dtype.</summary>
+    public static bool HasElement(ScalarType dtype) => Has(dtype) || dtype == ScalarType.Float16;
+
+    /// <summary>Whether all kernels support the dtype.</summary>
     public static bool Has(ScalarType dtype) => dtype is ScalarType.Float32 or ScalarType.Float64 or ScalarType.BFloat16;
 
     /// <summary>Whether a kernel can read the tensor: on the CPU, in plain memory, contiguous, float32, float64 or bfloat16, while kernels are on.</summary>
-    public static bool Takes(Tensor tensor) => Enabled && IsReadable(tensor.Handle, out _);
+    public static bool Takes(Tensor tensor) => Enabled && IsReadable(tensor.Handle, out var dtype) && Has(dtype);
 
-    /// <summary>As <see cref="Takes(Tensor)"/>, by handle, and also while kernels are switched off.</summary>
+    /// <summary>As <see cref="Takes(Tensor)"/>, by handle, also while kernels are switched off, and also for float16.</summary>
     public static unsafe bool IsReadable(nint tensor, out ScalarType dtype)
     {
         dtype = default;
@@ -99,32 +102,30 @@ internal static class KernelSelection
     public static bool HasMemory(Tensor tensor) => tensor.device_type != DeviceType.META;
 
     /// <summary>Whether kernels are on and the tensor is on the CPU, in plain memory and of a supported dtype, with any strides.</summary>
-    public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle, out _);
+    public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle, out var dtype) && Has(dtype);
 
     /// <summary>
     /// Whether an optimizer's kernel can update the parameter: all tensors contiguous and of one size, the gradient of the parameter's dtype, and the state
-    /// of that dtype, or float32 for bfloat16, as the master copy.
+    /// of that dtype, or float32 for bfloat16 and float16, as the master copy.
     /// </summary>
     public static bool TakesStep(in StepMemory m) => Enabled && m.Parameter.Dense && m.Gradient.Dense && m.Gradient.Dtype == m.Parameter.Dtype
-        && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m)
-        && TakesState(m.Master, m);
+        && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m) && TakesState(m.Master, m);
 
-    /// <summary>Whether a kernel can copy a gradient of <paramref name="count"/> elements to a bucket and back; bfloat16 uses a float32 bucket.</summary>
+    /// <summary>Whether a kernel can copy a gradient of <paramref name="count"/> elements to a bucket and back; half precision uses a float32 bucket.</summary>
     public static bool TakesBucket(in TensorView gradient, in TensorView bucket, long count) => Enabled && gradient.Dense && bucket.Dense
         && gradient.Count == count && bucket.Dtype == (gradient.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
 
-    /// <summary>Whether a kernel can move the average towards the value: a float64 average for float64, float32 for float32 and bfloat16.</summary>
+    /// <summary>Whether a kernel can move the average towards the value: a float64 average for float64, a float32 one for all others.</summary>
     public static bool TakesAverage(in TensorView average, in TensorView value) => Enabled && average.Dense && value.Dense && average.Count == value.Count
         && average.Dtype == (value.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
 
-    private static bool TakesState(in TensorView state, in StepMemory m) =>
-        state.IsMissing || (state.Dense && state.Count == m.Parameter.Count
-            && state.Dtype == (m.Parameter.Dtype == ScalarType.BFloat16 ? ScalarType.Float32 : m.Parameter.Dtype));
+    private static bool TakesState(in TensorView state, in StepMemory m) => state.IsMissing || (state.Dense && state.Count == m.Parameter.Count
+        && state.Dtype == (m.Parameter.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32));
 
     private static unsafe bool OnCpu(nint tensor, out ScalarType dtype)
     {
         dtype = (ScalarType)LibTorch.Dtype(tensor);
-        return LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU && Has(dtype) && IsPlain(tensor);
+        return LibTorch.DeviceKind(tensor) == (int)DeviceType.CPU && HasElement(dtype) && IsPlain(tensor);
     }
 
     private static unsafe bool IsEmpty(nint tensor)

@@ -18,8 +18,8 @@ namespace TorchStab.Kernels;
 /// }
 /// </code>
 /// Store the loop's constants in locals before the loop, because the JIT does not reliably hoist <c>V.Create</c> out of generic code. Kernels compute
-/// bfloat16 tensors in float (or double): <c>V.Load(BFloat16*)</c> widens, and <c>Store(BFloat16*)</c>, which exists only for T = float, rounds to nearest
-/// even.
+/// bfloat16 and float16 tensors in float (or double): <c>V.Load(BFloat16*)</c> widens, and <c>Store(BFloat16*)</c>, which exists only for T = float, rounds
+/// to nearest even; the same for <c>Half*</c>.
 /// </summary>
 internal unsafe interface IVector<TSelf, T>
     where TSelf : unmanaged, IVector<TSelf, T>
@@ -36,12 +36,16 @@ internal unsafe interface IVector<TSelf, T>
 
     static abstract TSelf Load(BFloat16* source);
 
+    static abstract TSelf Load(Half* source);
+
     /// <summary>Loads one float per lane and converts it to T.</summary>
     static abstract TSelf Widen(float* source);
 
     void Store(T* target);
 
     void Store(BFloat16* target);
+
+    void Store(Half* target);
 
     /// <summary>
     /// A non-temporal store, which bypasses the caches. The address must be a multiple of the vector's size. End the job with <see cref="Memory.Fence"/>.
@@ -63,8 +67,10 @@ internal unsafe interface IVector<TSelf, T>
 
     static abstract TSelf Abs(TSelf a);
 
-    /// <summary>Rounds to the nearest bfloat16, as <c>Store(BFloat16*)</c> does, and keeps the type. Only for T = float. NaN remains NaN or becomes any number.</summary>
-    static abstract TSelf ToBFloat16(TSelf a);
+    /// <summary>
+    /// Rounds to the nearest BFloat16 or Half, as <c>Store</c> does, and keeps the type. Only for T = float. NaN remains NaN or becomes any number.
+    /// </summary>
+    static abstract TSelf Round<E>(TSelf a) where E : unmanaged;
 
     /// <summary>A mask that is set where a = b.</summary>
     static abstract TSelf Equal(TSelf a, TSelf b);

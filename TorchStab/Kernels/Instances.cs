@@ -8,6 +8,7 @@ internal enum Element
     Float32,
     Float64,
     BFloat16,
+    Float16,
 }
 
 /// <summary>
@@ -32,7 +33,7 @@ internal interface IFamily<F> where F : struct, IFamily<F>
 /// </summary>
 internal static class Instances<F> where F : struct, IFamily<F>
 {
-    private static readonly F[]?[] Made = new F[]?[12];
+    private static readonly F[]?[] Made = new F[]?[16];
 
     /// <summary>Returns the methods for an element type and vectors of <paramref name="bits"/> bits; below 128 they are scalar.</summary>
     public static ref readonly F Of(Element element, int bits)
@@ -45,6 +46,7 @@ internal static class Instances<F> where F : struct, IFamily<F>
     {
         Element.Float64 => Make<double, double>(bits),
         Element.Float32 => F.InDouble ? Make<double, float>(bits) : Make<float, float>(bits),
+        Element.Float16 => F.InDouble ? Make<double, Half>(bits) : Make<float, Half>(bits),
         _ => F.InDouble ? Make<double, BFloat16>(bits) : Make<float, BFloat16>(bits),
     };
 

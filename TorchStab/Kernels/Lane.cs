@@ -22,13 +22,14 @@ internal readonly struct No : IFlag
 /// <summary>Operations on an <see cref="IVector{TSelf, T}"/> that kernels share; E is the element type in memory.</summary>
 internal static unsafe class Lane
 {
-    /// <summary>Loads elements of E. It widens bfloat16, and float32 if T is double; otherwise E is T.</summary>
+    /// <summary>Loads elements of E. It widens bfloat16, float16, and float32 if T is double; otherwise E is T.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Load<V, T, E>(E* source)
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
         where E : unmanaged =>
         typeof(E) == typeof(BFloat16) ? V.Load((BFloat16*)source)
+        : typeof(E) == typeof(Half) ? V.Load((Half*)source)
         : typeof(E) == typeof(float) && typeof(T) == typeof(double) ? V.Widen((float*)source) : V.Load((T*)source);
 
     /// <summary>As above, from element <paramref name="index"/> on.</summary>
@@ -45,6 +46,7 @@ internal static unsafe class Lane
         where E : unmanaged
     {
         if (typeof(E) == typeof(BFloat16)) value.Store((BFloat16*)target);
+        else if (typeof(E) == typeof(Half)) value.Store((Half*)target);
         else value.Store((T*)target);
     }
 

@@ -8,7 +8,7 @@ internal unsafe struct StepStreams
 {
     public void* Parameter, Gradient, State0, State1, State2;
 
-    /// <summary>The copy of a bfloat16 parameter in the type of the arithmetic; null if there is none.</summary>
+    /// <summary>The copy of a bfloat16 or float16 parameter in the type of the arithmetic; null if there is none.</summary>
     public void* Master;
 
     /// <summary>Prefetches the first kilobyte of the parameter, the gradient and the first two states; afterwards the hardware prefetches.</summary>
@@ -49,7 +49,7 @@ internal readonly unsafe struct Weights<V, T, E>(StepStreams* streams)
     private readonly E* _parameter = (E*)streams->Parameter;
     private readonly T* _master = (T*)streams->Master;
 
-    private static bool CanHaveMaster => typeof(E) == typeof(BFloat16) && typeof(T) == typeof(float);
+    private static bool CanHaveMaster => sizeof(E) == sizeof(ushort) && typeof(T) == typeof(float);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public V Load(long i)
@@ -57,7 +57,7 @@ internal readonly unsafe struct Weights<V, T, E>(StepStreams* streams)
         V value = Lane.Load<V, T, E>(_parameter + i);
         if (!CanHaveMaster || _master == null) return value;
         V master = V.Load(_master + i);
-        return V.Select(V.Equal(V.ToBFloat16(master), value), master, value);
+        return V.Select(V.Equal(V.Round<E>(master), value), master, value);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -64,8 +64,22 @@ internal readonly unsafe struct V1<T>(T value) : IVector<V1<T>, T>
     public static V1<T> Abs(V1<T> a) => new(T.Abs(a._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V1<T> ToBFloat16(V1<T> a) => typeof(T) == typeof(float)
-        ? new(T.CreateTruncating((float)(BFloat16)float.CreateTruncating(a._value))) : throw new NotSupportedException();
+    public static V1<T> Round<E>(V1<T> a) where E : unmanaged
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        float value = float.CreateTruncating(a._value);
+        return new(T.CreateTruncating(typeof(E) == typeof(Half) ? (float)(Half)value : (float)(BFloat16)value));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V1<T> Load(Half* source) => new(T.CreateTruncating((float)*source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(Half* target)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        *target = (Half)float.CreateTruncating(_value);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V1<T> Equal(V1<T> a, V1<T> b) => new(a._value == b._value ? T.One : T.Zero);

@@ -122,19 +122,35 @@ internal readonly unsafe struct V128<T>(Vector128<T> value) : IVector<V128<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V128<T> ToBFloat16(V128<T> a)
+    public static V128<T> Round<E>(V128<T> a) where E : unmanaged
     {
         if (typeof(T) != typeof(float)) throw new NotSupportedException();
         var bits = a._value.As<T, uint>();
+        if (typeof(E) == typeof(Half)) return new(Float16.Widen(Float16.Narrow(bits)).As<uint, T>());
         var odd = Vector128.ShiftRightLogical(bits, 16) & Vector128<uint>.One;
         return new(((bits + odd + Vector128.Create(0x7FFFu)) & Vector128.Create(0xFFFF0000u)).As<uint, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V128<T> Load(Half* source)
+    {
+        if (typeof(T) == typeof(double)) return new(Vector128.WidenLower(Float16.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(uint*)source).AsUInt16())).AsSingle()).As<double, T>());
+        return new(Float16.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16())).As<uint, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(Half* target)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        var half = Float16.Narrow(_value.As<T, uint>());
+        *(ulong*)target = Vector128.Narrow(half, half).AsUInt64().ToScalar();
     }
 
     // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {
-        var rounded = Vector128.ShiftRightLogical(ToBFloat16(this)._value.As<T, uint>(), 16);
+        var rounded = Vector128.ShiftRightLogical(Round<BFloat16>(this)._value.As<T, uint>(), 16);
         var number = Vector128.Equals(_value, _value).As<T, uint>();
         rounded = Vector128.ConditionalSelect(number, rounded, Vector128.Create(0x7FC0u));
         *(ulong*)target = Vector128.Narrow(rounded, rounded).AsUInt64().ToScalar();

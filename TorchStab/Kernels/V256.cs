@@ -118,19 +118,36 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256<T> ToBFloat16(V256<T> a)
+    public static V256<T> Round<E>(V256<T> a) where E : unmanaged
     {
         if (typeof(T) != typeof(float)) throw new NotSupportedException();
         var bits = a._value.As<T, uint>();
+        if (typeof(E) == typeof(Half)) return new(Float16.Widen(Float16.Narrow(bits)).As<uint, T>());
         var odd = Vector256.ShiftRightLogical(bits, 16) & Vector256<uint>.One;
         return new(((bits + odd + Vector256.Create(0x7FFFu)) & Vector256.Create(0xFFFF0000u)).As<uint, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256<T> Load(Half* source)
+    {
+        if (typeof(T) == typeof(double))
+            return new(Avx.ConvertToVector256Double(Float16.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16())).AsSingle()).As<double, T>());
+        return new(Float16.Widen(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32()).As<uint, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(Half* target)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        var half = Float16.Narrow(_value.As<T, uint>());
+        Vector256.Narrow(half, half).GetLower().Store((ushort*)target);
     }
 
     // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {
-        var rounded = Vector256.ShiftRightLogical(ToBFloat16(this)._value.As<T, uint>(), 16);
+        var rounded = Vector256.ShiftRightLogical(Round<BFloat16>(this)._value.As<T, uint>(), 16);
         var number = Vector256.Equals(_value, _value).As<T, uint>();
         rounded = Vector256.ConditionalSelect(number, rounded, Vector256.Create(0x7FC0u));
         Vector256.Narrow(rounded, rounded).GetLower().Store((ushort*)target);

@@ -118,19 +118,36 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V512<T> ToBFloat16(V512<T> a)
+    public static V512<T> Round<E>(V512<T> a) where E : unmanaged
     {
         if (typeof(T) != typeof(float)) throw new NotSupportedException();
         var bits = a._value.As<T, uint>();
+        if (typeof(E) == typeof(Half)) return new(Float16.Widen(Float16.Narrow(bits)).As<uint, T>());
         var odd = Vector512.ShiftRightLogical(bits, 16) & Vector512<uint>.One;
         return new(((bits + odd + Vector512.Create(0x7FFFu)) & Vector512.Create(0xFFFF0000u)).As<uint, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V512<T> Load(Half* source)
+    {
+        if (typeof(T) == typeof(double))
+            return new(Avx512F.ConvertToVector512Double(Float16.Widen(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32()).AsSingle()).As<double, T>());
+        return new(Float16.Widen(Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)source))).As<uint, T>());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(Half* target)
+    {
+        if (typeof(T) != typeof(float)) throw new NotSupportedException();
+        var half = Float16.Narrow(_value.As<T, uint>());
+        Avx512F.ConvertToVector256UInt16(half).Store((ushort*)target);
     }
 
     // Rounds to nearest even as BFloat16 does. NaN becomes the quiet NaN, because rounding its bits could give infinity.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(BFloat16* target)
     {
-        var rounded = Vector512.ShiftRightLogical(ToBFloat16(this)._value.As<T, uint>(), 16);
+        var rounded = Vector512.ShiftRightLogical(Round<BFloat16>(this)._value.As<T, uint>(), 16);
         var number = Vector512.Equals(_value, _value).As<T, uint>();
         rounded = Vector512.ConditionalSelect(number, rounded, Vector512.Create(0x7FC0u));
         Avx512F.ConvertToVector256UInt16(rounded).Store((ushort*)target);

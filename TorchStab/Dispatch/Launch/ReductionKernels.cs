@@ -9,7 +9,7 @@ internal static unsafe class ReductionKernels
     /// <summary>The kernel of a norm of order 2, 1, 0 or ∞; null for other orders and dtypes.</summary>
     public static delegate*<void*, long, long, double> For(ScalarType dtype, double order)
     {
-        if (!KernelSelection.Has(dtype)) return null;
+        if (!KernelSelection.HasElement(dtype)) return null;
         ref readonly var family = ref Of(dtype);
         return order switch
         {
@@ -22,7 +22,7 @@ internal static unsafe class ReductionKernels
     }
 
     /// <summary>The kernel of Σ x; null for dtypes without kernels.</summary>
-    public static delegate*<void*, long, long, double> Sum(ScalarType dtype) => KernelSelection.Has(dtype) ? Of(dtype).Sum : null;
+    public static delegate*<void*, long, long, double> Sum(ScalarType dtype) => KernelSelection.HasElement(dtype) ? Of(dtype).Sum : null;
 
     private static ref readonly GlobalNormKernel.Family Of(ScalarType dtype) =>
         ref Instances<GlobalNormKernel.Family>.Of(TensorMemory.ElementOf(dtype), (int)KernelSelection.Width);

@@ -30,6 +30,7 @@ internal static unsafe class TensorMemory
     {
         ScalarType.Float32 => Element.Float32,
         ScalarType.Float64 => Element.Float64,
+        ScalarType.Float16 => Element.Float16,
         _ => Element.BFloat16,
     };
 
