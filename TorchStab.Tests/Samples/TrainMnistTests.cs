@@ -28,6 +28,19 @@ public sealed class TrainMnistTests : IDisposable
     }
 
     [Theory]
+    [InlineData("TrainMnist", "bfloat16")]
+    [InlineData("TrainMnist", "float16")]
+    [InlineData("CharRnn", "bfloat16")]
+    [InlineData("CharRnn", "float16")]
+    public void Half_precision_trains(string sample, string precision)
+    {
+        DotNet.Succeed(_folder, Path.Combine(AppContext.BaseDirectory, $"{sample}.dll"), "--quick", "--precision", precision);
+        string csv = File.ReadAllText(Directory.GetFiles(Path.Combine(_folder, "out"), "*.csv").Single());
+        Assert.True(csv.Split('\n').Length > 3, csv);
+        if (sample == "TrainMnist") Assert.True(csv.Split('\n')[1..^1].Select(line => line.Split(',')).GroupBy(f => f[0]).Select(g => double.Parse(g.Last()[3])).ElementAt(1) > 0.4, csv);
+    }
+
+    [Theory]
     [InlineData(2, "--depth is a whole number of at least 1, not '0'", "--depth", "0")]
     [InlineData(2, "--activation is one of sigmoid, tanh, relu", "--activation", "swish")]
     [InlineData(2, "--lr is a finite number above 0, not 'nan'", "--lr", "nan")]

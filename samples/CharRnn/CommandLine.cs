@@ -19,6 +19,7 @@ internal sealed class CommandLine
     private readonly Option<int> _sample = SampleOptions.Whole("--sample", 400, 0, $"Characters that each model writes at the end; {QuickSample} with --quick");
     private readonly Option<int> _seed = SampleOptions.Seed();
     private readonly Option<Choice<DeviceKind>> _device = Devices.Option();
+    private readonly Option<Choice<Precision>> _precision = MixedPrecision.Option();
     private readonly Option<FileInfo> _text = new("--text") { Description = "Another text in UTF-8, gzipped or not, instead of Moby-Dick", HelpName = "FILE" };
     private readonly Option<DirectoryInfo> _out = SampleOptions.Out();
     private readonly Option<bool> _quick = SampleOptions.Quick($"A few seconds: {QuickSteps} steps of {QuickWidth} units");
@@ -29,7 +30,7 @@ internal sealed class CommandLine
             "Trains character models on Moby-Dick: TorchSharp's LSTM and the layer-normalized one at equal width and steps; with SGD without and with gradient "
             + "clipping, at a learning rate at which the plain one explodes, and with a clipped Adam at a high learning rate. Ctrl-C ends early with what was "
             + "learned so far.");
-        foreach (var option in new Option[] { _width, _layers, _steps, _batch, _length, _optimizer, _sgdLr, _adamLr, _clip, _sample, _seed, _device, _text, _out, _quick })
+        foreach (var option in new Option[] { _width, _layers, _steps, _batch, _length, _optimizer, _sgdLr, _adamLr, _clip, _sample, _seed, _device, _precision, _text, _out, _quick })
             Root.Options.Add(option);
     }
 
@@ -41,7 +42,7 @@ internal sealed class CommandLine
 
     public TrainingSettings Training(ParseResult parsed) => new(
         parsed.OrQuick(_width, _quick, QuickWidth), parsed.GetValue(_layers), parsed.OrQuick(_steps, _quick, QuickSteps), parsed.OrQuick(_batch, _quick, QuickBatch), parsed.OrQuick(_length, _quick, QuickLength),
-        parsed.GetValue(_seed), parsed.OrQuick(_sample, _quick, QuickSample), parsed.GetValue(_device).Value);
+        parsed.GetValue(_seed), parsed.OrQuick(_sample, _quick, QuickSample), parsed.GetValue(_device).Value, parsed.GetValue(_precision).Value);
 
     /// <summary>The models to compare, in order.</summary>
     public IReadOnlyList<ModelSettings> Models(ParseResult parsed)

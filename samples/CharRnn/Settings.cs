@@ -17,4 +17,4 @@ internal sealed record ModelSettings(Cell Cell, OptimizerKind Optimizer, double 
 
 /// <summary>How every model of a run is built and trained.</summary>
 internal sealed record TrainingSettings(
-    int Width, int Layers, int Steps, int Batch, int Length, int Seed, int SampleLength, DeviceKind Device);
+    int Width, int Layers, int Steps, int Batch, int Length, int Seed, int SampleLength, DeviceKind Device, Precision Precision);

@@ -26,6 +26,7 @@ internal sealed class Trainer(Novel novel, TrainingSettings settings, ProgressVi
         using var model = new CharModel(modelSettings.Cell, novel.Alphabet.Length, settings);
         model.to(_device);
         using var optimizer = NewOptimizer(modelSettings, model);
+        var precision = new MixedPrecision(settings.Precision, _device);
         State? state = null;
         using var windows = novel.Training(settings.Batch, settings.Length).GetEnumerator();
         while (history.Steps.Count < settings.Steps && history.ExplodedAt is null && !stop.IsCancellationRequested)
@@ -33,7 +34,7 @@ internal sealed class Trainer(Novel novel, TrainingSettings settings, ProgressVi
             using var scope = NewDisposeScope();
             windows.MoveNext();
             var (input, target, restarts) = windows.Current;
-            state = Run(history, model, optimizer, input, target, restarts ? null : state);
+            state = Run(history, model, optimizer, precision, input, target, restarts ? null : state);
             Show(history);
         }
         Release(state);
@@ -46,20 +47,29 @@ internal sealed class Trainer(Novel novel, TrainingSettings settings, ProgressVi
         ? optim.SGD(model.parameters(), settings.LearningRate, momentum: 0.9)
         : optim.Adam(model.parameters(), settings.LearningRate);
 
-    private State Run(History history, CharModel model, Optimizer optimizer, Tensor input, Tensor target, State? state)
+    private State Run(History history, CharModel model, Optimizer optimizer, MixedPrecision precision, Tensor input, Tensor target, State? state)
     {
         foreach (var parameter in model.parameters()) parameter.grad = null;
-        var (logits, (h, c)) = model.call(input, state);
-        var loss = nn.functional.cross_entropy(logits.view(-1, logits.shape[2]), target.reshape(-1));
-        loss.backward();
+        var (loss, (h, c)) = Forward(model, precision, input, target, state);
+        precision.Scaler.scale(loss).backward();
+        precision.Scaler.unscale_(optimizer);
         double bound = history.Model.MaxNorm ?? double.PositiveInfinity;
         double norm = stab.nn.utils.clip_grad_norm_(model.parameters(), bound);
-        optimizer.step();
+        precision.Scaler.step(optimizer);
+        precision.Scaler.update();
         double bits = loss.ToDouble() / Math.Log(2);
         history.Steps.Add(new Step(history.Steps.Count + 1, bits, norm, norm > bound));
-        if (!double.IsFinite(bits) || !double.IsFinite(norm)) history.ExplodedAt = history.Steps.Count;
+        // A scaled gradient that overflows is left out by the scaler and says nothing about the model.
+        if (!double.IsFinite(bits) || !(double.IsFinite(norm) || precision.Scaler.is_enabled())) history.ExplodedAt = history.Steps.Count;
         Release(state);
         return (h.detach().DetachFromDisposeScope(), c.detach().DetachFromDisposeScope());
+    }
+
+    private static (Tensor loss, State state) Forward(CharModel model, MixedPrecision precision, Tensor input, Tensor target, State? state)
+    {
+        using var region = precision.Autocast();
+        var (logits, next) = model.call(input, state);
+        return (nn.functional.cross_entropy(logits.view(-1, logits.shape[2]), target.reshape(-1)), next);
     }
 
     private void Finish(History history, CharModel model)

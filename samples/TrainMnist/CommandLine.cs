@@ -20,6 +20,7 @@ internal sealed class CommandLine
     private readonly Option<int> _epochs = SampleOptions.Whole("--epochs", 12, 1, $"Passes over the training images; {QuickEpochs} with --quick");
     private readonly Option<int> _seed = SampleOptions.Seed();
     private readonly Option<Choice<DeviceKind>> _device = Devices.Option();
+    private readonly Option<Choice<Precision>> _precision = MixedPrecision.Option();
     private readonly Option<DirectoryInfo> _data = new("--data") { Description = "Folder with MNIST's four IDX files instead of the subset that comes along", HelpName = "DIR" };
     private readonly Option<DirectoryInfo> _out = SampleOptions.Out();
     private readonly Option<bool> _quick = SampleOptions.Quick($"A few seconds: {QuickImages} images, {QuickEpochs} epochs");
@@ -34,7 +35,7 @@ internal sealed class CommandLine
             + "initialization, batch normalization and a clipped Adam; then ReLU with He. Options of the network describe the one with TorchStab and leave the "
             + "ReLU network out; the one without has default initialization, no norm, no clipping. Ctrl-C ends early with what was learned so far; a network that "
             + "diverges is reported, and the exit code is 1.");
-        foreach (var option in _networkOptions.Concat([_depth, _width, _optimizer, _lr, _batch, _epochs, _seed, _device, _data, _out, _quick, _sweep]))
+        foreach (var option in _networkOptions.Concat([_depth, _width, _optimizer, _lr, _batch, _epochs, _seed, _device, _precision, _data, _out, _quick, _sweep]))
             Root.Options.Add(option);
     }
 
@@ -48,7 +49,7 @@ internal sealed class CommandLine
 
     public TrainingSettings Training(ParseResult parsed) => new(
         parsed.GetValue(_optimizer).Value, parsed.GetValue(_lr), parsed.GetValue(_batch), parsed.OrQuick(_epochs, _quick, QuickEpochs),
-        parsed.GetValue(_seed), parsed.GetValue(_device).Value);
+        parsed.GetValue(_seed), parsed.GetValue(_device).Value, parsed.GetValue(_precision).Value);
 
     public bool IsSweep(ParseResult parsed) => parsed.GetValue(_sweep);
 

@@ -23,4 +23,5 @@ internal sealed record NetworkSettings(string Name, Activation Activation, int D
 }
 
 /// <summary>How every network of a run is trained.</summary>
-internal sealed record TrainingSettings(OptimizerKind Optimizer, double LearningRate, int Batch, int Epochs, int Seed, DeviceKind Device);
+internal sealed record TrainingSettings(OptimizerKind Optimizer, double LearningRate, int Batch, int Epochs, int Seed, DeviceKind Device,
+    Precision Precision);

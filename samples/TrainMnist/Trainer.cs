@@ -30,11 +30,12 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         network.to(_device);
         if (networkSettings.Init == Init.LSUV) FitToData(network);
         using var optimizer = Optimizers.Create(networkSettings, settings, network);
+        var precision = new MixedPrecision(settings.Precision, _device);
         using var order = new Generator((ulong)settings.Seed, CPU);
         try
         {
             for (int epoch = 1; epoch <= settings.Epochs && history.Diverged is null && !stop.IsCancellationRequested; epoch++)
-                RunEpoch(epoch, network, optimizer, order, history);
+                RunEpoch(epoch, network, optimizer, precision, order, history);
         }
         // TorchStab's optimizers skip a step whose gradients are not finite; too many in a row are an error, which says where they began.
         catch (InvalidOperationException e) when (optimizer is ClippingAwareOptimizer { LastStep.Skipped: true })
@@ -51,7 +52,7 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         stab.nn.init.lsuv_(network, images);
     }
 
-    private void RunEpoch(int number, DeepNetwork network, Optimizer optimizer, Generator order, History history)
+    private void RunEpoch(int number, DeepNetwork network, Optimizer optimizer, MixedPrecision precision, Generator order, History history)
     {
         using var scope = NewDisposeScope();
         var tally = new EpochTally(number);
@@ -59,7 +60,7 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         network.train();
         for (int step = 0; step < StepsPerEpoch && !stop.IsCancellationRequested; step++)
         {
-            Step(network, optimizer, shuffled.narrow(0, (long)step * settings.Batch, settings.Batch), tally, probe: step % ProbeEvery == 0);
+            Step(network, optimizer, precision, shuffled.narrow(0, (long)step * settings.Batch, settings.Batch), tally, probe: step % ProbeEvery == 0);
             tally.Clipped(Optimizers.Clipped(history.Network, optimizer));
             Show(history, tally.Close(double.NaN), (step + 1.0) / StepsPerEpoch, epochEnds: false);
         }
@@ -69,15 +70,21 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         if (!double.IsFinite(history.Epochs[^1].Loss)) history.Diverged = $"the loss of epoch {number} is not finite";
     }
 
-    private void Step(DeepNetwork network, Optimizer optimizer, Tensor indices, EpochTally tally, bool probe)
+    private void Step(DeepNetwork network, Optimizer optimizer, MixedPrecision precision, Tensor indices, EpochTally tally, bool probe)
     {
         using var scope = NewDisposeScope();
         var (images, labels) = train.Batch(indices);
         optimizer.zero_grad();
-        var loss = nn.functional.cross_entropy(network.call(images), labels);
-        loss.backward();
-        if (probe) tally.Add(GradientNorms.Of(network));
-        optimizer.step();
+        Tensor loss;
+        using (precision.Autocast()) loss = nn.functional.cross_entropy(network.call(images), labels);
+        precision.Scaler.scale(loss).backward();
+        if (probe)
+        {
+            precision.Scaler.unscale_(optimizer);
+            tally.Add(GradientNorms.Of(network));
+        }
+        precision.Scaler.step(optimizer);
+        precision.Scaler.update();
         tally.Add(loss.ToDouble());
     }
 

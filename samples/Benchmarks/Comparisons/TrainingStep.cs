@@ -67,12 +67,17 @@ internal sealed class TrainingStep : IComparison
         }
     }
 
-    private static double Step(nn.Module<Tensor, Tensor> network, optim.Optimizer optimizer, Action? clip, Tensor input, Tensor labels)
+    /// <summary>One step; the forward pass and the loss in autocast to bfloat16 if <paramref name="half"/>.</summary>
+    public static double Step(nn.Module<Tensor, Tensor> network, optim.Optimizer optimizer, Action? clip, Tensor input, Tensor labels, bool half = false)
     {
         using var scope = NewDisposeScope();
         optimizer.zero_grad();
-        var output = network.call(input);
-        var loss = nn.functional.cross_entropy(output.view(labels.size(0), -1), labels);
+        Tensor loss;
+        using (half ? stab.amp.autocast() : null)
+        {
+            var output = network.call(input);
+            loss = nn.functional.cross_entropy(output.view(labels.size(0), -1), labels);
+        }
         loss.backward();
         clip?.Invoke();
         optimizer.step();
