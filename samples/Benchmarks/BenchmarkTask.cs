@@ -6,4 +6,6 @@ internal enum BenchmarkTask
     Compare,
     Published,
     Averaging,
+    GpuCheck,
+    GpuTime,
 }

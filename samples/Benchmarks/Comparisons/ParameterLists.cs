@@ -21,6 +21,24 @@ internal static class ParameterLists
         return shapes;
     }
 
+    /// <summary>ResNet-50: 161 tensors, 25.6 M elements.</summary>
+    public static List<long[]> ResNet50()
+    {
+        var shapes = new List<long[]> { new long[] { 64, 3, 7, 7 }, new long[] { 64 }, new long[] { 64 } };
+        long channels = 64;
+        foreach (var (width, blocks) in new (long, int)[] { (64, 3), (128, 4), (256, 6), (512, 3) })
+        {
+            for (int block = 0; block < blocks; block++)
+            {
+                shapes.AddRange([[width, channels, 1, 1], [width], [width], [width, width, 3, 3], [width], [width], [4 * width, width, 1, 1], [4 * width], [4 * width]]);
+                if (block == 0) shapes.AddRange([[4 * width, channels, 1, 1], [4 * width], [4 * width]]);
+                channels = 4 * width;
+            }
+        }
+        shapes.AddRange([[1000, 2048], [1000]]);
+        return shapes;
+    }
+
     /// <summary>A small GPT: width 384, 6 layers, a vocabulary of 8000: 76 tensors, 13.8 M elements.</summary>
     public static List<long[]> Gpt()
     {
