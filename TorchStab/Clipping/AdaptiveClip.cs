@@ -25,7 +25,7 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         double[] least = DeviceNumbers.Read(scales.ConvertAll(s => s.min()));
         for (int k = 0; k < least.Length; k++)
         {
-            var dtype = least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(indices[k])) : ScalarType.Float64;
+            var dtype = least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(indices[k])) : KernelSelection.WideDtype(scales[k]);
             coefficients[indices[k]] = new(1, UnitScale: scales[k].to(dtype));
         }
         return new(gradients.TotalNorm(2), least.Aggregate(1.0, Math.Min), GradientCoefficient.Identity, coefficients);
@@ -47,9 +47,9 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
 
     // One number for each unit, which broadcasts over the parameter.
     private static Tensor NewScale(Tensor parameter) =>
-        empty(parameter.dim() <= 1 ? [] : [parameter.size(0), .. Enumerable.Repeat(1L, (int)parameter.dim() - 1)], ScalarType.Float64, parameter.device);
+        empty(parameter.dim() <= 1 ? [] : [parameter.size(0), .. Enumerable.Repeat(1L, (int)parameter.dim() - 1)], KernelSelection.WideDtype(parameter), parameter.device);
 
-    // Computes in float64: squares of gradients above 1e19 overflow float32.
+    // Computes in float64, where the device has it: squares of gradients above 1e19 overflow float32.
     private void WriteScale(Tensor result, GradientSet gradients, int i)
     {
         var gradient = gradients.Gradient(i); // before the scope is opened, because the gradient is used afterwards
@@ -62,7 +62,7 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
 
     private static Tensor UnitNorm(Tensor t)
     {
-        using var wide = t.detach().to(ScalarType.Float64);
+        using var wide = t.detach().to(KernelSelection.WideDtype(t));
         return t.dim() <= 1 ? linalg.vector_norm(wide) : linalg.vector_norm(wide, 2, [.. Enumerable.Range(1, (int)t.dim() - 1)], keepdim: true);
     }
 }

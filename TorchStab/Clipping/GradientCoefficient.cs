@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Clipping;
@@ -27,7 +28,7 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
     public Tensor Of(Tensor gradient)
     {
         if (IsIdentity) return gradient;
-        var g = gradient.to(Arithmetic(gradient.dtype));
+        var g = gradient.to(Arithmetic(gradient));
         if (Scale != 1) g = g.mul(Scale);
         if (Clamps(g)) g = g.clamp(-Bound, Bound);
         if (UnitScale is not null) g = g.mul(UnitScale);
@@ -38,7 +39,7 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
     public void ApplyInPlace(Tensor gradient)
     {
         using var scope = NewDisposeScope();
-        var g = gradient.to(Arithmetic(gradient.dtype)); // the gradient itself if it has that dtype
+        var g = gradient.to(Arithmetic(gradient)); // the gradient itself if it has that dtype
         if (Scale != 1) g.mul_(Scale);
         if (Clamps(g)) g.clamp_(-Bound, Bound);
         if (UnitScale is not null) g.mul_(UnitScale);
@@ -46,8 +47,8 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
     }
 
     // libtorch rounds a factor to the tensor's dtype: in float16, 1e-3 / 60,000 becomes 0, and libtorch refuses a bound of 1e5.
-    private ScalarType Arithmetic(ScalarType dtype) =>
-        dtype == ScalarType.Float64 || IsSubnormal || UnitScale?.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+    private ScalarType Arithmetic(Tensor gradient) => gradient.dtype == ScalarType.Float64 || IsSubnormal || UnitScale?.dtype == ScalarType.Float64
+        ? KernelSelection.WideDtype(gradient) : ScalarType.Float32;
 
     // A bound above the dtype's largest number clips nothing, and libtorch refuses it.
     private bool Clamps(Tensor g) => Bound <= (g.dtype == ScalarType.Float64 ? double.MaxValue : float.MaxValue);

@@ -163,11 +163,11 @@ internal static class GradientNorms
     {
         var tensors = indices.ConvertAll(i => tensor(i));
         using var scope = NewDisposeScope();
-        var parts = tensors.ConvertAll(t => zeros(1, ScalarType.Float64, t.device)[0]);
+        var parts = tensors.ConvertAll(t => zeros(1, KernelSelection.WideDtype(t), t.device)[0]);
         for (int k = 0; k < tensors.Count; k++)
         {
             using var one = NewDisposeScope();
-            parts[k].copy_(linalg.vector_norm(tensors[k].to(ScalarType.Float64, copy: true).div_(norms[indices[k]]), order));
+            parts[k].copy_(linalg.vector_norm(tensors[k].to(KernelSelection.WideDtype(tensors[k]), copy: true).div_(norms[indices[k]]), order));
         }
         double[] values = DeviceNumbers.Read(parts);
         for (int k = 0; k < values.Length; k++) norms[indices[k]] *= values[k];

@@ -95,6 +95,9 @@ internal static class KernelSelection
     public static unsafe bool TakesCounter(Tensor counter) => Enabled && LibTorch.DeviceKind(counter.Handle) == (int)DeviceType.CPU
         && (ScalarType)LibTorch.Dtype(counter.Handle) == ScalarType.Int64 && LibTorch.Numel(counter.Handle) == 1 && IsPlain(counter.Handle);
 
+    /// <summary>float64, or float32 where the tensor's device has no float64 (Apple's MPS).</summary>
+    public static ScalarType WideDtype(Tensor tensor) => tensor.device_type == DeviceType.MPS ? ScalarType.Float32 : ScalarType.Float64;
+
     /// <summary>Whether the tensor is on the CPU, for code that supports only CPU memory, such as MPI.</summary>
     public static bool IsOnCpu(Tensor tensor) => tensor.device_type == DeviceType.CPU;
 

@@ -62,7 +62,7 @@ internal sealed class GradientPieces : IDisposable
     {
         if (BucketLaunch.TryIsFinite(piece) is { } finite) return finite;
         using var sum = piece.sum();
-        if (double.IsFinite(sum.to(ScalarType.Float64).item<double>())) return true;
+        if (double.IsFinite((double)sum)) return true;
         return piece.isfinite().all().item<bool>();
     }
 

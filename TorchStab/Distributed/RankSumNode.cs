@@ -12,7 +12,7 @@ internal sealed class RankSumNode(ProcessGroup group) : LinearOp
         Tensor sum;
         using (no_grad())
         {
-            sum = x.detach().to(ScalarType.Float64, CPU, copy: true).contiguous();
+            sum = x.detach().cpu().to(ScalarType.Float64, copy: true).contiguous();
             group.Exchange(new(CallKind.StatisticsGradient, x.numel()), sum);
         }
         return Record(sum, x, null, null, []);

@@ -56,7 +56,8 @@ internal sealed class SyncBatchNormFunctional(ProcessGroup group) : IBatchNormEx
     private Tensor Normalize(in ChannelNormArguments a, Tensor mean, Tensor variance, long count)
     {
         using var scope = NewDisposeScope();
-        var given = a with { Running = new(mean.to(a.Input.device), variance.to(a.Input.device)), Training = false };
+        var dtype = KernelSelection.WideDtype(a.Input);
+        var given = a with { Running = new(mean.to(dtype).to(a.Input.device), variance.to(dtype).to(a.Input.device)), Training = false };
         Tensor output;
         using (no_grad()) output = a.Input.numel() == 0 ? empty_like(a.Input) : BatchNormFunctional.Evaluate(given);
         return _node.Record(output, a.Input, a.Weight, a.Bias, SyncBatchNormNode.Keep(mean, variance, count, a.Eps)).MoveToOuterDisposeScope();
@@ -69,7 +70,7 @@ internal sealed class SyncBatchNormFunctional(ProcessGroup group) : IBatchNormEx
     public static (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(
         RankSumNode ranks, NodeState state, Tensor gradient, Tensor input, double count, Tensor? weight, double eps)
     {
-        var x = input.to(ScalarType.Float64);
+        var x = input.to(KernelSelection.WideDtype(input));
         var centred = x - Mean(x);
         var rstd = (Mean(centred.square()) + eps).rsqrt();
         var standardized = centred * rstd;
@@ -84,7 +85,7 @@ internal sealed class SyncBatchNormFunctional(ProcessGroup group) : IBatchNormEx
     {
         if (input.numel() == 0) return zeros(2, channels, ScalarType.Float64, CPU);
         // In double: the rounding error of a float32 mean may be as large as a small deviation.
-        var moments = BatchNormFunctional.Statistics(input.detach().to(ScalarType.Float64), null, eps: 1);
-        return stack([moments.Mean.flatten(), moments.Variance.flatten()]).to(CPU);
+        var moments = BatchNormFunctional.Statistics(input.detach().to(KernelSelection.WideDtype(input)), null, eps: 1);
+        return stack([moments.Mean.flatten(), moments.Variance.flatten()]).cpu().to(ScalarType.Float64);
     }
 }

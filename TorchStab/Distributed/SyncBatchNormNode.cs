@@ -25,20 +25,20 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     {
         var (mean, inverse, count, _) = SavedNumbers(state);
         var (dy, standardized, sums) = Sums(Moments.Accumulator(input));
-        if (!sums.isfinite().all().item<bool>()) (dy, standardized, sums) = Sums(ScalarType.Float64); // float32 may have overflowed on the way
+        if (!sums.isfinite().all().item<bool>()) (dy, standardized, sums) = Sums(KernelSelection.WideDtype(input)); // float32 may have overflowed on the way
         var dweight = state.WeightWanted ? sums[1].to(weight!.dtype, weight.device, copy: true) : null;
         // A copy of this rank's sum, which the exchange overwrites.
         var dbias = state.BiasWanted ? sums[0].to(weight?.dtype ?? input.dtype, input.device, copy: true) : null;
         if (!state.InputWanted) return (null, dweight, dbias);
         group.Exchange(new(CallKind.StatisticsGradient, mean.numel()), sums);
-        var scale = Channels(weight is null ? inverse : inverse * weight.to(ScalarType.Float64, CPU), dy);
+        var scale = Channels(weight is null ? inverse : inverse * weight.cpu().to(ScalarType.Float64), dy);
         var dx = (dy - Channels(sums[0] / count, dy) - standardized * Channels(sums[1] / count, dy)) * scale;
         return (dx.to(input.dtype), dweight, dbias);
 
         (Tensor Gradient, Tensor Standardized, Tensor Sums) Sums(ScalarType dtype)
         {
             var (gradient, x) = (outputGradient.to(dtype), Standardize(input.to(dtype), mean, inverse));
-            return (gradient, x, stack([Sum(gradient), Sum(gradient * x)]).to(ScalarType.Float64, CPU));
+            return (gradient, x, stack([Sum(gradient), Sum(gradient * x)]).cpu().to(ScalarType.Float64));
         }
     }
 
@@ -50,7 +50,7 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     public static Tensor Sum(Tensor x) => x.sum(ChannelDims.OfStatistics(x));
 
     /// <summary>Statistics of the channels, from the CPU, in a shape that broadcasts over x.</summary>
-    public static Tensor Channels(Tensor perChannel, Tensor x) => ChannelDims.Broadcast(perChannel.to(x.device), x);
+    public static Tensor Channels(Tensor perChannel, Tensor x) => ChannelDims.Broadcast(perChannel.to(x.dtype).to(x.device), x);
 
     private static (Tensor Mean, Tensor Inverse, double Count, double Eps) SavedNumbers(NodeState state)
     {

@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -11,8 +12,8 @@ internal readonly record struct Fingerprint(long Count, double Least, double Mos
     {
         if (tensor.NumberOfElements == 0 || tensor.is_complex()) return new(0, double.NaN, double.NaN, double.NaN, double.NaN);
         using var scope = NewDisposeScope();
-        var values = tensor.detach().to(ScalarType.Float64);
-        var numbers = stack([values.min(), values.max(), values.mean(), values.square().mean()]).cpu().data<double>();
+        var values = tensor.detach().to(KernelSelection.WideDtype(tensor));
+        var numbers = stack([values.min(), values.max(), values.mean(), values.square().mean()]).cpu().to(ScalarType.Float64).data<double>();
         return new(tensor.NumberOfElements, numbers[0], numbers[1], numbers[2], numbers[3]);
     }
 

@@ -48,9 +48,9 @@ internal static partial class NormByName
         var input = linspace(-1.5, 2, shape.Aggregate((a, b) => a * b), weight.dtype, weight.device).reshape(shape);
         try
         {
-            var without = norm.forward(input.clone()).to(ScalarType.Float64);
+            var without = norm.forward(input.clone()).cpu().to(ScalarType.Float64);
             weight.fill_(1);
-            var with = norm.forward(input.clone()).to(ScalarType.Float64);
+            var with = norm.forward(input.clone()).cpu().to(ScalarType.Float64);
             double size = with.abs().max().item<double>();
             return size > 0 && (with - 2 * without).abs().max().item<double>() < 1e-2 * size;
         }

@@ -1,3 +1,4 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -37,7 +38,8 @@ internal static class TruncatedNormal
         var (working, narrowest, reach) = dtype == ScalarType.Float64 ? Double : Single;
         bool resolved = quantiles.high - quantiles.low >= narrowest;
         if (!resolved) working = ScalarType.Float64;
-        var drawn = working == dtype ? tensor : empty(tensor.shape, working, tensor.device);
+        var device = working == ScalarType.Float64 && KernelSelection.WideDtype(tensor) != working ? CPU : tensor.device;
+        var drawn = working == dtype ? tensor : empty(tensor.shape, working, device);
         if (resolved)
         {
             Uniform.Draw(drawn, quantiles.low, quantiles.high, generator);

@@ -117,7 +117,7 @@ internal sealed class StateLoad
     {
         if (source.is_sparse || source.device_type == DeviceType.META)
             throw new InvalidOperationException($"{key}: expected a whole number, got a tensor without elements of its own");
-        double count = source.to(ScalarType.Float64).item<double>();
+        double count = (double)source;
         if (!(count is >= 0 and < long.MaxValue && count == Math.Floor(count)))
             throw new InvalidOperationException($"{key}: expected a whole number of at least 0, got {Repr.Of(count)}");
     }

@@ -25,7 +25,7 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<ModuleNode> norms, Func<
             var measured = measure();
             if (Distance(measured) <= 1) return;
             if (round == 0) _deviations = [.. measured.Select(m => (m.variance + m.mean.square() * 1e-12).sqrt().cpu() + double.Epsilon)];
-            var written = _states.Select(s => (s.RunningMean!.to(ScalarType.Float64), s.RunningVar!.to(ScalarType.Float64))).ToList();
+            var written = _states.Select(s => (s.RunningMean!.cpu().to(ScalarType.Float64), s.RunningVar!.cpu().to(ScalarType.Float64))).ToList();
             Write(Next(Vector(written), Vector(measured)));
         }
         throw new InvalidOperationException(
@@ -63,8 +63,8 @@ internal sealed class BatchNormFixedPoint(IReadOnlyList<ModuleNode> norms, Func<
         double eps = finfo(state.RunningMean!.dtype).eps;
         var deviation = variance.sqrt();
         var size = mean.abs() + deviation;
-        var ofMean = (state.RunningMean.to(ScalarType.Float64) - mean).abs() / (size * (8 * eps));
-        var ofVariance = (state.RunningVar!.to(ScalarType.Float64) - variance).abs() / (size * (deviation + size * eps) * (64 * eps));
+        var ofMean = (state.RunningMean.cpu().to(ScalarType.Float64) - mean).abs() / (size * (8 * eps));
+        var ofVariance = (state.RunningVar!.cpu().to(ScalarType.Float64) - variance).abs() / (size * (deviation + size * eps) * (64 * eps));
         return maximum(ofMean.nan_to_num(0), ofVariance.nan_to_num(0)).max().item<double>();
     }
 

@@ -1,10 +1,11 @@
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// Count, mean and sum of squared deviations of each channel over any number of batches, in float64. Batches are merged by the formula of Chan, Golub and
-/// LeVeque (1979): the result does not depend on the split of the data, except in the last bits of float64.
+/// Count, mean and sum of squared deviations of each channel over any number of batches, in float64 (in float32 on a device without it). Batches are merged by the formula of Chan, Golub and
+/// LeVeque (1979): the result does not depend on the split of the data, except in the last bits.
 /// </summary>
 internal sealed class DataSetMoments : IDisposable
 {
@@ -17,8 +18,8 @@ internal sealed class DataSetMoments : IDisposable
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var x = input.detach().to(ScalarType.Float64).transpose(0, 1).flatten(1);
-        var weight = mask is null ? ones_like(x) : mask.to(ScalarType.Float64).expand(input.shape).transpose(0, 1).flatten(1);
+        var x = input.detach().to(KernelSelection.WideDtype(input)).transpose(0, 1).flatten(1);
+        var weight = mask is null ? ones_like(x) : mask.to(x.dtype).expand(input.shape).transpose(0, 1).flatten(1);
         x = where(weight > 0, x, zeros_like(x)); // padding may hold anything
         var count = weight.sum(dim: 1);
         var mean = (x * weight).sum(dim: 1) / count.clamp(min: 1);
@@ -27,12 +28,12 @@ internal sealed class DataSetMoments : IDisposable
         Batches++;
     }
 
-    /// <summary>Mean and unbiased variance; null before the first batch.</summary>
+    /// <summary>Mean and unbiased variance, in float64 on the CPU; null before the first batch.</summary>
     public (Tensor mean, Tensor variance)? Result()
     {
         if (_count is null) return null;
         using var scope = NewDisposeScope();
-        return scope.MoveToOuter(_mean!.clone(), _squares! / (_count - 1));
+        return scope.MoveToOuter(_mean!.cpu().to(ScalarType.Float64, copy: true), (_squares! / (_count - 1)).cpu().to(ScalarType.Float64));
     }
 
     /// <summary>Whether every channel has at least two values, which a variance needs.</summary>

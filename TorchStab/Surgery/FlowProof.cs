@@ -160,6 +160,6 @@ internal sealed class FlowProof : IDisposable
     private double Change()
     {
         using var scope = NewDisposeScope();
-        return ((_module.call(_input) - _output!).abs().max() / _output!.abs().max()).to(ScalarType.Float64).item<double>();
+        return (double)((_module.call(_input) - _output!).abs().max() / _output!.abs().max());
     }
 }

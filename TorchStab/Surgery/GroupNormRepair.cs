@@ -58,7 +58,7 @@ internal sealed class GroupNormRepair(GroupNormWeights mode)
     private static bool IsGarbage(Parameter parameter)
     {
         using var scope = NewDisposeScope();
-        var x = parameter.detach().to(ScalarType.Float64).abs();
+        var x = parameter.detach().cpu().to(ScalarType.Float64).abs();
         // Not for float16: its denormals are below 6e-5, and layers do have such values.
         double smallest = parameter.dtype switch { ScalarType.Float64 => 2.2250738585072014e-308, ScalarType.Float16 => 0, _ => 1.1754943508222875e-38 };
         return (x.isfinite().logical_not() | x.gt(0).logical_and(x.lt(smallest)) | x.gt(1e10)).any().item<bool>();
