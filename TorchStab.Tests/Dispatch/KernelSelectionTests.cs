@@ -25,9 +25,31 @@ public class KernelSelectionTests
         foreach (var dtype in new[] { ScalarType.Float32, ScalarType.Float64, ScalarType.BFloat16 }) Assert.True(KernelSelection.Takes(x.to(dtype)));
         foreach (var dtype in new[] { ScalarType.Float16, ScalarType.Int64, ScalarType.ComplexFloat32 }) Assert.False(KernelSelection.Takes(x.to(dtype)));
         Assert.False(KernelSelection.Takes(x.t()));
-        Assert.True(KernelSelection.TakesStrided(x.t()));
         Assert.False(KernelSelection.Takes(x.to_sparse()));
         Assert.False(KernelSelection.Takes(zeros(2, 3, device: META)));
+    }
+
+    [Fact]
+    public void Norms_take_half_types_with_parameters_of_their_own_or_of_float32()
+    {
+        using var scope = NewDisposeScope();
+        ScalarType[] dtypes = [ScalarType.Float32, ScalarType.Float64, ScalarType.BFloat16, ScalarType.Float16];
+        foreach (var input in dtypes)
+        {
+            foreach (var parameter in dtypes)
+            {
+                Tensor x = zeros(4, 6, 3, 6).to(input), w = ones(6).to(parameter);
+                bool taken = input == parameter || (parameter == ScalarType.Float32 && input is ScalarType.BFloat16 or ScalarType.Float16);
+                var expected = taken ? NormForm.Kernel : NormForm.TensorOps;
+                Assert.Equal(expected, NormSelection.FormOfRows(NativeNorm.Layer, x, w, w, 6));
+                Assert.Equal(expected, NormSelection.FormOfChannels(x, w, w));
+                Assert.Equal(expected, NormSelection.FormOfGroups(x, w, null, 3));
+                if (input != parameter) Assert.Equal(NormForm.TensorOps, NormSelection.FormOfRows(NativeNorm.Layer, x, w, ones(6).to(input), 6));
+            }
+            Assert.Equal(NormForm.Kernel, NormSelection.FormOfRows(NativeNorm.Layer, zeros(4, 6).to(input), null, null, 6));
+            Assert.Equal(NormForm.TensorOps, NormSelection.FormOfRows(NativeNorm.Layer, zeros(4, 6).to(input), null, ones(6), 6));
+        }
+        Assert.Equal(NormForm.TensorOps, NormSelection.FormOfRows(NativeNorm.Layer, zeros(4, 6, ScalarType.Int64), null, null, 6));
     }
 
     [Fact]

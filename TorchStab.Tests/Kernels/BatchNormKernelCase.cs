@@ -20,9 +20,10 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
         int count = shape.Samples * shape.Channels * shape.Positions, rows = shape.Samples * shape.Positions;
         _x = new(element, Arrange(Fill(count, input)));
         _dy = new(element, Arrange(Fill(count, _ => random.NextDouble() - 0.4)));
-        _weight = new(element, Fill(shape.Channels, _ => random.NextDouble() + 0.5));
-        _bias = new(element, Fill(shape.Channels, _ => random.NextDouble() - 0.5));
-        (_y, _dx, _dweight, _dbias) = (new(element, count), new(element, count), new(element, shape.Channels), new(element, shape.Channels));
+        _weight = new(KernelInstances.Arithmetic(element), Fill(shape.Channels, _ => random.NextDouble() + 0.5));
+        _bias = new(KernelInstances.Arithmetic(element), Fill(shape.Channels, _ => random.NextDouble() - 0.5));
+        (_y, _dx) = (new(element, count), new(element, count));
+        (_dweight, _dbias) = (new(KernelInstances.Arithmetic(element), shape.Channels), new(KernelInstances.Arithmetic(element), shape.Channels));
         _statistics = new(Element.Float64, 3 * shape.Channels);
         _blockRows = Math.Max(1, (rows + 2) / 3);
         _blocks = (rows + _blockRows - 1) / _blockRows;
@@ -42,7 +43,7 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
     {
         var job = Job(eps, given);
         ref readonly var kernel = ref Instances<BatchNormKernel<Relu>>.Of(_element, (int)width);
-        if (given) for (int c = 0; c < _shape.Channels; c++) BatchNormTerms<double, double>.Set(&job, c, 0.1, 2);
+        if (given) for (int c = 0; c < _shape.Channels; c++) BatchNormTerms<double>.Set(&job, c, 0.1, 2);
         if (given && _form != ChannelForm.Rows) ForwardGiven(job, kernel);
         else if (_form == ChannelForm.Planes) kernel.Forward(&job, 0, _shape.Channels);
         else if (_form == ChannelForm.Tiles) kernel.ForwardTiles(&job, 0, ChannelNormLaunch.Tiles(job));

@@ -45,9 +45,10 @@ public unsafe class GroupNormKernelTests
         int count = Samples * Channels * n;
         using var x = Buffer(element, count, input ?? (_ => random.NextDouble() - 0.3));
         using var dy = Buffer(element, count, _ => random.NextDouble() - 0.4);
-        using var weight = Buffer(element, Channels, _ => random.NextDouble() + 0.5);
-        using var bias = Buffer(element, Channels, _ => random.NextDouble() - 0.5);
-        using NativeBuffer y = new(element, count), dx = new(element, count), dweight = new(element, Channels), dbias = new(element, Channels);
+        using var weight = Buffer(KernelInstances.Arithmetic(element), Channels, _ => random.NextDouble() + 0.5);
+        using var bias = Buffer(KernelInstances.Arithmetic(element), Channels, _ => random.NextDouble() - 0.5);
+        using NativeBuffer y = new(element, count), dx = new(element, count);
+        using NativeBuffer dweight = new(KernelInstances.Arithmetic(element), Channels), dbias = new(KernelInstances.Arithmetic(element), Channels);
         using NativeBuffer statistics = new(Element.Float64, 3 * Samples * groups), sums = new(Element.Float64, 2 * Samples * Channels);
         double* values = (double*)statistics.Pointer;
         var job = new ChannelNormJob

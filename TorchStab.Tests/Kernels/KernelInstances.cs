@@ -13,10 +13,16 @@ internal static class KernelInstances
         {
             var data = new TheoryData<int, int>();
             foreach (var width in KernelForm.Widths)
-                foreach (var element in Enum.GetValues<Element>().Where(e => e != Element.Float16)) data.Add((int)width, (int)element);
+                foreach (var element in Enum.GetValues<Element>()) data.Add((int)width, (int)element);
             return data;
         }
     }
+
+    /// <summary>The type of the arithmetic, of the parameters and of their gradients.</summary>
+    public static Element Arithmetic(Element element) => element == Element.Float64 ? Element.Float64 : Element.Float32;
+
+    /// <summary>Whether the type has too few digits for a large mean or an outlier.</summary>
+    public static bool IsHalf(Element element) => element is Element.BFloat16 or Element.Float16;
 
     /// <summary>Every tail of every width, and lengths on both sides of the kernels' thresholds.</summary>
     public static IEnumerable<int> Lengths => [.. Enumerable.Range(1, 257), 771, 2047, 2048, 2051];
@@ -25,6 +31,7 @@ internal static class KernelInstances
     {
         Element.Float64 => Support.Tolerance.KernelFloat64,
         Element.Float32 => Support.Tolerance.KernelFloat32,
+        Element.Float16 => Support.Tolerance.Float16,
         _ => Support.Tolerance.BFloat16,
     };
 

@@ -38,9 +38,9 @@ public unsafe class LayerNorm2dKernelTests
     [MemberData(nameof(Instances))]
     public void An_outlier_and_equal_values_are_measured_exactly(int width, int element)
     {
-        if ((Element)element == Element.BFloat16) return; // too few digits to hold them
+        if (KernelInstances.IsHalf((Element)element)) return; // too few digits to hold them
         var random = new Random(4);
-        Check((VectorWidth)width, (Element)element, (2, 300, 21), i => i % (300 * 21) < 21 ? 1e4 : random.NextDouble()); // a channel of outliers comes first
+        Check((VectorWidth)width, (Element)element, (1, 1600, 21), i => i / 21 % 100 == 0 ? 1e4 : random.NextDouble()); // all that the shift is taken from
         Check((VectorWidth)width, (Element)element, (2, 50, 21), _ => 3);
     }
 
@@ -72,9 +72,10 @@ public unsafe class LayerNorm2dKernelTests
         int count = samples * channels * n, tiles = samples * PositionTile.Count(channels, n, NativeBuffer.Size(element)), blocks = (tiles + 1) / 2;
         using var x = Buffer(element, count, input ?? (_ => random.NextDouble() - 0.3));
         using var dy = Buffer(element, count, _ => random.NextDouble() - 0.4);
-        using var weight = Buffer(element, channels, _ => random.NextDouble() + 0.5);
-        using var bias = Buffer(element, channels, _ => random.NextDouble() - 0.5);
-        using NativeBuffer y = new(element, count), dx = new(element, count), dweight = new(element, channels), dbias = new(element, channels);
+        using var weight = Buffer(KernelInstances.Arithmetic(element), channels, _ => random.NextDouble() + 0.5);
+        using var bias = Buffer(KernelInstances.Arithmetic(element), channels, _ => random.NextDouble() - 0.5);
+        using NativeBuffer y = new(element, count), dx = new(element, count);
+        using NativeBuffer dweight = new(KernelInstances.Arithmetic(element), channels), dbias = new(KernelInstances.Arithmetic(element), channels);
         using NativeBuffer statistics = new(Element.Float64, 2 * samples * n), sums = new(Element.Float64, 2 * blocks * channels);
         var job = new ChannelNormJob
         {

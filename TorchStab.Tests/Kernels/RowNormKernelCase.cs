@@ -16,13 +16,13 @@ internal sealed unsafe class RowNormKernelCase<Centre> : IDisposable where Centr
         (_element, _rows, _columns) = (element, rows, columns);
         var random = new Random(seed);
         Input = new(element, Fill(rows * columns, input));
-        Weight = new(element, Fill(columns, _ => 1 + random.NextDouble()));
-        Bias = new(element, Fill(columns, _ => random.NextDouble() - 0.5));
+        Weight = new(KernelInstances.Arithmetic(element), Fill(columns, _ => 1 + random.NextDouble()));
+        Bias = new(KernelInstances.Arithmetic(element), Fill(columns, _ => random.NextDouble() - 0.5));
         Gradient = new(element, Fill(rows * columns, _ => (2 * random.NextDouble()) - 1));
         Output = new(element, rows * columns);
         InputGradient = new(element, rows * columns);
-        WeightGradient = new(element, columns);
-        BiasGradient = new(element, columns);
+        WeightGradient = new(KernelInstances.Arithmetic(element), columns);
+        BiasGradient = new(KernelInstances.Arithmetic(element), columns);
         _mean = new(Element.Float64, rows);
         _deviation = new(Element.Float64, rows);
     }
@@ -57,7 +57,7 @@ internal sealed unsafe class RowNormKernelCase<Centre> : IDisposable where Centr
             Epsilon = eps,
             Stream = stream,
         };
-        using var partial = new NativeBuffer(_element == Element.Float64 ? Element.Float64 : Element.Float32, 4 * job.Blocks * _columns);
+        using var partial = new NativeBuffer(KernelInstances.Arithmetic(_element), 4 * job.Blocks * _columns);
         job.Partial = partial.Pointer;
         ref readonly var kernel = ref Instances<RowNormKernel<Centre>>.Of(_element, (int)width);
         kernel.Forward(&job, 0, _rows);

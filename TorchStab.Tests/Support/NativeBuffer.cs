@@ -34,6 +34,7 @@ internal sealed unsafe class NativeBuffer : IDisposable
     {
         Element.Float64 => ((double*)Pointer)[i],
         Element.Float32 => ((float*)Pointer)[i],
+        Element.Float16 => (double)((Half*)Pointer)[i],
         _ => (float)((BFloat16*)Pointer)[i],
     };
 
@@ -65,6 +66,7 @@ internal sealed unsafe class NativeBuffer : IDisposable
         {
             case Element.Float64: ((double*)Pointer)[i] = value; break;
             case Element.Float32: ((float*)Pointer)[i] = (float)value; break;
+            case Element.Float16: ((Half*)Pointer)[i] = (Half)(float)value; break;
             default: ((BFloat16*)Pointer)[i] = (BFloat16)(float)value; break;
         }
     }

@@ -104,8 +104,8 @@ internal static class KernelSelection
     /// <summary>Whether the tensor has elements: a tensor on the meta device has only a shape.</summary>
     public static bool HasMemory(Tensor tensor) => tensor.device_type != DeviceType.META;
 
-    /// <summary>Whether kernels are on and the tensor is on the CPU, in plain memory and of a supported dtype, with any strides.</summary>
-    public static bool TakesStrided(Tensor tensor) => Enabled && OnCpu(tensor.Handle, out var dtype) && Has(dtype);
+    /// <summary>Whether kernels are on and those of norms can read the tensor: on the CPU, in plain memory, of any strides, float16 too.</summary>
+    public static bool TakesNorm(Tensor tensor) => Enabled && OnCpu(tensor.Handle, out _);
 
     /// <summary>
     /// Whether an optimizer's kernel can update the parameter: all tensors contiguous and of one size, the gradient of the parameter's dtype, and the state

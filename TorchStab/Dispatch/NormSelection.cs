@@ -29,12 +29,12 @@ internal static class NormSelection
     private const long MostRows = int.MaxValue - MostColumns;
 
     /// <summary>
-    /// The form of a norm over rows. A kernel requires contiguous tensors of one dtype (mixed precision uses tensor operations), a weight if there is a bias,
-    /// at least one element, and sizes that fit in an int. A native operation requires the same of the parameters and the sizes.
+    /// The form of a norm over rows. A kernel requires contiguous tensors, parameters of the input's dtype (or float32 beside a half-precision input), a weight
+    /// if there is a bias, at least one element, and sizes that fit in an int. A native operation requires the same of the parameters and the sizes.
     /// </summary>
-    public static NormForm FormOfRows(NativeNorm norm, Tensor input, Tensor? weight, Tensor? bias, long columns)
+    public static unsafe NormForm FormOfRows(NativeNorm norm, Tensor input, Tensor? weight, Tensor? bias, long columns)
     {
-        bool takes = KernelSelection.Takes(input) && TakesAffine(weight, bias, input);
+        bool takes = KernelSelection.TakesNorm(input) && LibTorch.IsContiguous(input.Handle) != 0 && TakesAffine(weight, bias, input);
         return !FitsRows(input.numel(), columns) ? NormForm.TensorOps : takes ? NormForm.Kernel : NativeForm(norm, input, weight, bias);
     }
 
@@ -42,8 +42,8 @@ internal static class NormSelection
     public static bool FitsRows(long elements, long columns) => elements > 0 && columns <= MostColumns && elements / columns <= MostRows;
 
     /// <summary>
-    /// The form of a norm over channels. A kernel requires an input (N, C, …) that is contiguous or channels_last, one dtype, a weight if there is a bias, at
-    /// least one element, and sizes that fit in an int. A native operation requires the same, but takes any strides.
+    /// The form of a norm over channels. A kernel requires an input (N, C, …) that is contiguous or channels_last, parameters as for rows, at least
+    /// one element, and sizes that fit in an int. A native operation requires the same, but takes any strides.
     /// </summary>
     public static NormForm FormOfChannels(Tensor input, Tensor? weight, Tensor? bias)
     {
@@ -103,13 +103,17 @@ internal static class NormSelection
     private static bool IsPlainBeside(Tensor input, Tensor? tensor) => tensor is null
         || (tensor.device_type == input.device_type && tensor.device_index == input.device_index && KernelSelection.IsPlain(tensor.Handle));
 
-    private static unsafe bool IsKernelOfChannels(Tensor input, Tensor? weight, Tensor? bias) => KernelSelection.TakesStrided(input)
+    private static unsafe bool IsKernelOfChannels(Tensor input, Tensor? weight, Tensor? bias) => KernelSelection.TakesNorm(input)
         && TakesAffine(weight, bias, input) && (LibTorch.IsContiguous(input.Handle) != 0 || MemoryLayout.IsDenseChannelsLast(input));
 
-    private static bool TakesAffine(Tensor? weight, Tensor? bias, Tensor input) =>
-        TakesParameter(weight, input) && TakesParameter(bias, input) && (weight is not null || bias is null);
+    private static unsafe bool TakesAffine(Tensor? weight, Tensor? bias, Tensor input)
+    {
+        if (weight is null) return bias is null;
+        var (dtype, own) = ((ScalarType)LibTorch.Dtype(weight.Handle), (ScalarType)LibTorch.Dtype(input.Handle));
+        bool mixed = dtype == ScalarType.Float32 && own is ScalarType.BFloat16 or ScalarType.Float16;
+        return (dtype == own || mixed) && TakesParameter(weight, dtype) && (bias is null || TakesParameter(bias, dtype));
+    }
 
-    private static unsafe bool TakesParameter(Tensor? parameter, Tensor input) => parameter is null
-        || (LibTorch.DeviceKind(parameter.Handle) == (int)DeviceType.CPU && LibTorch.Dtype(parameter.Handle) == LibTorch.Dtype(input.Handle)
-            && LibTorch.IsContiguous(parameter.Handle) != 0 && KernelSelection.IsPlain(parameter.Handle));
+    private static unsafe bool TakesParameter(Tensor parameter, ScalarType dtype) => LibTorch.DeviceKind(parameter.Handle) == (int)DeviceType.CPU
+        && (ScalarType)LibTorch.Dtype(parameter.Handle) == dtype && LibTorch.IsContiguous(parameter.Handle) != 0 && KernelSelection.IsPlain(parameter.Handle);
 }

@@ -54,7 +54,7 @@ internal static unsafe class BatchNormRows<V, T, E>
                 if (k == 0) AddBlocks(job, c, Math.Min(MergeWidth, channels - c), sum, square);
                 SetMoments(job, c, sum[k], square[k]);
             }
-            (tables[c], tables[channels + c], tables[(2 * channels) + c]) = BatchNormTerms<T, E>.Forward(job, c);
+            (tables[c], tables[channels + c], tables[(2 * channels) + c]) = BatchNormTerms<T>.Forward(job, c);
         }
     }
 
@@ -96,7 +96,7 @@ internal static unsafe class BatchNormRows<V, T, E>
             int k = c % MergeWidth;
             if (k == 0 && job->Sums != null) AddBlocks(job, c, Math.Min(MergeWidth, channels - c), sum, dot);
             double lack = job->Mean[c] - double.CreateTruncating(tables[c]);
-            (slopes[c], slopes[channels + c], slopes[(2 * channels) + c]) = BatchNormTerms<T, E>.Backward(job, c, sum[k], dot[k] - (sum[k] * lack));
+            (slopes[c], slopes[channels + c], slopes[(2 * channels) + c]) = BatchNormTerms<T>.Backward(job, c, sum[k], dot[k] - (sum[k] * lack));
         }
     }
 
@@ -162,7 +162,7 @@ internal static unsafe class BatchNormRows<V, T, E>
     {
         double offset = sum / job->Rows, mean = double.CreateTruncating(Shifts(job)[c]) + offset, variance = (square / job->Rows) - (offset * offset);
         if (!Statistics<V, T, E>.IsAccurate(variance, offset)) (mean, variance) = Centred(job, c, mean);
-        BatchNormTerms<T, E>.Set(job, c, mean, variance);
+        BatchNormTerms<T>.Set(job, c, mean, variance);
     }
 
     private static (double Mean, double Variance) Centred(ChannelNormJob* job, int c, double mean)

@@ -46,7 +46,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
             for (int k = 0; k < channels; k++)
             {
                 double lack = job->Mean[begin + k] - double.CreateTruncating(tables.High[k * n]);
-                var slope = BatchNormTerms<T, E>.Backward(job, begin + k, sums[k], sums[channels + k] - (sums[k] * lack));
+                var slope = BatchNormTerms<T>.Backward(job, begin + k, sums[k], sums[channels + k] - (sums[k] * lack));
                 Fill(slope.Scale, slope.Rate, slope.Constant, n, tables.A + (k * n), tables.B + (k * n), tables.C + (k * n));
             }
             if (job->InputGradient == null) continue;
@@ -62,7 +62,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
         int n = job->Positions;
         for (int k = 0; k < channels; k++)
         {
-            var terms = BatchNormTerms<T, E>.Forward(job, begin + k);
+            var terms = BatchNormTerms<T>.Forward(job, begin + k);
             Fill(terms.High, terms.Scale, terms.Offset, n, tables.High + (k * n), tables.Scale + (k * n), tables.Offset + (k * n));
         }
     }
@@ -89,7 +89,7 @@ internal static unsafe class BatchNormTiles<V, T, E>
         {
             double offset = totals[k] / count, mean = double.CreateTruncating(shift[k * n]) + offset, variance = (squares[k] / count) - (offset * offset);
             if (!Statistics<V, T, E>.IsAccurate(variance, offset)) (mean, variance) = BatchNormPlanes<V, T, E>.Centred(job, begin + k, mean);
-            BatchNormTerms<T, E>.Set(job, begin + k, mean, variance);
+            BatchNormTerms<T>.Set(job, begin + k, mean, variance);
         }
     }
 

@@ -91,10 +91,10 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         bool stream = job->Stream && Lane.CanStream<E>(job->InputGradient, job->Positions);
         for (int channel = first; channel < last; channel++)
         {
-            var terms = BatchNormTerms<T, E>.Forward(job, channel);
+            var terms = BatchNormTerms<T>.Forward(job, channel);
             double sum = 0, dot = 0;
             if (!job->HasStatistics || job->WeightGradient != null || job->BiasGradient != null) Sum<Relu>(job, channel, terms, ref sum, ref dot);
-            var slope = BatchNormTerms<T, E>.Backward(job, channel, sum, dot);
+            var slope = BatchNormTerms<T>.Backward(job, channel, sum, dot);
             if (job->InputGradient == null) continue;
             if (stream) Differentiate<Relu, Yes>(job, channel, terms, slope);
             else Differentiate<Relu, No>(job, channel, terms, slope);
@@ -118,7 +118,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         }
         double offset = sum / count, mean = double.CreateTruncating(shift) + offset, variance = (square / count) - (offset * offset);
         if (!Statistics<V, T, E>.IsAccurate(variance, offset)) (mean, variance) = Centred(job, channel, mean);
-        BatchNormTerms<T, E>.Set(job, channel, mean, variance);
+        BatchNormTerms<T>.Set(job, channel, mean, variance);
     }
 
     /// <summary>Computes mean and variance in double, from sums about an approximate mean.</summary>
@@ -139,7 +139,7 @@ internal static unsafe class BatchNormPlanes<V, T, E>
         where S : struct, IFlag
     {
         int n = job->Positions;
-        var terms = BatchNormTerms<T, E>.Forward(job, channel);
+        var terms = BatchNormTerms<T>.Forward(job, channel);
         for (int sample = 0; sample < job->Samples; sample++)
         {
             long at = (((long)sample * job->Channels) + channel) * n;

@@ -3,9 +3,8 @@ using System.Numerics;
 namespace TorchStab.Kernels;
 
 /// <summary>The coefficients of one channel of a batch normalization, computed from its statistics and sums.</summary>
-internal static unsafe class BatchNormTerms<T, E>
+internal static unsafe class BatchNormTerms<T>
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
-    where E : unmanaged
 {
     public static void Set(ChannelNormJob* job, int channel, double mean, double variance)
     {
@@ -22,7 +21,7 @@ internal static unsafe class BatchNormTerms<T, E>
     public static Affine<T> Forward(ChannelNormJob* job, int item, int channel)
     {
         double mean = job->Mean[item], r = job->InverseDeviation[item];
-        double weight = Parameter<T, E>.Read(job->Weight, channel, 1), bias = Parameter<T, E>.Read(job->Bias, channel, 0);
+        double weight = Parameter<T>.Read(job->Weight, channel, 1), bias = Parameter<T>.Read(job->Bias, channel, 0);
         var terms = Affine<T>.Of(mean, r, weight, bias);
         if (!Magnitude<T>.Holds(terms, mean, r, weight, bias)) job->ReportExtreme();
         return terms;
@@ -34,9 +33,9 @@ internal static unsafe class BatchNormTerms<T, E>
     /// </summary>
     public static Slope<T> Backward(ChannelNormJob* job, int channel, double sum, double dot)
     {
-        double r = job->InverseDeviation[channel], scale = Parameter<T, E>.Read(job->Weight, channel, 1) * r;
-        Parameter<T, E>.Write(job->WeightGradient, channel, dot * r);
-        Parameter<T, E>.Write(job->BiasGradient, channel, sum);
+        double r = job->InverseDeviation[channel], scale = Parameter<T>.Read(job->Weight, channel, 1) * r;
+        Parameter<T>.Write(job->WeightGradient, channel, dot * r);
+        Parameter<T>.Write(job->BiasGradient, channel, sum);
         double n = (double)job->Samples * job->Positions, mean = job->HasStatistics ? 0 : sum / n, through = job->HasStatistics ? 0 : r * dot / n;
         var slope = Slope<T>.Of(scale, -scale * r * through, -scale * mean, job->HasStatistics ? 0 : job->Mean[channel]);
         if (!Magnitude<T>.HoldsSums(sum, dot, job->HasStatistics ? 1 : job->Variance[channel], r, n)

@@ -5,7 +5,7 @@ namespace TorchStab.Kernels;
 
 /// <summary>
 /// The job of BatchNorm, GroupNorm and InstanceNorm: samples × channels × positions, with a weight and a bias per channel. Pointers are to the element type,
-/// except statistics and sums (double) and tables (the accumulator type).
+/// except statistics and sums (double), and the parameters, their gradients and tables (the type of the arithmetic).
 /// </summary>
 internal unsafe struct ChannelNormJob
 {
@@ -82,16 +82,14 @@ internal readonly record struct Slope<T>(T Scale, T Rate, T Constant)
 }
 
 /// <summary>Reads and writes single elements of parameters.</summary>
-internal static unsafe class Parameter<T, E>
-    where T : unmanaged, IBinaryFloatingPointIeee754<T>
-    where E : unmanaged
+internal static unsafe class Parameter<T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static double Read(void* values, int i, double missing) => values == null ? missing : V1<T>.SumWide(Lane.Load<V1<T>, T, E>((E*)values + i));
+    public static double Read(void* values, int i, double missing) => values == null ? missing : double.CreateTruncating(((T*)values)[i]);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(void* values, int i, double value)
     {
-        if (values != null) Lane.Store<V1<T>, T, E>(V1<T>.Create(T.CreateTruncating(value)), (E*)values + i);
+        if (values != null) ((T*)values)[i] = T.CreateTruncating(value);
     }
 }

@@ -44,7 +44,7 @@ internal static unsafe class Groups<V, T, E>
         {
             E* x = (E*)job->Input + ((long)item * channels * n), y = (E*)job->Output + ((long)item * channels * n);
             var (mean, variance) = Statistics<V, T, E>.Of(x, channels * n);
-            BatchNormTerms<T, E>.Set(job, item, mean, variance);
+            BatchNormTerms<T>.Set(job, item, mean, variance);
             if (stream) Normalize<Yes>(job, item, x, y);
             else Normalize<No>(job, item, x, y);
         }
@@ -76,8 +76,8 @@ internal static unsafe class Groups<V, T, E>
                 sum += sums[0];
                 dot += sums[1];
             }
-            Parameter<T, E>.Write(job->BiasGradient, c, sum);
-            Parameter<T, E>.Write(job->WeightGradient, c, dot);
+            Parameter<T>.Write(job->BiasGradient, c, sum);
+            Parameter<T>.Write(job->WeightGradient, c, dot);
         }
     }
 
@@ -85,7 +85,7 @@ internal static unsafe class Groups<V, T, E>
     private static void Normalize<S>(ChannelNormJob* job, int item, E* x, E* y) where S : struct, IFlag
     {
         int n = job->Positions, channels = job->Channels / job->Groups, begin = item % job->Groups * channels;
-        for (int k = 0; k < channels; k++, x += n, y += n) Plane<V, T, E>.Normalize<No, S>(x, y, n, BatchNormTerms<T, E>.Forward(job, item, begin + k));
+        for (int k = 0; k < channels; k++, x += n, y += n) Plane<V, T, E>.Normalize<No, S>(x, y, n, BatchNormTerms<T>.Forward(job, item, begin + k));
     }
 
     // Writes Σdy and Σdy·x̂ of each channel to its sums, and returns the group's totals, in which each channel is multiplied by its weight.
@@ -100,7 +100,7 @@ internal static unsafe class Groups<V, T, E>
         E* x = (E*)job->Input + ((long)item * channels * n), dy = (E*)job->OutputGradient + ((long)item * channels * n);
         for (int k = 0; k < channels; k++, x += n, dy += n, sums += 2)
         {
-            double sum = 0, dot = 0, weight = Parameter<T, E>.Read(job->Weight, begin + k, 1);
+            double sum = 0, dot = 0, weight = Parameter<T>.Read(job->Weight, begin + k, 1);
             Plane<V, T, E>.AddSums<No>(x, dy, n, centre, ref sum, ref dot);
             dot -= sum * lack;
             if (!Magnitude<T>.HoldsSums(sum, dot, job->Variance[item], r, n)) job->ReportExtreme();
@@ -124,7 +124,7 @@ internal static unsafe class Groups<V, T, E>
         long at = (long)item * channels * n;
         for (int k = 0; k < channels; k++, at += n)
         {
-            T scale = T.CreateTruncating(Parameter<T, E>.Read(job->Weight, begin + k, 1) * r);
+            T scale = T.CreateTruncating(Parameter<T>.Read(job->Weight, begin + k, 1) * r);
             if (!T.IsFinite(scale)) job->ReportExtreme();
             Plane<V, T, E>.Differentiate<No, S>((E*)job->Input + at, (E*)job->OutputGradient + at, (E*)job->InputGradient + at, n, centre,
                 slope with { Scale = scale });

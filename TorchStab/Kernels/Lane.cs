@@ -92,8 +92,8 @@ internal static unsafe class Lane
 
     /// <summary>
     /// Whether non-temporal stores can write runs of <paramref name="elements"/> elements from this address on: runs of whole, aligned cache lines, not of
-    /// bfloat16.
+    /// bfloat16 or float16.
     /// </summary>
     public static bool CanStream<E>(void* address, long elements) where E : unmanaged =>
-        typeof(E) != typeof(BFloat16) && (nint)address % Memory.Line == 0 && elements * sizeof(E) % Memory.Line == 0;
+        sizeof(E) >= sizeof(float) && (nint)address % Memory.Line == 0 && elements * sizeof(E) % Memory.Line == 0;
 }

@@ -53,8 +53,8 @@ internal static unsafe class PositionTilesBackward<V, T, E>
                 dot += sums[1];
             }
             if (!double.IsFinite(sum) || !double.IsFinite(dot)) job->ReportExtreme();
-            Parameter<T, E>.Write(job->BiasGradient, c, sum);
-            Parameter<T, E>.Write(job->WeightGradient, c, dot);
+            Parameter<T>.Write(job->BiasGradient, c, sum);
+            Parameter<T>.Write(job->WeightGradient, c, dot);
         }
     }
 
@@ -94,7 +94,7 @@ internal static unsafe class PositionTilesBackward<V, T, E>
         int n = job->Positions, width = tile.Columns, j = 0;
         long at = PositionTiles<V, T, E>.At(job, tile) + ((long)c * n);
         E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at;
-        Weights<V> w = new(job, c);
+        FourWeights<V> w = new(job, c);
         V s0 = V.Zero, s1 = V.Zero, s2 = V.Zero, s3 = V.Zero, p0 = V.Zero, p1 = V.Zero, p2 = V.Zero, p3 = V.Zero;
         for (; j <= width - V.Count; j += V.Count)
         {
@@ -113,7 +113,7 @@ internal static unsafe class PositionTilesBackward<V, T, E>
         Add(channelSums + 4, s2, p2);
         Add(channelSums + 6, s3, p3);
         if (j == width) return;
-        for (int k = 0; k < RowsAtOnce; k++) AddRest(x + (k * (long)n), dy + (k * (long)n), j, width, T.CreateTruncating(Parameter<T, E>.Read(job->Weight, c + k, 1)), tables, channelSums + (2 * k));
+        for (int k = 0; k < RowsAtOnce; k++) AddRest(x + (k * (long)n), dy + (k * (long)n), j, width, T.CreateTruncating(Parameter<T>.Read(job->Weight, c + k, 1)), tables, channelSums + (2 * k));
     }
 
     [MethodImpl(Jit.Loop)]
@@ -122,7 +122,7 @@ internal static unsafe class PositionTilesBackward<V, T, E>
         int width = tile.Columns, j = 0;
         long at = PositionTiles<V, T, E>.At(job, tile) + ((long)c * job->Positions);
         E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at;
-        T weight = T.CreateTruncating(Parameter<T, E>.Read(job->Weight, c, 1));
+        T weight = T.CreateTruncating(Parameter<T>.Read(job->Weight, c, 1));
         V w = V.Create(weight), s = V.Zero, p = V.Zero;
         for (; j <= width - V.Count; j += V.Count)
         {
@@ -178,7 +178,7 @@ internal static unsafe class PositionTilesBackward<V, T, E>
         E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
         for (int c = 0; c < job->Channels; c++, x += job->Positions, dy += job->Positions, dx += job->Positions)
         {
-            T weight = T.CreateTruncating(Parameter<T, E>.Read(job->Weight, c, 1));
+            T weight = T.CreateTruncating(Parameter<T>.Read(job->Weight, c, 1));
             V w = V.Create(weight);
             int j = 0;
             for (; j <= last; j += V.Count) DifferentiateOne<V, S>(x + j, dy + j, dx + j, tables + j, w);
@@ -197,10 +197,10 @@ internal static unsafe class PositionTilesBackward<V, T, E>
         Lane.Store<U, T, E, S>(U.MultiplyAdd(d, r, U.MultiplyAdd(normalized, U.Load(tables.A), U.Load(tables.B))), dx);
     }
 
-    private readonly struct Weights<U>(ChannelNormJob* job, int c) where U : unmanaged, IVector<U, T>
+    private readonly struct FourWeights<U>(ChannelNormJob* job, int c) where U : unmanaged, IVector<U, T>
     {
         public readonly U W0 = Of(job, c), W1 = Of(job, c + 1), W2 = Of(job, c + 2), W3 = Of(job, c + 3);
 
-        private static U Of(ChannelNormJob* job, int c) => U.Create(T.CreateTruncating(Parameter<T, E>.Read(job->Weight, c, 1)));
+        private static U Of(ChannelNormJob* job, int c) => U.Create(T.CreateTruncating(Parameter<T>.Read(job->Weight, c, 1)));
     }
 }

@@ -173,7 +173,7 @@ internal static unsafe class PositionTiles<V, T, E>
         E* x = (E*)job->Input + At(job, tile), y = (E*)job->Output + At(job, tile);
         for (int c = 0; c < job->Channels; c++, x += job->Positions, y += job->Positions)
         {
-            T weight = T.CreateTruncating(Parameter<T, E>.Read(job->Weight, c, 1)), bias = T.CreateTruncating(Parameter<T, E>.Read(job->Bias, c, 0));
+            T weight = T.CreateTruncating(Parameter<T>.Read(job->Weight, c, 1)), bias = T.CreateTruncating(Parameter<T>.Read(job->Bias, c, 0));
             V w = V.Create(weight), b = V.Create(bias);
             int j = 0;
             for (; j <= last; j += V.Count) NormalizeOne<V, S>(x + j, y + j, high + j, scale + j, offset + j, w, b);

@@ -64,8 +64,8 @@ internal static unsafe class RowNormBackward<V, T, E>
         E* x = (E*)job->Input + ((long)row * n), dy = (E*)job->OutputGradient + ((long)row * n);
         var (high, scale, offset) = RowNorm<V, T, E>.Split(Centre.IsSet ? job->Mean[row] : 0, job->InverseDeviation[row]);
         double sum = 0, dot = 0;
-        if (job->Partial != null) Sums<Centre, Yes>(x, dy, (E*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
-        else Sums<Centre, No>(x, dy, (E*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
+        if (job->Partial != null) Sums<Centre, Yes>(x, dy, (T*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
+        else Sums<Centre, No>(x, dy, (T*)job->Weight, weightSum, n, high, scale, offset, ref sum, ref dot);
         if (job->InputGradient != null) WriteRow<Centre>(job, row, sum, dot);
     }
 
@@ -90,13 +90,13 @@ internal static unsafe class RowNormBackward<V, T, E>
         if (!Magnitude<T>.HoldsTotal(r * (Math.Abs(sum) + Math.Abs(dot)))) job->ReportExtreme();
         E* x = (E*)job->Input + at, dy = (E*)job->OutputGradient + at, dx = (E*)job->InputGradient + at;
         if (job->Stream && n % V.Count == 0 && Lane.CanStream<E>(job->InputGradient, n))
-            Write<Yes>(x, dy, (E*)job->Weight, dx, n, high, scale, offset, slope, constant);
-        else Write<No>(x, dy, (E*)job->Weight, dx, n, high, scale, offset, slope, constant);
+            Write<Yes>(x, dy, (T*)job->Weight, dx, n, high, scale, offset, slope, constant);
+        else Write<No>(x, dy, (T*)job->Weight, dx, n, high, scale, offset, slope, constant);
     }
 
     // Computes Σ d and Σ d·x̂ of the row, and adds dy·x̂ and dy to the columns' sums.
     [MethodImpl(Jit.Loop)]
-    private static void Sums<Centre, Affine>(E* x, E* dy, E* weight, T* weightSum, int n, T high, T scale, T offset, ref double sum, ref double dot)
+    private static void Sums<Centre, Affine>(E* x, E* dy, T* weight, T* weightSum, int n, T high, T scale, T offset, ref double sum, ref double dot)
         where Centre : struct, IFlag
         where Affine : struct, IFlag
     {
@@ -118,12 +118,12 @@ internal static unsafe class RowNormBackward<V, T, E>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step<U, Centre, Affine>(U x, U dy, E* weight, T* weightSum, int n, U h, U r, U o, ref U sum, ref U dot)
+    private static void Step<U, Centre, Affine>(U x, U dy, T* weight, T* weightSum, int n, U h, U r, U o, ref U sum, ref U dot)
         where U : unmanaged, IVector<U, T>
         where Centre : struct, IFlag
         where Affine : struct, IFlag
     {
-        U normalized = U.MultiplyAdd(x - h, r, o), d = dy * Lane.Load<U, T, E>(weight);
+        U normalized = U.MultiplyAdd(x - h, r, o), d = dy * U.Load(weight);
         sum += d;
         dot = U.MultiplyAdd(d, normalized, dot);
         if (!Affine.IsSet) return;
@@ -133,7 +133,7 @@ internal static unsafe class RowNormBackward<V, T, E>
 
     // dx = d·scale + x̂·slope + constant
     [MethodImpl(Jit.Loop)]
-    private static void Write<S>(E* x, E* dy, E* weight, E* dx, int n, T high, T scale, T offset, T slope, T constant) where S : struct, IFlag
+    private static void Write<S>(E* x, E* dy, T* weight, E* dx, int n, T high, T scale, T offset, T slope, T constant) where S : struct, IFlag
     {
         int w = V.Count, i = 0;
         V h = V.Create(high), r = V.Create(scale), o = V.Create(offset), k = V.Create(slope), c = V.Create(constant);
@@ -156,11 +156,11 @@ internal static unsafe class RowNormBackward<V, T, E>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void WriteOne<U, S>(E* x, E* dy, E* weight, E* dx, U h, U r, U o, U slope, U constant)
+    private static void WriteOne<U, S>(E* x, E* dy, T* weight, E* dx, U h, U r, U o, U slope, U constant)
         where U : unmanaged, IVector<U, T>
         where S : struct, IFlag
     {
-        U normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - h, r, o), d = Lane.Load<U, T, E>(dy) * Lane.Load<U, T, E>(weight);
+        U normalized = U.MultiplyAdd(Lane.Load<U, T, E>(x) - h, r, o), d = Lane.Load<U, T, E>(dy) * U.Load(weight);
         Lane.Store<U, T, E, S>(U.MultiplyAdd(d, r, U.MultiplyAdd(normalized, slope, constant)), dx);
     }
 }

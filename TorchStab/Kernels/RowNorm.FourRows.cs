@@ -24,7 +24,8 @@ internal static unsafe class RowNormFourRows<V, T, E>
     public static void Sums<Centre>(RowNormJob* job, int row, T* weightSum, double* sums) where Centre : struct, IFlag
     {
         int n = job->Columns, i = 0;
-        E* x = (E*)job->Input + ((long)row * n), dy = (E*)job->OutputGradient + ((long)row * n), weight = (E*)job->Weight;
+        E* x = (E*)job->Input + ((long)row * n), dy = (E*)job->OutputGradient + ((long)row * n);
+        T* weight = (T*)job->Weight;
         var rows = Read<V, Centre>(job, row);
         Totals<V> totals = default;
         for (; i <= n - V.Count; i += V.Count) Step<V, Centre>(x + i, dy + i, weight + i, weightSum + i, n, rows, ref totals);
@@ -64,11 +65,11 @@ internal static unsafe class RowNormFourRows<V, T, E>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step<U, Centre>(E* x, E* dy, E* weight, T* weightSum, int n, in Rows<U> rows, ref Totals<U> totals)
+    private static void Step<U, Centre>(E* x, E* dy, T* weight, T* weightSum, int n, in Rows<U> rows, ref Totals<U> totals)
         where U : unmanaged, IVector<U, T>
         where Centre : struct, IFlag
     {
-        U g = Lane.Load<U, T, E>(weight);
+        U g = U.Load(weight);
         var (p0, d0) = Row(x, dy, rows.High0, rows.Scale0, rows.Offset0, g, ref totals.Sum0, ref totals.Dot0);
         var (p1, d1) = Row(x + n, dy + n, rows.High1, rows.Scale1, rows.Offset1, g, ref totals.Sum1, ref totals.Dot1);
         var (p2, d2) = Row(x + (2L * n), dy + (2L * n), rows.High2, rows.Scale2, rows.Offset2, g, ref totals.Sum2, ref totals.Dot2);

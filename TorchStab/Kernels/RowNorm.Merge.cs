@@ -13,10 +13,9 @@ internal static unsafe class RowNormMerge
     public const int Tile = 512;
 
     /// <summary>Items: tiles of columns.</summary>
-    public static void Run<V, T, E>(RowNormJob* job, int first, int last)
+    public static void Run<V, T>(RowNormJob* job, int first, int last)
         where V : unmanaged, IVector<V, T>
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
-        where E : unmanaged
     {
         int n = job->Columns, begin = first * Tile, end = Math.Min(last * Tile, n);
         T* sums = (T*)job->Partial;
@@ -30,8 +29,8 @@ internal static unsafe class RowNormMerge
             }
         }
         if (!AreFinite(sums, begin, end) || (job->BiasGradient != null && !AreFinite(sums + n, begin, end))) job->ReportExtreme();
-        Write<T, E>(sums, (E*)job->WeightGradient, begin, end);
-        Write<T, E>(sums + n, (E*)job->BiasGradient, begin, end);
+        Write(sums, (T*)job->WeightGradient, begin, end);
+        Write(sums + n, (T*)job->BiasGradient, begin, end);
     }
 
     /// <summary>into += from.</summary>
@@ -52,12 +51,8 @@ internal static unsafe class RowNormMerge
         return none == T.Zero;
     }
 
-    private static void Write<T, E>(T* sums, E* gradient, int begin, int end)
-        where T : unmanaged, IBinaryFloatingPointIeee754<T>
-        where E : unmanaged
+    private static void Write<T>(T* sums, T* gradient, int begin, int end) where T : unmanaged
     {
-        if (gradient == null) return;
-        if (typeof(E) == typeof(T)) new Span<E>(sums + begin, end - begin).CopyTo(new(gradient + begin, end - begin));
-        else for (int i = begin; i < end; i++) Lane.Store<V1<T>, T, E>(V1<T>.Load(sums + i), gradient + i);
+        if (gradient != null) new Span<T>(sums + begin, end - begin).CopyTo(new(gradient + begin, end - begin));
     }
 }

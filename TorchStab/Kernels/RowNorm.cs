@@ -5,7 +5,7 @@ namespace TorchStab.Kernels;
 
 /// <summary>
 /// The job of LayerNorm and RMSNorm: a row-major matrix whose rows are normalized, with a weight and a bias per column. Pointers are to the element type,
-/// except statistics (double) and partial sums (the accumulator type).
+/// except statistics (double), and the parameters, their gradients and partial sums (the type of the arithmetic).
 /// </summary>
 internal unsafe struct RowNormJob
 {
@@ -64,7 +64,7 @@ internal readonly unsafe struct RowNormKernel<Centre> : IFamily<RowNormKernel<Ce
     {
         Forward = &RowNorm<V, T, E>.Forward<Centre>,
         Backward = &RowNormBackward<V, T, E>.Run<Centre>,
-        Merge = &RowNormMerge.Run<V, T, E>,
+        Merge = &RowNormMerge.Run<V, T>,
     };
 }
 
@@ -92,8 +92,8 @@ internal static unsafe class RowNorm<V, T, E>
             if (job->InverseDeviation != null) job->InverseDeviation[row] = r;
             if (Centre.IsSet && job->Mean != null) job->Mean[row] = mean;
             var (high, scale, offset) = Split(mean, r);
-            if (stream) Scale<Centre, Yes>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
-            else Scale<Centre, No>(x, y, (E*)job->Weight, (E*)job->Bias, n, high, scale, offset);
+            if (stream) Scale<Centre, Yes>(x, y, (T*)job->Weight, (T*)job->Bias, n, high, scale, offset);
+            else Scale<Centre, No>(x, y, (T*)job->Weight, (T*)job->Bias, n, high, scale, offset);
         }
         if (stream) Memory.Fence();
     }
@@ -115,7 +115,7 @@ internal static unsafe class RowNorm<V, T, E>
     }
 
     [MethodImpl(Jit.Loop)]
-    private static void Scale<Centre, S>(E* x, E* y, E* weight, E* bias, int n, T high, T scale, T offset)
+    private static void Scale<Centre, S>(E* x, E* y, T* weight, T* bias, int n, T high, T scale, T offset)
         where Centre : struct, IFlag
         where S : struct, IFlag
     {
@@ -139,13 +139,13 @@ internal static unsafe class RowNorm<V, T, E>
 
     // RMSNorm has no bias, so the zeros that replace it are not read.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void ScaleOne<U, Centre, S>(E* x, E* y, E* weight, E* bias, U h, U r, U o)
+    private static void ScaleOne<U, Centre, S>(E* x, E* y, T* weight, T* bias, U h, U r, U o)
         where U : unmanaged, IVector<U, T>
         where Centre : struct, IFlag
         where S : struct, IFlag
     {
-        U value = Lane.Load<U, T, E>(x), scale = Lane.Load<U, T, E>(weight);
-        if (Centre.IsSet) value = U.MultiplyAdd(U.MultiplyAdd(value - h, r, o), scale, Lane.Load<U, T, E>(bias));
+        U value = Lane.Load<U, T, E>(x), scale = U.Load(weight);
+        if (Centre.IsSet) value = U.MultiplyAdd(U.MultiplyAdd(value - h, r, o), scale, U.Load(bias));
         else value = value * r * scale;
         Lane.Store<U, T, E, S>(value, y);
     }

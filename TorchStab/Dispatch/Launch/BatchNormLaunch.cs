@@ -18,7 +18,8 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     {
         state.Reserve((long)Statistics * state.Middle);
         var inputs = state.Inputs;
-        var job = ChannelNormLaunch.Describe(state, inputs);
+        using var parameters = new ParameterMemory(inputs, state.Middle);
+        var job = ChannelNormLaunch.Describe(state, inputs, parameters);
         job.Epsilon = state.Epsilon;
         int extreme = 0;
         job.Extreme = &extreme;
@@ -32,7 +33,8 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     {
         ChannelStatistics.Fill(state.Reserve((long)Statistics * state.Middle), mean, variance, state.Epsilon);
         var inputs = state.Inputs;
-        var job = ChannelNormLaunch.Describe(state, inputs);
+        using var parameters = new ParameterMemory(inputs, state.Middle);
+        var job = ChannelNormLaunch.Describe(state, inputs, parameters);
         job.HasStatistics = true;
         int extreme = 0;
         job.Extreme = &extreme;
@@ -43,14 +45,15 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
     /// <summary>Computes the required gradients, in new tensors.</summary>
     public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        var job = ChannelNormLaunch.Describe(state, saved);
+        using var parameters = new ParameterMemory(saved, state.Middle);
+        var job = ChannelNormLaunch.Describe(state, saved, parameters);
         job.HasStatistics = !state.Training;
         int extreme = 0;
         job.Extreme = &extreme;
         nint aligned = ChannelNormLaunch.InLayoutOf(state, saved.Input, outputGradient);
         try
         {
-            ChannelNormLaunch.Allocate(state, saved, aligned, ref job, ref gradients);
+            ChannelNormLaunch.Allocate(state, saved, parameters, aligned, ref job, ref gradients);
             ref readonly var kernel = ref Of(TensorMemory.ElementOf(saved.Input));
             switch (ChannelNormLaunch.FormOf(job, state.Layout))
             {
@@ -64,6 +67,7 @@ internal static unsafe class BatchNormLaunch<Relu> where Relu : struct, IFlag
                     ChannelNormLaunch.Run(kernel.Backward, job, job.Channels);
                     break;
             }
+            parameters.StoreGradients(gradients);
         }
         finally
         {

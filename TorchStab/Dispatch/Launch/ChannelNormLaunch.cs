@@ -51,7 +51,7 @@ internal static unsafe class ChannelNormLaunch
         job.Rows * job.Channels * TensorMemory.SizeOf(element) >= (readOnce ? GivenStreamBytes : StreamBytes);
 
     /// <summary>Returns a job over the inputs of a call, or over the saved inputs.</summary>
-    public static ChannelNormJob Describe(NodeState state, in Handles inputs)
+    public static ChannelNormJob Describe(NodeState state, in Handles inputs, in ParameterMemory parameters)
     {
         int count = state.StatisticsCount;
         return new()
@@ -62,8 +62,8 @@ internal static unsafe class ChannelNormLaunch
             Groups = state.Groups,
             Rows = (long)state.Outer * state.Inner,
             Input = TensorMemory.At(inputs.Input),
-            Weight = inputs.Weight != 0 ? TensorMemory.At(inputs.Weight) : null,
-            Bias = inputs.Bias != 0 ? TensorMemory.At(inputs.Bias) : null,
+            Weight = parameters.Weight,
+            Bias = parameters.Bias,
             Mean = state.Statistics,
             Variance = state.Statistics + count,
             InverseDeviation = state.Statistics + (2L * count),
@@ -71,12 +71,12 @@ internal static unsafe class ChannelNormLaunch
     }
 
     /// <summary>Creates tensors for the required gradients. The bias's gradient has the shape of the weight, which exists if there is a bias.</summary>
-    public static void Allocate(NodeState state, in Handles saved, nint outputGradient, ref ChannelNormJob job, ref Handles gradients)
+    public static void Allocate(NodeState state, in Handles saved, in ParameterMemory parameters, nint outputGradient, ref ChannelNormJob job, ref Handles gradients)
     {
         job.OutputGradient = TensorMemory.At(outputGradient);
         if (state.InputWanted) job.InputGradient = TensorMemory.At(gradients.Input = NewTensor.Like(saved.Input));
-        if (state.WeightWanted) job.WeightGradient = TensorMemory.At(gradients.Weight = NewTensor.Like(saved.Weight));
-        if (state.BiasWanted) job.BiasGradient = TensorMemory.At(gradients.Bias = NewTensor.Like(saved.Weight));
+        if (state.WeightWanted) job.WeightGradient = parameters.WeightGradient(gradients.Weight = NewTensor.Like(saved.Weight));
+        if (state.BiasWanted) job.BiasGradient = parameters.BiasGradient(gradients.Bias = NewTensor.Like(saved.Weight));
         job.Stream = IsLarge(job, TensorMemory.ElementOf(saved.Input));
     }
 

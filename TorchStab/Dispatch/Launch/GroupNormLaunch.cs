@@ -11,7 +11,8 @@ internal static unsafe class GroupNormLaunch
     {
         state.Reserve(3L * state.StatisticsCount);
         var inputs = state.Inputs;
-        var job = ChannelNormLaunch.Describe(state, inputs);
+        using var parameters = new ParameterMemory(inputs, state.Middle);
+        var job = ChannelNormLaunch.Describe(state, inputs, parameters);
         var element = TensorMemory.ElementOf(inputs.Input);
         nint output = NewTensor.Like(inputs.Input);
         job.Output = TensorMemory.At(output);
@@ -26,7 +27,8 @@ internal static unsafe class GroupNormLaunch
     /// <summary>Computes the required gradients, in new tensors.</summary>
     public static void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        var job = ChannelNormLaunch.Describe(state, saved);
+        using var parameters = new ParameterMemory(saved, state.Middle);
+        var job = ChannelNormLaunch.Describe(state, saved, parameters);
         var element = TensorMemory.ElementOf(saved.Input);
         nint contiguous = NewTensor.Contiguous(outputGradient);
         void* sums = Scratch.Rent(2L * sizeof(double) * job.Samples * job.Channels);
@@ -34,11 +36,12 @@ internal static unsafe class GroupNormLaunch
         job.Extreme = &extreme;
         try
         {
-            ChannelNormLaunch.Allocate(state, saved, contiguous, ref job, ref gradients);
+            ChannelNormLaunch.Allocate(state, saved, parameters, contiguous, ref job, ref gradients);
             job.Sums = (double*)sums;
             job.Blocks = job.Samples;
             ChannelNormLaunch.Run(Of(element).Backward, job, job.Samples * job.Groups);
             if (state.AnyAffineWanted) ChannelNormLaunch.Merge(Of(element).Merge, job);
+            parameters.StoreGradients(gradients);
         }
         finally
         {

@@ -20,7 +20,8 @@ internal static unsafe class LayerNorm2dLaunch
         var inputs = state.Inputs;
         var element = TensorMemory.ElementOf(inputs.Input);
         if (state.IsWanted) state.Reserve(2L * state.Outer * state.Inner);
-        var job = Describe(state, inputs, state.IsWanted);
+        using var parameters = new ParameterMemory(inputs, state.Middle);
+        var job = Describe(state, inputs, parameters, state.IsWanted);
         nint output = NewTensor.Like(inputs.Input);
         job.Output = TensorMemory.At(output);
         job.Epsilon = state.Epsilon;
@@ -40,7 +41,8 @@ internal static unsafe class LayerNorm2dLaunch
             return;
         }
         var element = TensorMemory.ElementOf(saved.Input);
-        var job = Describe(state, saved, hasStatistics: true);
+        using var parameters = new ParameterMemory(saved, state.Middle);
+        var job = Describe(state, saved, parameters, hasStatistics: true);
         nint contiguous = NewTensor.Contiguous(outputGradient);
         Split(ref job, element);
         void* sums = Scratch.Rent(2L * sizeof(double) * job.Blocks * job.Channels);
@@ -48,11 +50,12 @@ internal static unsafe class LayerNorm2dLaunch
         job.Extreme = &extreme;
         try
         {
-            ChannelNormLaunch.Allocate(state, saved, contiguous, ref job, ref gradients);
+            ChannelNormLaunch.Allocate(state, saved, parameters, contiguous, ref job, ref gradients);
             job.Sums = (double*)sums;
             ref readonly var kernel = ref Of(element);
             ChannelNormLaunch.Run(kernel.Backward, job, job.Blocks);
             if (state.AnyAffineWanted) ChannelNormLaunch.Merge(kernel.Merge, job);
+            parameters.StoreGradients(gradients);
         }
         finally
         {
@@ -65,9 +68,9 @@ internal static unsafe class LayerNorm2dLaunch
     private static ref readonly LayerNorm2dKernel Of(Element element) => ref Instances<LayerNorm2dKernel>.Of(element, (int)KernelSelection.Width);
 
     // The statistics are those of the positions of all samples: all means, then all inverse deviations.
-    private static ChannelNormJob Describe(NodeState state, in Handles inputs, bool hasStatistics)
+    private static ChannelNormJob Describe(NodeState state, in Handles inputs, in ParameterMemory parameters, bool hasStatistics)
     {
-        var job = ChannelNormLaunch.Describe(state, inputs);
+        var job = ChannelNormLaunch.Describe(state, inputs, parameters);
         job.Mean = hasStatistics ? state.Statistics : null;
         job.InverseDeviation = hasStatistics ? state.Statistics + job.Rows : null;
         return job;

@@ -26,7 +26,8 @@ internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag
     public static nint Forward(NodeState state, int columns)
     {
         var inputs = state.Inputs;
-        var job = Describe(inputs, columns, out var element, out long elements);
+        using var parameters = new ParameterMemory(inputs, columns);
+        var job = Describe(inputs, parameters, columns, out var element, out long elements);
         nint output = NewTensor.Like(inputs.Input);
         job.Output = TensorMemory.At(output);
         job.Epsilon = state.Epsilon;
@@ -44,7 +45,8 @@ internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag
     /// <summary>Computes the required gradients, in new tensors.</summary>
     public static void Backward(NodeState state, int columns, nint outputGradient, in Handles saved, ref Handles gradients)
     {
-        var job = Describe(saved, columns, out var element, out long elements);
+        using var parameters = new ParameterMemory(saved, columns);
+        var job = Describe(saved, parameters, columns, out var element, out long elements);
         nint aligned = ChannelNormLaunch.InLayoutOf(state, saved.Input, outputGradient);
         void* partial = null;
         int extreme = 0;
@@ -55,13 +57,14 @@ internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag
             job.Mean = state.Statistics;
             job.InverseDeviation = job.Mean + job.Rows;
             if (state.InputWanted) job.InputGradient = TensorMemory.At(gradients.Input = NewTensor.Like(saved.Input));
-            if (state.WeightWanted) job.WeightGradient = TensorMemory.At(gradients.Weight = NewTensor.Like(saved.Weight));
-            if (state.BiasWanted) job.BiasGradient = TensorMemory.At(gradients.Bias = NewTensor.Like(saved.Weight));
+            if (state.WeightWanted) job.WeightGradient = parameters.WeightGradient(gradients.Weight = NewTensor.Like(saved.Weight));
+            if (state.BiasWanted) job.BiasGradient = parameters.BiasGradient(gradients.Bias = NewTensor.Like(saved.Weight));
             Split(ref job, elements);
             if (state.AnyAffineWanted) job.Partial = partial = Scratch.Rent(4L * job.Blocks * job.Columns * (element == Element.Float64 ? 8 : 4));
             ref readonly var kernel = ref Of(element);
             Run(kernel.Backward, job, job.Blocks, elements);
             if (partial != null) Run(kernel.Merge, job, (job.Columns + RowNormMerge.Tile - 1) / RowNormMerge.Tile, 2L * job.Blocks * job.Columns);
+            parameters.StoreGradients(gradients);
         }
         finally
         {
@@ -84,15 +87,15 @@ internal static unsafe class RowNormLaunch<Centre> where Centre : struct, IFlag
         job.Blocks = (job.Rows + job.BlockRows - 1) / job.BlockRows;
     }
 
-    private static RowNormJob Describe(in Handles inputs, int columns, out Element element, out long elements)
+    private static RowNormJob Describe(in Handles inputs, in ParameterMemory parameters, int columns, out Element element, out long elements)
     {
         element = TensorMemory.ElementOf(inputs.Input);
         elements = LibTorch.Numel(inputs.Input);
         return new()
         {
             Input = TensorMemory.At(inputs.Input),
-            Weight = inputs.Weight != 0 ? TensorMemory.At(inputs.Weight) : Constants.Ones(element, columns),
-            Bias = inputs.Bias != 0 ? TensorMemory.At(inputs.Bias) : Constants.Zeros(element, columns),
+            Weight = parameters.Weight != null ? parameters.Weight : Constants.Ones(element == Element.Float64, columns),
+            Bias = parameters.Bias != null ? parameters.Bias : Constants.Zeros(element == Element.Float64, columns),
             Columns = columns,
             Rows = (int)(elements / columns),
             Stream = elements * TensorMemory.SizeOf(element) >= StreamBytes,

@@ -15,8 +15,9 @@ internal static unsafe class WideBackward
         Tensor output = Wide(outputGradient)!, x = Wide(saved.Input)!;
         if (!IsFinite(output) || !IsFinite(x)) return;
         var (input, weight, bias) = state.Op.BackwardInTensorOps(state, output, x, Wide(saved.Weight), Wide(saved.Bias));
-        var dtype = (ScalarType)LibTorch.Dtype(saved.Input); // a kernel requires parameters of the same dtype
-        (input, weight, bias) = (input?.to(dtype), weight?.to(dtype), bias?.to(dtype));
+        var dtype = (ScalarType)LibTorch.Dtype(saved.Input);
+        var ofParameters = saved.Weight == 0 ? dtype : (ScalarType)LibTorch.Dtype(saved.Weight); // a bias has the weight's dtype
+        (input, weight, bias) = (input?.to(dtype), weight?.to(ofParameters), bias?.to(ofParameters));
         gradients.Dispose();
         gradients = new()
         {
