@@ -95,11 +95,24 @@ internal static class GradientNorms
     {
         var tensors = indices.ConvertAll(i => tensor(i)); // outside the scope: the caller owns them
         using var scope = NewDisposeScope();
+        if (tensors.TrueForAll(ForeachNorm.Takes))
+        {
+            InLists(tensors, indices, order, norms);
+            return;
+        }
         // Allocated before the large copies: between them, these small tensors would fragment the memory that the copies free.
         var results = tensors.ConvertAll(t => zeros(1, Accumulator(t), t.device)[0]);
         for (int k = 0; k < results.Count; k++) WriteNorm(tensors[k], order, results[k]);
         double[] values = DeviceNumbers.Read(results);
         for (int k = 0; k < values.Length; k++) norms[indices[k]] = values[k];
+    }
+
+    private static void InLists(List<Tensor> tensors, List<int> indices, double order, Span<double> norms)
+    {
+        var lists = Enumerable.Range(0, tensors.Count).GroupBy(k => (tensors[k].device_type, tensors[k].device_index, tensors[k].dtype)).Select(list => list.ToArray()).ToList();
+        double[] values = DeviceNumbers.ReadAll(lists.ConvertAll(list => ForeachNorm.Of(Array.ConvertAll(list, k => tensors[k]), order)));
+        int next = 0;
+        foreach (int k in lists.SelectMany(list => list)) norms[indices[k]] = values[next++];
     }
 
     // Releases its copy of a tensor before the next one is copied.

@@ -56,6 +56,14 @@ internal static class KernelSelection
     /// <exception cref="InvalidOperationException">A setting has an invalid value.</exception>
     public static bool Enabled => Mode == KernelMode.Auto ? LibTorch.IsAvailable : Setting.Refuse();
 
+    /// <summary>Whether ops of tensors on this kind of device run in libtorch's fused operations, where these take them.</summary>
+    public static bool WantsNative(DeviceType kind) => StableLibrary.IsAvailable && Mode switch
+    {
+        KernelMode.Native => kind != DeviceType.META,
+        KernelMode.Auto => kind is not (DeviceType.CPU or DeviceType.META),
+        _ => false,
+    };
+
     /// <summary>Whether the kernels of optimizers and of reductions support the dtype.</summary>
     public static bool HasElement(ScalarType dtype) => Has(dtype) || dtype == ScalarType.Float16;
 

@@ -76,19 +76,11 @@ internal static class NormSelection
         || (statistics.dim() == 1 && IsPlainBeside(input, statistics) && statistics.is_contiguous()
             && statistics.dtype == (form == NormForm.NativeInFloat32 ? ScalarType.Float32 : weight?.dtype ?? input.dtype));
 
-    /// <summary>Whether norms of this tensor run in libtorch's fused operations, where these take it.</summary>
-    private static bool WantsNative(Tensor input) => StableLibrary.IsAvailable && KernelSelection.Mode switch
-    {
-        KernelMode.Native => input.device_type != DeviceType.META,
-        KernelMode.Auto => input.device_type is not (DeviceType.CPU or DeviceType.META),
-        _ => false,
-    };
-
     // libtorch's operations over rows and groups take parameters of the input's dtype only, those over channels also float32 beside a half type. On the CPU they
     // round statistics of half types to the half type, which costs too much precision.
     private static NormForm NativeForm(NativeNorm norm, Tensor input, Tensor? weight, Tensor? bias)
     {
-        if (!WantsNative(input) || (weight is null && bias is not null) || !IsPlainBeside(input, input)) return NormForm.TensorOps;
+        if (!KernelSelection.WantsNative(input.device_type) || (weight is null && bias is not null) || !IsPlainBeside(input, input)) return NormForm.TensorOps;
         bool half = IsHalf(input);
         if (!half && input.dtype is not (ScalarType.Float32 or ScalarType.Float64)) return NormForm.TensorOps;
         var parameters = weight?.dtype ?? input.dtype;

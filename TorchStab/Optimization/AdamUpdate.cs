@@ -12,6 +12,7 @@ internal static class AdamUpdate
     public static void Apply(AdamOptions options, bool decoupled, List<ParameterUpdate> updates)
     {
         var pass = StepLaunch<AdamKernel, AdamArguments>.Start();
+        FusedStep? fused = null;
         var warmUp = default(WarmUp);
         foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
@@ -19,9 +20,12 @@ internal static class AdamUpdate
             state.step++;
             var memory = update.Memory(options);
             if (warmUp.Step != state.step) warmUp = WarmUp.At(options, state.step);
-            if (!update.IsUniform || !pass.TryAdd(Arguments(options, decoupled, update, warmUp, memory.State0.Dtype), memory)) TensorForm(options, decoupled, update);
+            if (update.IsUniform && pass.TryAdd(Arguments(options, decoupled, update, warmUp, memory.State0.Dtype), memory)) continue;
+            fused ??= Fused(options, decoupled);
+            if (!update.IsUniform || !fused.TryAdd(memory, update.Parameter, update.Coefficient.Scale, update.Coefficient.Bound, state.step)) TensorForm(options, decoupled, update);
         }
         pass.Run();
+        fused?.Run();
         GC.KeepAlive(updates);
     }
 
@@ -44,6 +48,10 @@ internal static class AdamUpdate
         p.addcdiv_(m, denominator, value: -lr / (1 - Math.Pow(beta1, state.step)));
         step.Commit();
     }
+
+    // The same for many parameters on a device without kernels.
+    private static FusedStep Fused(AdamOptions o, bool decoupled) => new(dtype => new FusedAdam(decoupled, o.LearningRate!.Value, o.beta1!.Value, o.beta2!.Value,
+        ParameterUpdate.LeastEps(o.eps!.Value, dtype), o.weight_decay!.Value, o.amsgrad == true, o.maximize == true));
 
     // The arguments of the kernel, which computes the same in one pass.
     private static AdamArguments Arguments(AdamOptions o, bool decoupled, in ParameterUpdate update, WarmUp warmUp, ScalarType dtype)

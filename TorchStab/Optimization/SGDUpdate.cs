@@ -12,15 +12,20 @@ internal static class SGDUpdate
     {
         double momentum = options.momentum!.Value;
         var pass = StepLaunch<SGDKernel, SGDArguments>.Start();
+        FusedStep? fused = null;
         foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (SGD.State)update.State;
             // The first gradient becomes the buffer, without dampening.
             var (keep, intake) = state.momentum_buffer is null ? (0, 1) : (momentum, 1 - options.dampening!.Value);
             var memory = update.Memory(options);
-            if (!update.IsUniform || !pass.TryAdd(Arguments(options, update, keep, intake), memory)) TensorForm(options, update, keep, intake);
+            if (update.IsUniform && pass.TryAdd(Arguments(options, update, keep, intake), memory)) continue;
+            fused ??= Fused(options);
+            if (!update.IsUniform || !fused.TryAdd(memory, update.Parameter, update.Coefficient.Scale, update.Coefficient.Bound, age: keep == 0 ? 1 : 2))
+                TensorForm(options, update, keep, intake);
         }
         pass.Run();
+        fused?.Run();
         GC.KeepAlive(updates);
     }
 
@@ -42,6 +47,10 @@ internal static class SGDUpdate
         p.add_(g, alpha: -o.LearningRate!.Value);
         step.Commit();
     }
+
+    // The same for many parameters on a device without kernels.
+    private static FusedStep Fused(SGD.Options o) => new(_ => new FusedSGD(o.LearningRate!.Value, o.momentum!.Value, o.dampening!.Value, o.weight_decay!.Value,
+        o.nesterov == true, o.maximize == true));
 
     private static SGDArguments Arguments(SGD.Options o, in ParameterUpdate update, double keep, double intake) => new()
     {

@@ -47,15 +47,20 @@ internal sealed class DeviceNumbers : IDisposable
     }
 
     /// <summary>Reads many numbers from their device at once.</summary>
-    public static double[] Read(IReadOnlyList<Tensor> numbers)
+    public static double[] Read(IReadOnlyList<Tensor> numbers) => Read(numbers, static n => stack(n));
+
+    /// <summary>Reads the elements of many vectors from their device at once, one vector after the other.</summary>
+    public static double[] ReadAll(IReadOnlyList<Tensor> vectors) => Read(vectors, static v => v.Count == 1 ? v[0] : cat(v));
+
+    private static double[] Read(IReadOnlyList<Tensor> tensors, Func<IList<Tensor>, Tensor> join)
     {
-        if (numbers.Count == 0) return [];
+        if (tensors.Count == 0) return [];
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var device = numbers[0].device;
+        var device = tensors[0].device;
         // Not every device has float64: the conversion to it is done on the CPU.
-        var dtype = numbers.Any(n => n.dtype == ScalarType.Float64) ? ScalarType.Float64 : ScalarType.Float32;
-        var stacked = stack(numbers.Select(n => n.to(dtype, device)).ToArray());
-        return stacked.to(CPU).to(ScalarType.Float64).data<double>().ToArray();
+        var dtype = tensors.Any(n => n.dtype == ScalarType.Float64) ? ScalarType.Float64 : ScalarType.Float32;
+        var joined = join(tensors.Select(n => n.to(dtype, device)).ToArray());
+        return joined.to(CPU).to(ScalarType.Float64).data<double>().ToArray();
     }
 }
