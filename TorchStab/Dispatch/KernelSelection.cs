@@ -76,8 +76,9 @@ internal static class KernelSelection
     /// <summary>As <see cref="Takes(Tensor)"/>, by handle, also while kernels are switched off, and also for float16.</summary>
     public static unsafe bool IsReadable(nint tensor, out ScalarType dtype)
     {
-        dtype = default;
-        return LibTorch.IsAvailable && OnCpu(tensor, out dtype) && LibTorch.IsContiguous(tensor) != 0;
+        bool isCommon = TensorFields.TryView(tensor, out var view);
+        dtype = view.Dtype;
+        return isCommon || (LibTorch.IsAvailable && OnCpu(tensor, out dtype) && LibTorch.IsContiguous(tensor) != 0);
     }
 
     /// <summary>

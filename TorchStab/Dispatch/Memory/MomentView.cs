@@ -23,9 +23,8 @@ internal unsafe struct MomentView
     {
         if (ReferenceEquals(moment, _tensor) && _view.Dense && parameter.Data == _parameter && parameter.Count == _view.Count)
         {
-            nint handle = _view.Handle;
-            if (TensorMemory.At(handle) == _view.Data && LibTorch.Numel(handle) == _view.Count && LibTorch.IsContiguous(handle) != 0
-                && LibTorch.Dimensions(handle) == _dimensions) return true;
+            var now = TensorMemory.View(_view.Handle);
+            if (now.Data == _view.Data && now.Count == _view.Count && TensorFields.Dimensions(_view.Handle) == _dimensions) return true;
         }
         _view = TensorView.Of(moment);
         _parameter = null;
@@ -55,7 +54,7 @@ internal unsafe struct MomentView
         _parameter = parameter.Data;
         _native = *(byte**)_view.Handle; // a handle is the address of a C++ Tensor, whose only member points to the object
         _storage = *(byte**)(_native + (2 * sizeof(nint))); // after its virtual table and its reference counts
-        _dimensions = LibTorch.Dimensions(_view.Handle);
+        _dimensions = TensorFields.Dimensions(_view.Handle);
     }
 
     /// <summary>Returns the view that <see cref="Read"/> read, or the view of a moment that was created since.</summary>

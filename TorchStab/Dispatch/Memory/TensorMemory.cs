@@ -38,14 +38,19 @@ internal static unsafe class TensorMemory
     public static Span<T> Span<T>(Tensor tensor) where T : unmanaged => new(Pointer<T>(tensor), checked((int)LibTorch.Numel(tensor.Handle)));
 
     /// <summary>Reads everything that a kernel needs about a tensor. The caller keeps the handle alive. Handle 0 gives a missing tensor.</summary>
-    public static TensorView View(nint tensor) => tensor == 0 || !KernelSelection.IsReadable(tensor, out var dtype) ? new() { Handle = tensor } : new()
+    public static TensorView View(nint tensor)
     {
-        Handle = tensor,
-        Data = LibTorch.Data(tensor),
-        Count = LibTorch.Numel(tensor),
-        Dtype = dtype,
-        Dense = true,
-    };
+        if (tensor == 0) return default;
+        if (TensorFields.TryView(tensor, out var view)) return view;
+        return !KernelSelection.IsReadable(tensor, out var dtype) ? new() { Handle = tensor } : new()
+        {
+            Handle = tensor,
+            Data = LibTorch.Data(tensor),
+            Count = LibTorch.Numel(tensor),
+            Dtype = dtype,
+            Dense = true,
+        };
+    }
 
     /// <summary>The address of the first element of any tensor, on any device; 0 if the tensor has no memory.</summary>
     public static nint AddressOrZero(Tensor tensor)

@@ -23,10 +23,10 @@ internal static unsafe class TensorShape
 
     private static bool Same(nint a, nint b, int last)
     {
-        long dims = LibTorch.Dimensions(a);
-        if (dims != LibTorch.Dimensions(b)) return false;
+        long dims = TensorFields.Dimensions(a);
+        if (dims != TensorFields.Dimensions(b)) return false;
         for (long d = 0; d < dims - last; d++)
-            if (LibTorch.Size(a, d) != LibTorch.Size(b, d)) return false;
+            if (TensorFields.Size(a, d) != TensorFields.Size(b, d)) return false;
         return true;
     }
 }
