@@ -208,4 +208,19 @@ public class AveragedModelTests
             using (average.Apply()) { }
         });
     }
+
+    [Fact]
+    public void A_model_that_cannot_be_written_whole_is_not_written_at_all()
+    {
+        using var scope = NewDisposeScope();
+        using var model = nn.Sequential(("a", nn.Linear(4, 3)), ("b", nn.Linear(3, 2)));
+        using var average = Swa.AveragedModel(model);
+        average.update_parameters(model);
+        TorchSharp.Modules.Linear locked;
+        using (inference_mode()) locked = nn.Linear(3, 2);
+        using var other = nn.Sequential(("a", nn.Linear(4, 3)), ("b", locked));
+        var before = other.state_dict()["a.weight"].detach().clone();
+        Assert.Contains("b.weight", Assert.Throws<ArgumentException>(() => average.CopyTo(other)).Message);
+        Compare.Identical(before, other.state_dict()["a.weight"].detach(), "a.weight");
+    }
 }

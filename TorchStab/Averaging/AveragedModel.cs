@@ -1,5 +1,6 @@
 using TorchStab.Averaging;
 using TorchStab.Dispatch;
+using TorchStab.Normalization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Modules;
@@ -114,7 +115,9 @@ public sealed partial class AveragedModel : nn.Module
     /// </summary>
     /// <param name="model">Any model with the same tensors.</param>
     /// <exception cref="ArgumentNullException"><paramref name="model"/> is null.</exception>
-    /// <exception cref="ArgumentException">As for <see cref="update_parameters(nn.Module)"/>.</exception>
+    /// <exception cref="ArgumentException">
+    /// As for <see cref="update_parameters(nn.Module)"/>; or a tensor of the model cannot be written. Nothing is changed then.
+    /// </exception>
     /// <exception cref="InvalidOperationException">There is no update yet, or the model has the averages by <see cref="Apply"/>.</exception>
     public void CopyTo(nn.Module model)
     {
@@ -122,6 +125,7 @@ public sealed partial class AveragedModel : nn.Module
         RequireUpdates();
         if (_applied && ReferenceEquals(model, _model)) throw new InvalidOperationException("the averages are in the model: dispose what Apply() returned before CopyTo()");
         using var _ = no_grad();
+        foreach (var (tensor, value) in _tensors.Zip(values)) Writable.Require(value, tensor.Key); // before the first copy
         foreach (var (tensor, value) in _tensors.Zip(values)) value.copy_(tensor.Average);
     }
 

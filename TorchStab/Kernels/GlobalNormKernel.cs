@@ -112,16 +112,23 @@ internal static unsafe partial class GlobalNormKernel
     public static double NonZero<V, T, E>(void* x, long first, long count)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        V least = V.Create(T.Epsilon), one = V.Create(T.One), z0 = V.Zero, z1 = z0; // only zero is smaller than the smallest positive double
+        V z0 = V.Zero, z1 = z0;
         long i = first, end = first + count;
         for (; i <= end - (2 * V.Count); i += 2 * V.Count)
         {
-            z0 += V.Select(V.GreaterThan(least, V.Abs(Lane.Load<V, T, E>(x, i))), one, V.Zero);
-            z1 += V.Select(V.GreaterThan(least, V.Abs(Lane.Load<V, T, E>(x, i + V.Count))), one, V.Zero);
+            z0 += IsZero(V.Abs(Lane.Load<V, T, E>(x, i)));
+            z1 += IsZero(V.Abs(Lane.Load<V, T, E>(x, i + V.Count)));
         }
         double zeros = V.SumWide(z0 + z1);
         for (; i < end; i++) zeros += V1<T>.SumWide(Lane.Load<V1<T>, T, E>(x, i)) == 0 ? 1 : 0;
         return count - zeros;
+
+        // 1 for 0, otherwise 0, also for NaN, for which both comparisons are false. No denormal constant: if the processor flushes denormals, it is 0.
+        static V IsZero(V magnitude)
+        {
+            V one = V.Create(T.One);
+            return V.Select(V.GreaterThan(magnitude, V.Zero), V.Zero, V.Select(V.GreaterThan(one, magnitude), one, V.Zero));
+        }
     }
 
     /// <summary>Σ x. It is not a norm; together with Σ x² it gives the mean and the variance.</summary>
