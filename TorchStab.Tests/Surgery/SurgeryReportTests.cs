@@ -48,9 +48,9 @@ public class SurgeryReportTests
     }
 
     [Theory]
-    [InlineData("many0", "field 'many' of Typed can only hold a BatchNorm2d", "protected readonly BatchNorm2d[] many;", "protected readonly TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>[] many;")]
+    [InlineData("many0", "field 'many' of Typed can only hold a BatchNorm2d; make its value of the new type, too", "protected readonly BatchNorm2d[] many;", "protected readonly TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>[] many;")]
     [InlineData("pair", "field 'pair' of Typed can only hold a BatchNorm2d", "internal (BatchNorm2d, int) pair;", "internal (TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>, int) pair;")]
-    [InlineData("table", "field 'table' of Typed can only hold a BatchNorm2d", "public Dictionary<string, List<BatchNorm2d>> table;", "public System.Collections.Generic.Dictionary<string, System.Collections.Generic.List<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>>> table;")]
+    [InlineData("table", "field 'table' of Typed can only hold a BatchNorm2d; make its value of the new type, too", "public Dictionary<string, List<BatchNorm2d>> table;", "public System.Collections.Generic.Dictionary<string, System.Collections.Generic.List<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>>> table;")]
     [InlineData("plain", "field 'plain' of Typed can only hold a BatchNorm2d", "private BatchNorm2d plain;", "private TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> plain;")]
     [InlineData("captured", "captured variable 'captured' of Typed can only hold a BatchNorm2d", "BatchNorm2d captured", "TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> captured")]
     [InlineData("init", "property 'Init' of Typed can only hold a BatchNorm2d", "public BatchNorm2d Init { get; init; }", "public TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Init { get; init; }")]

@@ -119,10 +119,11 @@ internal sealed class ObjectGraph
         return !(IsUserCode(type) || value is ITuple || IsContainer(type));
     }
 
-    private static bool IsContainer(Type type) => type.Namespace is { } space
-        && (space.StartsWith("System.Collections", StringComparison.Ordinal) || space == typeof(OrderedDict<,>).Namespace)
+    private static bool IsContainer(Type type) => type.Namespace is { } space && (space == typeof(OrderedDict<,>).Namespace
+            || space.StartsWith("System.Collections", StringComparison.Ordinal) || space.StartsWith("Microsoft.FSharp", StringComparison.Ordinal))
         || (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(Lazy<>));
 
     public static bool IsUserCode(Type type) => type.Assembly != Host && type.Assembly != typeof(ObjectGraph).Assembly
-        && type.Assembly.GetName().Name is { } name && name != "System.Private.CoreLib" && !name.StartsWith("System.", StringComparison.Ordinal);
+        && type.Assembly.GetName().Name is { } name && name is not ("System.Private.CoreLib" or "FSharp.Core")
+        && !name.StartsWith("System.", StringComparison.Ordinal);
 }

@@ -94,9 +94,11 @@ internal sealed class SurgeryPlan
         var type = node.Module.GetType();
         string reason = $"{place} can only hold a {Declarations.ShortName(slot.Type)}";
         if (slot.Declaration is not { } line) return new(node.Name, module, reason);
+        bool isContainer = line.FieldType != slot.Type && !line.FieldType.IsAssignableTo(typeof(System.Runtime.CompilerServices.ITuple));
         // TorchStab's class has the members of TorchSharp's class; Module<Tensor, Tensor> has only those of all modules.
         var twin = UsedMembers.AnyOf(slot.Type, slot.Owner.GetType(), line.DeclaringType!) ? NormTwin.Of(node.Module)?.Type : null;
         if (twin is not null) reason += $", and the code uses its members: make it by stab.nn.{twin.Name}(…), which has them";
+        if (isContainer) reason += "; make its value of the new type, too";
         return new(node.Name, module, reason, Declarations.Line(line), Declarations.Line(line, slot.Type, twin));
     }
 }
