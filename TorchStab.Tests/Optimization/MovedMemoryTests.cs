@@ -71,6 +71,34 @@ public sealed class MovedMemoryTests
         Assert.Throws<InvalidOperationException>(() => optimizer.step());
     }
 
+    /// <summary>Through libtorch's own functions, which TorchSharp does not offer: other sizes, another number of dimensions, the same elements as before.</summary>
+    [Theory]
+    [InlineData("x.resize_(2, 5)", "of shape [6, 4], got [2, 5]")]
+    [InlineData("x.resize_(24)", "of shape [6, 4], got [24]")]
+    [InlineData("x.unsqueeze_(0)", "of shape [6, 4], got [1, 6, 4]")]
+    [InlineData("x.as_strided_([4, 6], [6, 1], 0)", null)]
+    public void A_moment_that_was_changed_in_place_is_looked_at_again(string change, string? refusal)
+    {
+        using var code = jit.compile($"def change(x):\n    return {change}\n");
+        for (int kind = 0; kind < 4; kind++)
+        {
+            using var scope = NewDisposeScope();
+            var parameters = Parameters();
+            using var optimizer = New(kind, parameters);
+            for (int step = 0; step < 2; step++) optimizer.step();
+            var state = optimizer.state_dict().State[1];
+            foreach (var moment in state.GetType().GetFields().Select(f => f.GetValue(state)).OfType<Tensor>())
+            {
+                var (before, kept) = (parameters[0].detach().clone(), moment.clone());
+                ((Tensor)code.invoke("change", moment)).Dispose();
+                if (refusal is null) optimizer.step();
+                else Assert.Contains(refusal, Assert.Throws<InvalidOperationException>(() => optimizer.step()).Message);
+                Assert.Equal(refusal is not null, before.equal(parameters[0]).all().item<bool>());
+                moment.set_(kept);
+            }
+        }
+    }
+
     private static void Change(Parameter p, int change, int step)
     {
         using var _ = no_grad();
