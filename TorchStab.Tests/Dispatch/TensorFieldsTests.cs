@@ -110,7 +110,7 @@ public sealed unsafe class TensorFieldsTests
     {
         nint handle = tensor.Handle;
         bool cpu = LibTorch.DeviceKind(handle) == 0, plain = cpu && KernelSelection.IsPlain(handle), layout = !tensor.is_sparse && LibTorch.IsContiguous(handle) != 0;
-        bool dense = plain && layout && KernelSelection.Has(tensor.dtype);
+        bool dense = plain && layout && KernelSelection.HasElement(tensor.dtype);
         var view = TensorMemory.View(handle);
         Assert.True(dense == view.Dense, $"{what}: {(view.Dense ? "taken" : "not taken")}");
         if (TensorFields.TryView(handle, out var read)) Assert.True(dense, what);

@@ -51,7 +51,7 @@ internal static unsafe class TensorFields
         byte* native = *(byte**)tensor;
         long kind = *(long*)(native + Kind);
         var dtype = (ScalarType)(kind & DtypeBits);
-        if (*(long*)(native + Keys) != s_plainKeys || (kind & Mask) != s_contiguous || !KernelSelection.Has(dtype)) return false;
+        if (*(long*)(native + Keys) != s_plainKeys || (kind & Mask) != s_contiguous || !KernelSelection.HasElement(dtype)) return false;
         byte* elements = *(byte**)(*(byte**)(native + Storage) + Elements);
         long count = *(long*)(native + Count);
         if (elements == null || count == 0) return false;
@@ -97,7 +97,7 @@ internal static unsafe class TensorFields
         var turned = zeros([3, 4], ScalarType.BFloat16, CPU);
         turned.transpose_(0, 1);
         return [plain, plain.t(), plain.narrow(0, 1, 2), plain.narrow(1, 1, 2), plain[1][2], plain.expand(2, 3, 4), zeros([2, 4, 5, 3], ScalarType.Float32, CPU).permute(0, 3, 1, 2),
-            zeros([2, 1, 2, 1, 2, 2], ScalarType.Float32, CPU), moved, turned, zeros(7, ScalarType.BFloat16, CPU, requires_grad: true)];
+            zeros([2, 1, 2, 1, 2, 2], ScalarType.Float32, CPU), moved, turned, zeros(7, ScalarType.BFloat16, CPU, requires_grad: true), zeros([2, 3], ScalarType.Float16, CPU)];
     }
 
     private static Tensor[] Others(Tensor plain) =>
