@@ -76,8 +76,8 @@ public sealed class MovedMemoryTests
     [InlineData("x.resize_(2, 5)", "of shape [6, 4], got [2, 5]")]
     [InlineData("x.resize_(24)", "of shape [6, 4], got [24]")]
     [InlineData("x.unsqueeze_(0)", "of shape [6, 4], got [1, 6, 4]")]
-    [InlineData("x.as_strided_([4, 6], [6, 1], 0)", null)]
-    public void A_moment_that_was_changed_in_place_is_looked_at_again(string change, string? refusal)
+    [InlineData("x.as_strided_([4, 6], [6, 1], 0)", "of shape [6, 4], got [4, 6]")]
+    public void A_moment_that_was_changed_in_place_is_looked_at_again(string change, string refusal)
     {
         using var code = jit.compile($"def change(x):\n    return {change}\n");
         for (int kind = 0; kind < 4; kind++)
@@ -91,9 +91,8 @@ public sealed class MovedMemoryTests
             {
                 var (before, kept) = (parameters[0].detach().clone(), moment.clone());
                 ((Tensor)code.invoke("change", moment)).Dispose();
-                if (refusal is null) optimizer.step();
-                else Assert.Contains(refusal, Assert.Throws<InvalidOperationException>(() => optimizer.step()).Message);
-                Assert.Equal(refusal is not null, before.equal(parameters[0]).all().item<bool>());
+                Assert.Contains(refusal, Assert.Throws<InvalidOperationException>(() => optimizer.step()).Message);
+                Assert.True(before.equal(parameters[0]).all().item<bool>());
                 moment.set_(kept);
             }
         }

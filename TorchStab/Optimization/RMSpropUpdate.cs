@@ -38,7 +38,8 @@ internal static class RMSpropUpdate
         if (o.centered == true)
         {
             var m = step.Open(state.grad_avg!).mul_(alpha).add_(g, alpha: 1 - alpha);
-            v = v.addcmul(m, m, value: -1).clamp_min_(0); // rounding may make the variance negative, and its square root NaN
+            v = v.addcmul(m, m, value: -1);
+            v.mul_(v.ge(0)); // rounding may make the variance negative, and its square root NaN; a clamp would also hide a NaN
         }
         var d = v.sqrt().add_(step.Eps(o.eps!.Value));
         if (o.momentum > 0) p.add_(step.Open(state.momentum_buffer!).mul_(o.momentum!.Value).addcdiv_(g, d), alpha: -lr);

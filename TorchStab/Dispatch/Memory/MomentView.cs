@@ -9,22 +9,20 @@ internal unsafe struct MomentView
     private TensorView _view;
     private void* _parameter;
     private byte* _native, _storage;
-    private long _dimensions;
 
     /// <summary>The moment's dtype; null if there is no moment.</summary>
     public readonly ScalarType? Dtype => _tensor?.dtype;
 
     /// <summary>
     /// Reads the moment's memory, once per step; true if the moment and its parameter are those that <see cref="Accept"/> stored. A tensor can change its
-    /// memory, sizes and strides in place, but not its device and dtype. So memory, element count, contiguity and number of dimensions are compared. Sizes
-    /// may then still differ, but every element is at the same address.
+    /// memory, sizes and strides in place, but not its device and dtype. So memory, contiguity and sizes are compared.
     /// </summary>
     public bool Read(Tensor moment, in TensorView parameter)
     {
         if (ReferenceEquals(moment, _tensor) && _view.Dense && parameter.Data == _parameter && parameter.Count == _view.Count)
         {
             var now = TensorMemory.View(_view.Handle);
-            if (now.Data == _view.Data && now.Count == _view.Count && TensorFields.Dimensions(_view.Handle) == _dimensions) return true;
+            if (now.Data == _view.Data && TensorShape.Same(now, parameter)) return true;
         }
         _view = TensorView.Of(moment);
         _parameter = null;
@@ -54,7 +52,6 @@ internal unsafe struct MomentView
         _parameter = parameter.Data;
         _native = *(byte**)_view.Handle; // a handle is the address of a C++ Tensor, whose only member points to the object
         _storage = *(byte**)(_native + (2 * sizeof(nint))); // after its virtual table and its reference counts
-        _dimensions = TensorFields.Dimensions(_view.Handle);
     }
 
     /// <summary>Returns the view that <see cref="Read"/> read, or the view of a moment that was created since.</summary>

@@ -60,6 +60,7 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
         {
             foreach (nint copy in scaled ?? []) LibTorch.Dispose(copy);
         }
+        foreach (var memory in part) TensorMemory.MarkWritten(memory.Parameter.Handle); // libtorch's operations on lists leave the counters
     }
 
     private static nint[] Scaled(nint[] gradients, Tensor factor)
