@@ -45,6 +45,8 @@ public partial class MachineFormTests(ITestOutputHelper log)
         ("Renormalization_of_large_values_takes_their_deviation", ExtremeValues),
         ("Given_statistics_and_weights_of_any_size_give_what_the_dtype_holds", ExtremeValues),
         ("Kernels_give_the_gradients_that_the_dtype_holds", ExtremeValues),
+        ("Extreme_gradients_have_the_dtypes_of_their_tensors", ExtremeValues),
+        ("An_autocast_region_gives_the_norms_what_their_kernels_take", "it asks which form runs, and expects kernels"),
         ("A_large_mean_costs_no_digits_of_a_small_variance", Accuracy),
         ("Float32_is_as_accurate_beside_a_large_mean_as_in_double", Accuracy),
         ("Outputs_are_at_least_as_accurate_as_libtorchs", Accuracy),

@@ -13,7 +13,7 @@ internal static unsafe class OperationTrace
 {
     private static readonly nint Library = NativeLibrary.Load("LibTorchSharp", typeof(torch).Assembly, null);
 
-    private static readonly string[] WithoutWork = ["aten::view", "aten::reshape", "aten::as_strided", "aten::permute", "aten::transpose", "aten::expand", "aten::squeeze",
+    private static readonly string[] WithoutWork = ["aten::view", "aten::reshape", "aten::as_strided", "aten::permute", "aten::transpose", "aten::transpose_", "aten::expand", "aten::squeeze",
         "aten::unsqueeze", "aten::slice", "aten::select", "aten::alias", "aten::detach", "aten::detach_", "aten::contiguous", "aten::empty", "aten::empty_like",
         "aten::empty_strided", "aten::t", "aten::flatten", "aten::to", "aten::view_as", "aten::result_type", "aten::is_same_size", "aten::_unsafe_view"];
 
