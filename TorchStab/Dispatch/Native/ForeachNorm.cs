@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchStab.Dispatch;
@@ -27,6 +28,8 @@ internal static class ForeachNorm
     public static Tensor Of(Tensor[] tensors, double order)
     {
         string name = tensors[0].dtype is ScalarType.Float32 or ScalarType.Float64 ? "norms" : "wide_norms";
-        return (Tensor)Compiled.Value.invoke(name, tensors, order);
+        // Given a double, TorchSharp makes a Scalar that nobody holds: its finalizer may free it before libtorch reads it.
+        using var scalar = order.ToScalar();
+        return (Tensor)Compiled.Value.invoke(name, tensors, scalar);
     }
 }
