@@ -49,6 +49,7 @@ public partial class MachineFormTests(ITestOutputHelper log)
         ("An_autocast_region_gives_the_norms_what_their_kernels_take", "it asks which form runs, and expects kernels"),
         ("A_large_mean_costs_no_digits_of_a_small_variance", Accuracy),
         ("Float32_is_as_accurate_beside_a_large_mean_as_in_double", Accuracy),
+        ("LayerNorm2d:Gradients_agree_with_libtorchs_of_the_same_numbers_in_float64", Accuracy), // of three channels with nearly equal values
         ("Outputs_are_at_least_as_accurate_as_libtorchs", Accuracy),
         ("Errors_are_no_larger_than_libtorchs", Accuracy),
         ("The_result_does_not_depend_on_the_number_of_threads", Threads),

@@ -37,11 +37,10 @@ public class NativeNormTests(ITestOutputHelper log)
     };
 
     /// <summary>A launch on a GPU costs as much as the arithmetic of a small layer.</summary>
-    [Theory]
+    [TracedTheory]
     [MemberData(nameof(Counts))]
     public void A_training_step_takes_few_operations(string name, int forward, int backward)
     {
-        if (!OperationTrace.IsAvailable) return;
         using var form = KernelForm.Native();
         using var scope = NewDisposeScope();
         bool half = name.Contains("bfloat16", StringComparison.Ordinal);

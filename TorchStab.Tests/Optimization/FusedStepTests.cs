@@ -89,13 +89,12 @@ public class FusedStepTests(ITestOutputHelper log)
     }
 
     /// <summary>ResNet-50 has 161 parameters. In tensor operations its step takes about 1,700.</summary>
-    [Theory]
+    [TracedTheory]
     [InlineData("adamw", 0.5, 30)]
     [InlineData("adamw", 1e9, 8)] // nothing is clipped: no copies
     [InlineData("nesterov", 0.5, 30)]
     public void A_step_of_161_parameters_takes_few_operations(string optimizer, double bound, int most)
     {
-        if (!OperationTrace.IsAvailable) return;
         using var form = Form(true);
         using var scope = NewDisposeScope();
         var parameters = Enumerable.Range(1, 161).Select(i => new Parameter(randn(3 * i))).ToList();

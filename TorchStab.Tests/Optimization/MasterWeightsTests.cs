@@ -66,12 +66,12 @@ public class MasterWeightsTests
     {
         using var scope = NewDisposeScope();
         using var form = kernels ? KernelForm.Kernel() : KernelForm.TensorOps();
-        List<Parameter> half = Parameters(dtype), single = half.ConvertAll(p => new Parameter(p.detach().to(ScalarType.Float32)));
+        List<Parameter> half = StepFormsTests.Parameters(dtype), single = half.ConvertAll(p => new Parameter(p.detach().to(ScalarType.Float32)));
         using var optimizer = Optimizers[which](half, true);
         using var exact = Optimizers[which](single, true);
         for (int step = 0; step < 12; step++)
         {
-            Gradients(half, step);
+            StepFormsTests.Gradients(half, step);
             for (int i = 0; i < half.Count; i++) single[i].grad = half[i].grad?.to(ScalarType.Float32);
             exact.step();
             optimizer.step();
@@ -95,12 +95,12 @@ public class MasterWeightsTests
         using var scope = NewDisposeScope();
         foreach (var make in Optimizers)
         {
-            var half = Parameters(ScalarType.BFloat16);
+            var half = StepFormsTests.Parameters(ScalarType.BFloat16);
             using var optimizer = make(half, true);
             optimizer.MomentDtype = moments;
             for (int step = 0; step < 3; step++)
             {
-                Gradients(half, step);
+                StepFormsTests.Gradients(half, step);
                 optimizer.step();
                 for (int i = 0; i < half.Count; i++)
                 {
@@ -204,20 +204,4 @@ public class MasterWeightsTests
 
     private static List<Tensor> Moments(ClippingAwareOptimizer optimizer) =>
         [.. optimizer.state_dict().State.Cast<MomentState>().SelectMany(s => s.Moments().Where(m => !ReferenceEquals(m, s.master_param)))];
-
-    // A matrix, a bias, a scalar, a channels-last weight (left to the tensor-op form), one idle parameter.
-    private static List<Parameter> Parameters(ScalarType dtype)
-    {
-        using var generator = new Generator(5);
-        var weight = randn(4, 3, 3, 3, generator: generator).permute(0, 3, 1, 2);
-        return [.. new[] { randn(33, 17, generator: generator), randn(130, generator: generator), randn([], generator: generator), weight, ones(5) }
-            .Select(t => new Parameter(t.to(dtype)))];
-    }
-
-    private static void Gradients(List<Parameter> parameters, int step)
-    {
-        using var generator = new Generator((ulong)step);
-        for (int i = 0; i < parameters.Count; i++)
-            if (i != 4) parameters[i].grad = randn(parameters[i].shape, generator: generator).to(parameters[i].dtype);
-    }
 }

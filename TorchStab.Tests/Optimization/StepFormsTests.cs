@@ -132,7 +132,7 @@ public sealed class StepFormsTests
     }
 
     // A matrix, a bias, a scalar, a channels-last weight (left to the tensor-op form), one idle parameter.
-    private static List<Parameter> Parameters(ScalarType dtype)
+    internal static List<Parameter> Parameters(ScalarType dtype)
     {
         using var generator = new Generator(5);
         var weight = randn(4, 3, 3, 3, generator: generator).permute(0, 3, 1, 2);
@@ -140,7 +140,7 @@ public sealed class StepFormsTests
             .Select(t => new Parameter(t.to(dtype)))];
     }
 
-    private static void Gradients(List<Parameter> parameters, int step)
+    internal static void Gradients(List<Parameter> parameters, int step)
     {
         using var generator = new Generator((ulong)step);
         for (int i = 0; i < parameters.Count; i++)

@@ -23,7 +23,7 @@ internal static unsafe class OperationTrace
     /// <summary>The names of the operations, in their order.</summary>
     public static List<string> Of(Action action)
     {
-        string path = Path.GetTempFileName();
+        string path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():N}.json");
         byte[] text = Encoding.UTF8.GetBytes(path + "\0");
         fixed (byte* characters = text)
         {
@@ -65,4 +65,14 @@ internal static unsafe class OperationTrace
     }
 
     private static nint Find(string name) => NativeLibrary.TryGetExport(Library, "_ZN5torch8profiler4impl" + name, out nint address) ? address : 0;
+}
+
+/// <summary>A theory that counts operations: reported as not run where libtorch does not export its observer.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class TracedTheoryAttribute : TheoryAttribute
+{
+    public override string? Skip
+    {
+        get => OperationTrace.IsAvailable ? null : "not run: this libtorch exports no observer of operations";
+    }
 }

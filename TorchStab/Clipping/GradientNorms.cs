@@ -11,8 +11,8 @@ internal static class GradientNorms
     /// <summary>Outside this range a sum of powers may have overflowed, or may lack powers that underflowed.</summary>
     private const double LeastSum = 1e-280, MostSum = 1e300;
 
-    /// <summary>The smallest numbers that are not denormal, which a device may take for 0.</summary>
-    private const double LeastNormal = 2.2250738585072014e-308, LeastNormalSingle = 1.17549435e-38;
+    /// <summary>The smallest float64 that is not denormal: a device may take a denormal number for 0.</summary>
+    private const double LeastNormalDouble = 2.2250738585072014e-308;
 
     /// <summary>‖t‖ₚ of each tensor: p = ∞ is max |t|, −∞ min |t|, 0 the count of elements that are not zero.</summary>
     public static double[] Of(IReadOnlyList<Tensor> tensors, double order)
@@ -50,7 +50,7 @@ internal static class GradientNorms
             later.Add(linalg.vector_norm(t, order), set);
             return;
         }
-        double least = t.dtype == ScalarType.Float64 ? LeastNormal : LeastNormalSingle, largest = double.NaN;
+        double least = t.dtype == ScalarType.Float64 ? LeastNormalDouble : GradientCoefficient.LeastNormal, largest = double.NaN;
         var m = linalg.vector_norm(t, double.PositiveInfinity);
         later.Add(m, value => largest = value);
         later.Add(linalg.vector_norm(t / m.clamp(least), order), part => set(largest > 0 && double.IsFinite(largest) ? Math.Max(largest, least) * part : largest));

@@ -136,7 +136,7 @@ public sealed class ActivationMonitor : IDisposable
         _axis = layer.ChannelAxis ?? _axis;
         if (ActivationMeasurement.Take(layer, output, _axis, _options.Thresholds.FlatSlope, _numbers) is { } measured) _measured.Add(measured);
         // Another device is read when the pass is over, once for all layers.
-        if (output.device_type == TorchSharp.DeviceType.CPU && KernelSelection.Enabled) Complete();
+        if (KernelSelection.IsOnCpu(output) && KernelSelection.Enabled) Complete();
     }
 
     private void Complete()

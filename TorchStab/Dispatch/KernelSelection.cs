@@ -78,7 +78,14 @@ internal static class KernelSelection
     {
         bool isCommon = TensorFields.TryView(tensor, out var view);
         dtype = view.Dtype;
-        return isCommon || (LibTorch.IsAvailable && OnCpu(tensor, out dtype) && LibTorch.IsContiguous(tensor) != 0);
+        return isCommon || IsReadableByExports(tensor, out dtype);
+    }
+
+    /// <summary>As <see cref="IsReadable"/>, for a tensor that <see cref="TensorFields"/> does not know.</summary>
+    public static unsafe bool IsReadableByExports(nint tensor, out ScalarType dtype)
+    {
+        dtype = default;
+        return LibTorch.IsAvailable && OnCpu(tensor, out dtype) && LibTorch.IsContiguous(tensor) != 0;
     }
 
     /// <summary>
@@ -123,6 +130,15 @@ internal static class KernelSelection
     public static bool TakesStep(in StepMemory m) => Enabled && m.Parameter.Dense && m.Gradient.Dense && m.Gradient.Dtype == m.Parameter.Dtype
         && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m) && TakesState(m.Master, m);
 
+    /// <summary>
+    /// Whether libtorch's operations on lists can update the parameter: float32 or float64, all tensors contiguous and of its dtype, device and size, because
+    /// these operations read all of them with the same index.
+    /// </summary>
+    public static unsafe bool TakesFused(in StepMemory m) => LibTorch.IsAvailable && WantsNative((DeviceType)LibTorch.DeviceKind(m.Parameter.Handle)) && m.Master.IsMissing
+        && (ScalarType)LibTorch.Dtype(m.Parameter.Handle) is ScalarType.Float32 or ScalarType.Float64 && IsLike(m.Parameter, m.Parameter) && IsLike(m.Gradient, m.Parameter)
+        && (m.State0.IsMissing || IsLike(m.State0, m.Parameter)) && (m.State1.IsMissing || IsLike(m.State1, m.Parameter))
+        && (m.State2.IsMissing || IsLike(m.State2, m.Parameter));
+
     /// <summary>Whether a kernel can copy a gradient of <paramref name="count"/> elements to a bucket and back; half precision uses a float32 bucket.</summary>
     public static bool TakesBucket(in TensorView gradient, in TensorView bucket, long count) => Enabled && gradient.Dense && bucket.Dense
         && gradient.Count == count && bucket.Dtype == (gradient.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32);
@@ -133,6 +149,10 @@ internal static class KernelSelection
 
     private static bool TakesState(in TensorView state, in StepMemory m) => state.IsMissing || (state.Dense && state.Count == m.Parameter.Count
         && state.Dtype == (m.Parameter.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32));
+
+    private static unsafe bool IsLike(in TensorView tensor, in TensorView parameter) => LibTorch.IsContiguous(tensor.Handle) != 0 && IsPlain(tensor.Handle)
+        && LibTorch.Dtype(tensor.Handle) == LibTorch.Dtype(parameter.Handle) && LibTorch.DeviceKind(tensor.Handle) == LibTorch.DeviceKind(parameter.Handle)
+        && LibTorch.Numel(tensor.Handle) == LibTorch.Numel(parameter.Handle);
 
     private static unsafe bool OnCpu(nint tensor, out ScalarType dtype)
     {

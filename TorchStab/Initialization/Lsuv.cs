@@ -117,7 +117,6 @@ internal sealed class Lsuv
 
     private static double Variance(Tensor output)
     {
-        if (MomentsLaunch.TryTake(output, out double _, out double variance) && IsUsable(variance)) return variance;
         using var scope = NewDisposeScope();
         var x = output.dtype == ScalarType.Float64 ? output : output.to(ScalarType.Float32);
         // Of values whose squares leave float32, as a second look: var(x) = m² · var(x / m) with m = max |x|.

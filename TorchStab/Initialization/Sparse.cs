@@ -19,7 +19,7 @@ internal static class Sparse
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         long rows = tensor.size(0), columns = tensor.size(1), count = (long)Math.Ceiling(sparsity * rows);
-        var zeros = generator is null || tensor.device_type == DeviceType.CPU ? Columnwise(rows, columns, count, generator)
+        var zeros = generator is null || KernelSelection.IsOnCpu(tensor) ? Columnwise(rows, columns, count, generator)
             : Together(rows, columns, count, tensor.device, generator);
         tensor.masked_fill_(zeros.to(tensor.device).t(), 0);
         return tensor;

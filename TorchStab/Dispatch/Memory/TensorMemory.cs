@@ -42,7 +42,7 @@ internal static unsafe class TensorMemory
     {
         if (tensor == 0) return default;
         if (TensorFields.TryView(tensor, out var view)) return view;
-        return !KernelSelection.IsReadable(tensor, out var dtype) ? new() { Handle = tensor } : new()
+        return !KernelSelection.IsReadableByExports(tensor, out var dtype) ? new() { Handle = tensor } : new()
         {
             Handle = tensor,
             Data = LibTorch.Data(tensor),

@@ -26,7 +26,7 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
     /// <param name="age">The number of this update, counted from 1.</param>
     public bool TryAdd(in StepMemory memory, Tensor parameter, double factor, double bound, long age)
     {
-        if (!WantsFused(parameter) || !double.IsPositiveInfinity(bound) || !Fits(memory)) return false;
+        if (!double.IsPositiveInfinity(bound) || !KernelSelection.TakesFused(memory)) return false;
         if (!rule(parameter.dtype).Works(parameter.device)) return false;
         var key = new Key(parameter.device_type, parameter.device_index, parameter.dtype, factor, age);
         if (!_groups.TryGetValue(key, out var group)) _groups.Add(key, group = []);
@@ -92,15 +92,4 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
     }
 
     private static nint[] Handles(List<StepMemory> part, Func<StepMemory, nint> of) => [.. part.Select(of).Where(handle => handle != 0)];
-
-    private static bool WantsFused(Tensor parameter) => KernelSelection.WantsNative(parameter.device_type)
-        && parameter.dtype is ScalarType.Float32 or ScalarType.Float64;
-
-    // libtorch's operations read all tensors of a parameter with the same index.
-    private static bool Fits(in StepMemory m) => m.Master.IsMissing && IsLike(m.Parameter.Handle, m.Parameter.Handle) && IsLike(m.Gradient.Handle, m.Parameter.Handle)
-        && (m.State0.IsMissing || IsLike(m.State0.Handle, m.Parameter.Handle)) && (m.State1.IsMissing || IsLike(m.State1.Handle, m.Parameter.Handle))
-        && (m.State2.IsMissing || IsLike(m.State2.Handle, m.Parameter.Handle));
-
-    private static bool IsLike(nint tensor, nint parameter) => LibTorch.IsContiguous(tensor) != 0 && LibTorch.Dtype(tensor) == LibTorch.Dtype(parameter)
-        && LibTorch.DeviceKind(tensor) == LibTorch.DeviceKind(parameter) && LibTorch.Numel(tensor) == LibTorch.Numel(parameter) && KernelSelection.IsPlain(tensor);
 }
