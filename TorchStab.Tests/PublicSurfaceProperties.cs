@@ -1,6 +1,4 @@
 using System.Reflection;
-using FsCheck;
-using FsCheck.Xunit;
 using TorchSharp;
 using TorchStab.Modules;
 using TorchStab.Tests.Support;
@@ -28,7 +26,7 @@ public class PublicSurfaceProperties
     private static readonly MethodInfo[] Rules = [.. Public(typeof(GradientClip)), .. Public(typeof(NonFinitePolicy))];
     private static readonly ConstructorInfo[] Groups = Constructors(typeof(Adam.ParamGroup), typeof(AdamW.ParamGroup), typeof(SGD.ParamGroup), typeof(RMSprop.ParamGroup));
 
-    [Property(MaxTest = 150)]
+    [SeededProperty(MaxTest = 150)]
     public void Functional_norms(int seed) => ForEach(Functional, seed, (method, arguments, call) =>
     {
         var output = (Tensor?)Try(call);
@@ -36,21 +34,21 @@ public class PublicSurfaceProperties
         if (output is { requires_grad: true, device_type: DeviceType.CPU }) output.backward([rand_like(output.detach())]);
     }, anyDevice: true);
 
-    [Property(MaxTest = 100)]
+    [SeededProperty(MaxTest = 100)]
     public void Initializers(int seed) => ForEach(Init, seed, (method, arguments, call) =>
     {
         object? result = Try(call);
         arguments.AssertUnchanged(method.Name, result is Tensor ? ["tensor"] : []);
     }, anyDevice: true);
 
-    [Property(MaxTest = 100)]
+    [SeededProperty(MaxTest = 100)]
     public void Clipping_and_surgery(int seed) => ForEach(Utils, seed, (method, arguments, call) =>
     {
         bool returned = Returns(call, out _);
         arguments.AssertUnchanged(method.Name, returned ? ["gradient 0", "gradient 1", "gradient 2"] : []);
     });
 
-    [Property(MaxTest = 100)]
+    [SeededProperty(MaxTest = 100)]
     public void Optimizers_and_their_steps(int seed) => ForEach(Optimizers, seed, (method, arguments, call) =>
     {
         using var optimizer = (optim.Optimizer?)Try(call);
@@ -65,7 +63,7 @@ public class PublicSurfaceProperties
         Returns(() => own.step());
     });
 
-    [Property(MaxTest = 100)]
+    [SeededProperty(MaxTest = 100)]
     public void Rules_and_policies(int seed) => ForEach(Rules, seed, (_, arguments, call) =>
     {
         if (Try(call) is not GradientClip rule) return;
@@ -74,14 +72,14 @@ public class PublicSurfaceProperties
         if (!returned) arguments.AssertUnchanged($"{rule}");
     });
 
-    [Property(MaxTest = 60)]
+    [SeededProperty(MaxTest = 60)]
     public void Groups_of_parameters(int seed) => ForEach(Groups, seed, (constructor, arguments, call) =>
     {
         Try(call);
         arguments.AssertUnchanged($"{constructor.DeclaringType}");
     });
 
-    [Property(MaxTest = 60)]
+    [SeededProperty(MaxTest = 60)]
     public void Modules_and_their_forwards(int seed) => ForEach(Modules, seed, (method, arguments, call) =>
     {
         if (Try(call) is not nn.Module module) return;

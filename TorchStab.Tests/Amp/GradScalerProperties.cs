@@ -1,7 +1,7 @@
 using FsCheck;
-using FsCheck.Xunit;
 using TorchSharp;
 using TorchSharp.Modules;
+using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Amp;
@@ -11,7 +11,7 @@ public class GradScalerProperties
 {
     private static readonly (double Growth, double Backoff, long Interval)[] Rules = [(2, 0.5, 3), (1.7, 0.3, 2), (1.001, 0.999, 1), (4, 0.25, 5)];
 
-    [Property(MaxTest = 60)]
+    [SeededProperty(MaxTest = 60)]
     public void Scale_counter_and_weights_follow_the_rule(NonEmptyArray<byte> sequence, byte rule, bool ours)
     {
         using var scope = NewDisposeScope();

@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using FsCheck.Xunit;
 using TorchSharp.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
@@ -13,7 +12,7 @@ public class ClippingProperties
     private static readonly ScalarType[] Dtypes = [ScalarType.Float64, ScalarType.Float32, ScalarType.BFloat16];
     private static readonly double[] Orders = [0.5, 1, 2, 3, double.PositiveInfinity];
 
-    [Property(MaxTest = 60)]
+    [SeededProperty(MaxTest = 60)]
     public void The_norm_after_is_within_the_bound_and_the_direction_stays(int seed, PositiveInt count, NonNegativeInt order, PositiveInt threshold)
     {
         using var scope = NewDisposeScope();
@@ -26,7 +25,7 @@ public class ClippingProperties
         for (int i = 0; i < before.Count; i++) Compare.Close(before[i].to(ScalarType.Float64).mul(scale).to(before[i].dtype), parameters[i].grad, $"gradient {i}");
     }
 
-    [Property(MaxTest = 60)]
+    [SeededProperty(MaxTest = 60)]
     public void Clipping_twice_is_clipping_once(int seed, PositiveInt count, PositiveInt threshold)
     {
         using var scope = NewDisposeScope();
@@ -42,7 +41,7 @@ public class ClippingProperties
         }
     }
 
-    [Property(MaxTest = 60)]
+    [SeededProperty(MaxTest = 60)]
     public void Every_rule_keeps_its_promise(int seed, PositiveInt count, PositiveInt threshold)
     {
         using var scope = NewDisposeScope();
@@ -52,7 +51,7 @@ public class ClippingProperties
         Assert.All(Clipped(GradientClip.ByBlockRms(c), seed, count), g => Assert.True(g.pow(2).mean().sqrt().item<double>() <= slack));
     }
 
-    [Property(MaxTest = 30)]
+    [SeededProperty(MaxTest = 30)]
     public void A_report_tells_whether_anything_changed(int seed, PositiveInt count, PositiveInt threshold)
     {
         using var scope = NewDisposeScope();

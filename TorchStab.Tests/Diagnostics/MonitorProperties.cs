@@ -1,6 +1,4 @@
 using System.Globalization;
-using FsCheck;
-using FsCheck.Xunit;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 using static TorchStab.Tests.Support.AnyCalls;
@@ -13,7 +11,7 @@ namespace TorchStab.Tests.Diagnostics;
 /// </summary>
 public class MonitorProperties
 {
-    [Property(MaxTest = 150)]
+    [SeededProperty(MaxTest = 150)]
     public void Gradients(int seed) => ForEach(typeof(GradientMonitor).GetConstructors(), seed, (constructor, arguments, create) =>
     {
         if (Try(create) is not GradientMonitor monitor) return;
@@ -31,7 +29,7 @@ public class MonitorProperties
         Assert.False(Returns(() => monitor.Observe(), out _));
     });
 
-    [Property(MaxTest = 150)]
+    [SeededProperty(MaxTest = 150)]
     public void Activations(int seed) => ForEach(typeof(ActivationMonitor).GetConstructors(), seed, (constructor, arguments, create) =>
     {
         if (Try(create) is not ActivationMonitor monitor) return;
@@ -46,7 +44,7 @@ public class MonitorProperties
         Assert.Equal(before, monitor.History.Count);
     });
 
-    [Property(MaxTest = 100)]
+    [SeededProperty(MaxTest = 100)]
     public void Thresholds_are_numbers(double value)
     {
         (double number, bool share) = (value, value is >= 0 and <= 1);

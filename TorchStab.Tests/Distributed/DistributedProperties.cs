@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
-using FsCheck.Xunit;
 using TorchStab.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
@@ -15,7 +14,7 @@ public class DistributedProperties
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
-    [Property(MaxTest = 60)]
+    [SeededProperty(MaxTest = 60)]
     public void Calls_of_stab_distributed(int seed)
     {
         foreach (string name in new[] { "all_reduce", "broadcast", "all_gather" })
@@ -29,7 +28,7 @@ public class DistributedProperties
                 });
     }
 
-    [Property(MaxTest = 40)]
+    [SeededProperty(MaxTest = 40)]
     public void Models_and_their_steps(int seed) => OnBothRanks("DistributedDataParallel", seed, arguments =>
     {
         if (!Returns(() => Invoke("DistributedDataParallel", arguments), out object? result) || result is not DistributedDataParallel ddp) return false;
@@ -45,7 +44,7 @@ public class DistributedProperties
         return ok;
     });
 
-    [Property(MaxTest = 60)]
+    [SeededProperty(MaxTest = 60)]
     public void Synchronized_norms_and_conversion(int seed) => OnBothRanks("SyncBatchNorm", seed, arguments =>
     {
         if (!Returns(() => Invoke("SyncBatchNorm", arguments), out object? result)) return false;
@@ -58,7 +57,7 @@ public class DistributedProperties
         return ok;
     });
 
-    [Property(MaxTest = 300)]
+    [SeededProperty(MaxTest = 300)]
     public void Samplers(long size, int? replicas, int? rank, bool shuffle, long seed, bool dropLast, int batch, long epoch)
     {
         if (!Returns(() => stab.utils.data.DistributedSampler(size % 1000, replicas, rank, shuffle, seed, dropLast), out object? result)) return;

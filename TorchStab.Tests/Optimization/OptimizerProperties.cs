@@ -1,5 +1,4 @@
 using FsCheck;
-using FsCheck.Xunit;
 using TorchSharp.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
@@ -9,7 +8,7 @@ namespace TorchStab.Tests.Optimization;
 /// <summary>What holds for any parameters, dtypes, thresholds and policies.</summary>
 public class OptimizerProperties
 {
-    [Property(MaxTest = 40)]
+    [SeededProperty(MaxTest = 40)]
     public void Nothing_that_is_not_finite_gets_in_and_the_counters_add_up(int seed, PositiveInt count, PositiveInt threshold)
     {
         using var scope = NewDisposeScope();
