@@ -32,9 +32,9 @@ internal static class NormSelection
     /// The form of a norm over rows. A kernel requires contiguous tensors, parameters of the input's dtype (or float32 beside a half-precision input), a weight
     /// if there is a bias, at least one element, and sizes that fit in an int. A native operation requires the same of the parameters and the sizes.
     /// </summary>
-    public static unsafe NormForm FormOfRows(NativeNorm norm, Tensor input, Tensor? weight, Tensor? bias, long columns)
+    public static NormForm FormOfRows(NativeNorm norm, Tensor input, Tensor? weight, Tensor? bias, long columns)
     {
-        bool takes = KernelSelection.TakesNorm(input) && LibTorch.IsContiguous(input.Handle) != 0 && TakesAffine(weight, bias, input);
+        bool takes = KernelSelection.Enabled && KernelSelection.IsReadable(input.Handle, out _) && TakesAffine(weight, bias, input);
         return !FitsRows(input.numel(), columns) ? NormForm.TensorOps : takes ? NormForm.Kernel : NativeForm(norm, input, weight, bias);
     }
 
@@ -95,8 +95,8 @@ internal static class NormSelection
     private static bool IsPlainBeside(Tensor input, Tensor? tensor) => tensor is null
         || (tensor.device_type == input.device_type && tensor.device_index == input.device_index && KernelSelection.IsPlain(tensor.Handle));
 
-    private static unsafe bool IsKernelOfChannels(Tensor input, Tensor? weight, Tensor? bias) => KernelSelection.TakesNorm(input)
-        && TakesAffine(weight, bias, input) && (LibTorch.IsContiguous(input.Handle) != 0 || MemoryLayout.IsDenseChannelsLast(input));
+    private static bool IsKernelOfChannels(Tensor input, Tensor? weight, Tensor? bias) => KernelSelection.Enabled && TakesAffine(weight, bias, input)
+        && (KernelSelection.IsReadable(input.Handle, out _) || (KernelSelection.TakesNorm(input) && MemoryLayout.IsDenseChannelsLast(input)));
 
     private static unsafe bool TakesAffine(Tensor? weight, Tensor? bias, Tensor input)
     {
@@ -106,6 +106,5 @@ internal static class NormSelection
         return (dtype == own || mixed) && TakesParameter(weight, dtype) && (bias is null || TakesParameter(bias, dtype));
     }
 
-    private static unsafe bool TakesParameter(Tensor parameter, ScalarType dtype) => LibTorch.DeviceKind(parameter.Handle) == (int)DeviceType.CPU
-        && (ScalarType)LibTorch.Dtype(parameter.Handle) == dtype && LibTorch.IsContiguous(parameter.Handle) != 0 && KernelSelection.IsPlain(parameter.Handle);
+    private static bool TakesParameter(Tensor parameter, ScalarType dtype) => KernelSelection.IsReadable(parameter.Handle, out var own) && own == dtype;
 }
