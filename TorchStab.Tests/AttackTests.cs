@@ -9,6 +9,7 @@ namespace TorchStab.Tests;
 /// Nothing ends the process: every method of TorchStab.Tests.Attacks that is marked with <see cref="AttackAttribute"/>, each in a process of its
 /// own. Most of a run is the start of the process, so two run at a time.
 /// </summary>
+[Collection(OtherProcesses.Name)]
 public class AttackTests
 {
     private static readonly string Attacks = Path.Combine(AppContext.BaseDirectory, "TorchStab.Tests.Attacks.dll");
@@ -32,7 +33,8 @@ public class AttackTests
 
     private static (int ExitCode, string Output) Run(MethodInfo attack)
     {
-        var environment = attack.GetCustomAttribute<AttackAttribute>()!.Environment.Select(pair => pair.Split('=', 2)).Select(pair => (pair[0], (string?)pair[1]));
+        var environment = attack.GetCustomAttribute<AttackAttribute>()!.Environment.Select(pair => pair.Split('=', 2))
+            .Select(pair => (pair[0], (string?)pair[1]));
         return DotNet.Run(AppContext.BaseDirectory, [("DOTNET_DbgEnableMiniDump", "0"), .. environment], [Attacks, Name(attack)]);
     }
 }

@@ -14,7 +14,8 @@ public partial class DocumentationTests
 {
     // What computes nothing of its own but moves modules about.
     private static readonly string[] WithoutEquation =
-        ["initialize_", "ClippedOptimizer", "DistributedDataParallel", "swap_norms_", "restore_norms_", "freeze_norms_", "unfreeze_norms_", "convert_sync_batchnorm_",
+        ["initialize_", "ClippedOptimizer", "DistributedDataParallel", "swap_norms_", "restore_norms_", "freeze_norms_", "unfreeze_norms_",
+            "convert_sync_batchnorm_",
             "fuse_norms"];
 
     private static readonly ParameterInfo[] Parameters = [.. XmlDocs.Public.OfType<MethodBase>().SelectMany(m => m.GetParameters())];
@@ -84,7 +85,8 @@ public partial class DocumentationTests
     };
 
     private static IEnumerable<double> Numbers(string text) =>
-        Number().Matches(text.Replace('−', '-')).Select(m => double.Parse(m.Value, NumberStyles.Float | NumberStyles.AllowThousands, CultureInfo.InvariantCulture));
+        Number().Matches(text.Replace('−', '-'))
+            .Select(m => double.Parse(m.Value, NumberStyles.Float | NumberStyles.AllowThousands, CultureInfo.InvariantCulture));
 
     private static string All(MemberInfo member) => All(member, "summary", "param", "returns", "remarks");
 

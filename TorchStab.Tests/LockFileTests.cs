@@ -6,7 +6,8 @@ namespace TorchStab.Tests;
 /// <summary>The restore is the same everywhere: each project's packages are locked, for any system and from any feed.</summary>
 public class LockFileTests
 {
-    public static TheoryData<string> Projects => [.. new[] { "TorchStab", "TorchStab.Tests", "samples" }.SelectMany(folder => Repository.Sources(folder, "*.csproj"))];
+    public static TheoryData<string> Projects =>
+        [.. new[] { "TorchStab", "TorchStab.Tests", "samples" }.SelectMany(folder => Repository.Sources(folder, "*.csproj"))];
 
     [Theory]
     [MemberData(nameof(Projects))]

@@ -4,7 +4,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests;
 
 /// <summary>What the Markdown of the repository says holds: files it links exist, tests it names exist, its C# compiles and runs.</summary>
-[Collection(SharesPackedLibrary.Name)]
+[Collection(OtherProcesses.Name)]
 public partial class MarkdownTests(PackedLibrary package)
 {
     private const string End = "== end of the snippet ==";
@@ -20,7 +20,8 @@ public partial class MarkdownTests(PackedLibrary package)
         }
         internal static class Given
         {
-            public static TorchSharp.Modules.Sequential model { get; } = nn.Sequential(("first", nn.Linear(4, 4)), ("norm", nn.BatchNorm1d(4)), ("block", new BasicBlock()));
+            public static TorchSharp.Modules.Sequential model { get; } =
+                nn.Sequential(("first", nn.Linear(4, 4)), ("norm", nn.BatchNorm1d(4)), ("block", new BasicBlock()));
             public static optim.Optimizer optimizer { get; } = stab.optim.Adam(model.parameters());
             public static (Tensor, Tensor)[] batches { get; } = [(rand(8, 4), rand(8, 4))];
             public static Tensor loss(Tensor prediction, Tensor target) => nn.functional.mse_loss(prediction, target);
@@ -53,8 +54,8 @@ public partial class MarkdownTests(PackedLibrary package)
     }
 
     /// <summary>
-    /// All in one program, each in a function of its own; the README's program has a test of its own. A block of text below a snippet is what it prints, but for
-    /// the digits, which depend on the processor, and what … stands for.
+    /// All in one program, each in a function of its own; the README's program has a test of its own. A block of text below a snippet is what it prints, but
+    /// for the digits, which depend on the processor, and what … stands for.
     /// </summary>
     [Fact]
     public void Its_snippets_compile_run_and_print_what_stands_below_them()
@@ -70,12 +71,14 @@ public partial class MarkdownTests(PackedLibrary package)
         string[] printed = DotNet.Succeed(folder, "run").Split(End);
         Assert.Equal(found.Count, printed.Length - 1);
         foreach (var (snippet, output) in found.Zip(printed))
-            Assert.All(Shown(snippet.Output), line => Assert.True(Shown(output).Any(l => l == line || (line.EndsWith('…') && l.StartsWith(line.TrimEnd('…', ' '), StringComparison.Ordinal))),
+            Assert.All(Shown(snippet.Output),
+                line => Assert.True(Shown(output).Any(l => l == line || (line.EndsWith('…') && l.StartsWith(line.TrimEnd('…', ' '), StringComparison.Ordinal))),
                 $"{snippet.File} shows\n{line}\nbut it printed\n{output}"));
     }
 
     /// <summary>Lines without blanks around them and without digits.</summary>
-    private static string[] Shown(string text) => [.. text.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(line => Number().Replace(line, "#"))];
+    private static string[] Shown(string text) =>
+        [.. text.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(line => Number().Replace(line, "#"))];
 
     [GeneratedRegex("```csharp\n(.*?)```\n(?:```text\n(.*?)```)?", RegexOptions.Singleline)]
     private static partial Regex Snippet();

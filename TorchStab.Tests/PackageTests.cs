@@ -8,7 +8,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests;
 
 /// <summary>What is in the package, and what it is to a project that uses it.</summary>
-[Collection(SharesPackedLibrary.Name)]
+[Collection(OtherProcesses.Name)]
 public sealed partial class PackageTests(PackedLibrary library)
 {
     private static readonly Guid EmbeddedSource = new("0E8A571B-6926-466E-B4AD-8AB04611F5FE");
@@ -46,12 +46,14 @@ public sealed partial class PackageTests(PackedLibrary library)
         using var reader = new StreamReader(package.GetEntry("README.md")!.Open());
         string packed = reader.ReadToEnd(), ours = File.ReadAllText(Repository.File("README.md"));
         Assert.All(Link().Matches(packed), link => Assert.StartsWith("https://", link.Groups[1].Value));
-        foreach (string ofTheRepository in new[] { "<!--", "](samples", "dotnet run", "dotnet test", "dotnet pack", ".md", "samples/" }) Assert.DoesNotContain(ofTheRepository, packed);
+        foreach (string ofTheRepository in new[] { "<!--", "](samples", "dotnet run", "dotnet test", "dotnet pack", ".md",
+            "samples/" }) Assert.DoesNotContain(ofTheRepository, packed);
         Assert.Equal(Program().Match(ours).Value, Program().Match(packed).Value);
         string[] table = [.. ours.Split('\n').Where(line => line.StartsWith("| `torch", StringComparison.Ordinal))];
         Assert.True(table.Length > 5);
         Assert.All(table, line => Assert.Contains(line, packed));
-        foreach (string title in new[] { "# TorchStab", "## Install", "## Paste this", "## Swap this for that", "## Speed", "## Licence" }) Assert.Contains("\n" + title + "\n", "\n" + packed);
+        foreach (string title in new[] { "# TorchStab", "## Install", "## Paste this", "## Swap this for that", "## Speed", "## Licence" })
+            Assert.Contains("\n" + title + "\n", "\n" + packed);
     }
 
     [Fact]
@@ -82,7 +84,9 @@ public sealed partial class PackageTests(PackedLibrary library)
         Assert.Equal(library.ReadCodeViewDebugDirectoryData(entry).Guid, new BlobContentId(reader.DebugMetadataHeader!.Id).Guid);
     }
 
-    /// <summary>An editor reads the file in for every project that uses the package: what its users cannot see is not in it, and all that they see is.</summary>
+    /// <summary>
+    /// An editor reads the file in for every project that uses the package: what its users cannot see is not in it, and all that they see is.
+    /// </summary>
     [Fact]
     public void Its_documentation_is_of_the_public_members_and_says_nothing_twice()
     {

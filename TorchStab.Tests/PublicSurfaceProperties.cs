@@ -22,9 +22,11 @@ public class PublicSurfaceProperties
     private static readonly MethodInfo[] Modules = [.. Public(typeof(stab.nn)).Where(m => typeof(nn.Module).IsAssignableFrom(m.ReturnType))];
 
     private static readonly MethodBase[] Optimizers =
-        [.. Public(typeof(stab.optim)).Where(m => m is not MethodInfo { ReturnType: var type } || type.IsAssignableTo(typeof(optim.Optimizer))), .. Constructors(typeof(Adam), typeof(AdamW), typeof(SGD), typeof(RMSprop), typeof(ClippedOptimizer))];
+        [.. Public(typeof(stab.optim)).Where(m => m is not MethodInfo { ReturnType: var type } || type.IsAssignableTo(typeof(optim.Optimizer))),
+            .. Constructors(typeof(Adam), typeof(AdamW), typeof(SGD), typeof(RMSprop), typeof(ClippedOptimizer))];
     private static readonly MethodInfo[] Rules = [.. Public(typeof(GradientClip)), .. Public(typeof(NonFinitePolicy))];
-    private static readonly ConstructorInfo[] Groups = Constructors(typeof(Adam.ParamGroup), typeof(AdamW.ParamGroup), typeof(SGD.ParamGroup), typeof(RMSprop.ParamGroup));
+    private static readonly ConstructorInfo[] Groups =
+        Constructors(typeof(Adam.ParamGroup), typeof(AdamW.ParamGroup), typeof(SGD.ParamGroup), typeof(RMSprop.ParamGroup));
 
     [SeededProperty(MaxTest = 150)]
     public void Functional_norms(int seed) => ForEach(Functional, seed, (method, arguments, call) =>

@@ -38,7 +38,8 @@ internal static class ModuleTree
     {
         string? what = input is not null && !KernelSelection.HasMemory(input) ? inputName
             : model.parameters().Concat(model.buffers()).Any(t => !KernelSelection.HasMemory(t)) ? "the model" : null;
-        if (what is not null) throw new ArgumentException($"expected values to run the model with, but {what} is on the meta device, which holds none; {wayOut}", argument);
+        if (what is not null) throw new ArgumentException($"expected values to run the model with, but {what} is on the meta device, which holds none; "
+            + $"{wayOut}", argument);
     }
 
     /// <summary>Runs a model in evaluation mode, and restores the mode of every module afterwards.</summary>

@@ -15,7 +15,8 @@ namespace TorchStab.Build
     /// </summary>
     public class KeepPublicDocumentation : Task
     {
-        private const BindingFlags Declared = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
+        private const BindingFlags Declared =
+            BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
 
         [Required] public string Documentation { get; set; }
         [Required] public string Assembly { get; set; }
@@ -27,7 +28,8 @@ namespace TorchStab.Build
             using (var context = new MetadataLoadContext(new PathAssemblyResolver(References.Append(Assembly))))
             {
                 var types = context.LoadFromAssemblyPath(Assembly).GetExportedTypes();
-                var seen = new HashSet<string>(types.Select(t => "T:" + Plain(t)).Concat(types.SelectMany(t => t.GetMembers(Declared).Where(IsSeen).Select(Id))));
+                var seen = new HashSet<string>(types.Select(t => "T:" + Plain(t))
+                    .Concat(types.SelectMany(t => t.GetMembers(Declared).Where(IsSeen).Select(Id))));
                 docs.Descendants("member").Where(m => !seen.Contains(m.Attribute("name").Value)).ToList().ForEach(Remove);
             }
             NameRecordsOnce(docs.Descendants("member").ToDictionary(m => m.Attribute("name").Value));
@@ -90,7 +92,8 @@ namespace TorchStab.Build
         {
             if (t.IsByRef) return Reference(t.GetElementType()) + "@";
             if (t.IsPointer) return Reference(t.GetElementType()) + "*";
-            if (t.IsArray) return Reference(t.GetElementType()) + (t.GetArrayRank() == 1 ? "[]" : "[" + string.Join(",", Enumerable.Repeat("0:", t.GetArrayRank())) + "]");
+            if (t.IsArray) return Reference(t.GetElementType())
+                + (t.GetArrayRank() == 1 ? "[]" : "[" + string.Join(",", Enumerable.Repeat("0:", t.GetArrayRank())) + "]");
             if (t.IsGenericParameter) return (t.DeclaringMethod == null ? "`" : "``") + t.GenericParameterPosition;
             if (!t.IsGenericType) return Plain(t);
             // Of a generic type inside another, each name carries its own arguments.

@@ -23,16 +23,21 @@ public static partial class stab
         /// <para>Source: <c>torch.autocast</c>, whose lists of operations apply, because it is the same code that runs.</para>
         /// </remarks>
         /// <param name="device_type">The device whose operations are cast; default CPU. CUDA that is not available is left alone, as in PyTorch.</param>
-        /// <param name="dtype">bfloat16 or float16; null (the default): that of a region around, at first bfloat16 on the CPU and float16 on CUDA and MPS.</param>
+        /// <param name="dtype">bfloat16 or float16; null (the default): that of a region around, at first bfloat16 on the CPU and float16 on CUDA and
+        /// MPS.</param>
         /// <param name="enabled">Whether to cast; default true. False switches autocast off inside a region.</param>
-        /// <param name="cache_enabled">Whether a weight that is used several times is cast once; default true. The copies live as long as the outermost region.</param>
+        /// <param name="cache_enabled">Whether a weight that is used several times is cast once; default true. The copies live as long as the outermost
+        /// region.</param>
         /// <returns>The region.</returns>
         /// <exception cref="ArgumentException">The device has no autocast, or <paramref name="dtype"/> is not a half-precision one.</exception>
         /// <exception cref="PlatformNotSupportedException">See <see cref="is_autocast_available"/>.</exception>
-        public static AutocastRegion autocast(DeviceType device_type = DeviceType.CPU, ScalarType? dtype = null, bool enabled = true, bool cache_enabled = true) =>
+        public static AutocastRegion autocast(DeviceType device_type = DeviceType.CPU, ScalarType? dtype = null, bool enabled = true,
+            bool cache_enabled = true) =>
             new(device_type, dtype, enabled, cache_enabled);
 
-        /// <summary>Whether <see cref="autocast"/> can be switched for a device: libtorch exports the functions, and a product was seen to follow them.</summary>
+        /// <summary>
+        /// Whether <see cref="autocast"/> can be switched for a device: libtorch exports the functions, and a product was seen to follow them.
+        /// </summary>
         /// <remarks>Source: <c>torch.amp.is_autocast_available</c>.</remarks>
         /// <param name="device_type">The device.</param>
         /// <returns>False for a device without autocast. True for CUDA where there is none, as in PyTorch.</returns>

@@ -40,27 +40,33 @@ public static partial class stab
         /// </exception>
         public static AdamW AdamW(IEnumerable<Parameter> parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999, double eps = 1e-8,
             double weight_decay = 1e-2, bool amsgrad = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
             new(new AdamW.ParamGroup(parameters), AdamOptions.New<AdamW.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm,
                 clipvalue, global_clipnorm, master_weights), nonFinite);
 
-        /// <inheritdoc cref="AdamW(IEnumerable{Parameter}, double, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?, bool)"/>
+        /// <inheritdoc cref="AdamW(IEnumerable{Parameter}, double, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?,
+        /// bool)"/>
         /// <param name="named_parameters">The parameters to optimize, of any floating dtypes, with the names that reports use.</param>
         /// <remarks>
         /// With names, as from <c>model.named_parameters()</c>, reports name the layer with a bad gradient, and <c>rebind</c> finds parameters by name.
         /// </remarks>
         public static AdamW AdamW(IEnumerable<(string name, Parameter parameter)> named_parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999,
             double eps = 1e-8, double weight_decay = 1e-2, bool amsgrad = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
             new(new AdamW.ParamGroup(named_parameters), AdamOptions.New<AdamW.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm,
                 clipvalue, global_clipnorm, master_weights), nonFinite);
 
-        /// <inheritdoc cref="AdamW(IEnumerable{Parameter}, double, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?, bool)"/>
+        /// <inheritdoc cref="AdamW(IEnumerable{Parameter}, double, double, double, double, double, bool, bool, double?, double?, double?, NonFinitePolicy?,
+        /// bool)"/>
         /// <remarks>Takes groups of parameters. An option that a group does not set has the value given here.</remarks>
         public static AdamW AdamW(IEnumerable<AdamW.ParamGroup> parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999, double eps = 1e-8,
             double weight_decay = 1e-2, bool amsgrad = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
-            new(parameters, AdamOptions.New<AdamW.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm, master_weights),
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
+            new(parameters, AdamOptions.New<AdamW.Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue,
+                global_clipnorm, master_weights),
                 nonFinite);
     }
 }

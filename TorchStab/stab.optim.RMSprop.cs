@@ -40,7 +40,8 @@ public static partial class stab
         /// </exception>
         public static RMSprop RMSprop(IEnumerable<Parameter> parameters, double lr = 0.01, double alpha = 0.99, double eps = 1e-8, double weight_decay = 0,
             double momentum = 0, bool centered = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
             new(new RMSprop.ParamGroup(parameters), Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm,
                 clipvalue, global_clipnorm, master_weights), nonFinite);
 
@@ -53,7 +54,8 @@ public static partial class stab
         public static RMSprop RMSprop(IEnumerable<(string name, Parameter parameter)> named_parameters, double lr = 0.01, double alpha = 0.99,
             double eps = 1e-8, double weight_decay = 0,
             double momentum = 0, bool centered = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
             new(new RMSprop.ParamGroup(named_parameters), Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm,
                 clipvalue, global_clipnorm, master_weights), nonFinite);
 
@@ -63,8 +65,10 @@ public static partial class stab
         public static RMSprop RMSprop(IEnumerable<RMSprop.ParamGroup> parameters, double lr = 0.01, double alpha = 0.99, double eps = 1e-8,
             double weight_decay = 0,
             double momentum = 0, bool centered = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
-            new(parameters, Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm, master_weights),
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
+            new(parameters, Modules.RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue,
+                global_clipnorm, master_weights),
                 nonFinite);
     }
 }

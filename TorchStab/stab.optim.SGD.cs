@@ -37,7 +37,8 @@ public static partial class stab
         /// </exception>
         public static SGD SGD(IEnumerable<Parameter> parameters, double lr, double momentum = 0, double dampening = 0, double weight_decay = 0,
             bool nesterov = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
             new(new SGD.ParamGroup(parameters), Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue,
                 global_clipnorm, master_weights), nonFinite);
 
@@ -48,7 +49,8 @@ public static partial class stab
         /// </remarks>
         public static SGD SGD(IEnumerable<(string name, Parameter parameter)> named_parameters, double lr, double momentum = 0, double dampening = 0,
             double weight_decay = 0, bool nesterov = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
             new(new SGD.ParamGroup(named_parameters), Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm,
                 clipvalue, global_clipnorm, master_weights), nonFinite);
 
@@ -56,8 +58,10 @@ public static partial class stab
         /// <remarks>Takes groups of parameters. An option that a group does not set has the value given here.</remarks>
         public static SGD SGD(IEnumerable<SGD.ParamGroup> parameters, double lr, double momentum = 0, double dampening = 0, double weight_decay = 0,
             bool nesterov = false, bool maximize = false,
-            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null, bool master_weights = false) =>
-            new(parameters, Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm, master_weights),
+            double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, NonFinitePolicy? nonFinite = null,
+            bool master_weights = false) =>
+            new(parameters, Modules.SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue,
+                global_clipnorm, master_weights),
                 nonFinite);
     }
 }

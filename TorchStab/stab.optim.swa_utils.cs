@@ -19,8 +19,8 @@ public static partial class stab
             public static AveragedModel AveragedModel(Module model, AveragingRule? avg_fn = null, bool use_buffers = false) => new(model, avg_fn, use_buffers);
 
             /// <summary>
-            /// The exponential moving average: average ← decay·average + (1 − decay)·weight. With <paramref name="tau"/> the decay grows with the number k of updates, decayₖ = decay·(1 − e^(−k/τ)), so
-            /// that the first weights are soon forgotten, as detectors are trained (YOLOv5: 0.9999 and 2000).
+            /// The exponential moving average: average ← decay·average + (1 − decay)·weight. With <paramref name="tau"/> the decay grows with the number k of
+            /// updates, decayₖ = decay·(1 − e^(−k/τ)), so that the first weights are soon forgotten, as detectors are trained (YOLOv5: 0.9999 and 2000).
             /// </summary>
             /// <param name="decay">From 0 to 1; default 0.999.</param>
             /// <param name="tau">Updates over which the decay grows, above 0; null (the default): it is constant.</param>

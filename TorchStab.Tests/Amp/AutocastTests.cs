@@ -147,7 +147,9 @@ public class AutocastTests
 
     public static TheoryData<string> Norms => ["BatchNorm1d", "BatchNormReLU1d", "BatchRenorm1d", "LayerNorm", "RMSNorm", "GroupNorm"];
 
-    /// <summary>Norms keep the dtype that comes, bfloat16 behind a Linear, and gradients of float32 weights are float32 and near those without a region.</summary>
+    /// <summary>
+    /// Norms keep the dtype that comes, bfloat16 behind a Linear, and gradients of float32 weights are float32 and near those without a region.
+    /// </summary>
     [Theory, MemberData(nameof(Norms))]
     public void A_norm_behind_a_Linear_trains_in_a_region(string name)
     {

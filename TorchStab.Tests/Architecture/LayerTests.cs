@@ -52,7 +52,8 @@ public class LayerTests
     [Fact]
     public void Native_exports_are_named_in_Dispatch_only_in_the_files_that_bind_them()
     {
-        None(Library("Dispatch").Where(f => !f.Lines.Any(line => line.Contains("NativeLibrary", StringComparison.Ordinal))), @"\bDllImport\b|\bLibraryImport\b|\bNativeLibrary\.");
+        None(Library("Dispatch").Where(f => !f.Lines.Any(line => line.Contains("NativeLibrary", StringComparison.Ordinal))),
+            @"\bDllImport\b|\bLibraryImport\b|\bNativeLibrary\.");
     }
 
     /// <summary>Elsewhere a kernel is at most named, as the type that a pass of Dispatch is to run, and its arguments are made, as data.</summary>
@@ -78,7 +79,8 @@ public class LayerTests
     [Fact]
     public void Every_folder_has_its_place()
     {
-        string[] folders = [.. Library().Where(f => f.Path.Count(c => c == '/') > 1).Select(f => f.Path.Split('/')[1]).Distinct().Order(StringComparer.Ordinal)];
+        string[] folders = [.. Library().Where(f => f.Path.Count(c => c == '/') > 1).Select(f => f.Path.Split('/')[1]).Distinct()
+            .Order(StringComparer.Ordinal)];
         Assert.Equal(Knows.Keys.Order(StringComparer.Ordinal), folders);
     }
 

@@ -13,7 +13,8 @@ public class NativeCallTests
     [Fact]
     public void What_makes_a_handle_is_reached_through_a_method_that_looks_at_it()
     {
-        var fields = new[] { typeof(LibTorch), typeof(AutogradLibrary) }.SelectMany(t => t.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic))
+        var fields = new[] { typeof(LibTorch),
+            typeof(AutogradLibrary) }.SelectMany(t => t.GetFields(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic))
             .Where(f => f.FieldType.IsFunctionPointer && f.FieldType.GetFunctionPointerReturnType() == typeof(nint)).ToList();
         Assert.NotEmpty(fields);
         Assert.Equal(CheckedByTheCaller, fields.Where(f => !f.IsPrivate).Select(f => f.Name).Order());

@@ -33,6 +33,14 @@ public class StyleTests
             .Select(b => $"{b.Where}: {b.Length} lines"));
     }
 
+    [Fact]
+    public void Lines_fit_beside_their_diff()
+    {
+        const int limit = 160; // max_line_length of .editorconfig, which no analyzer holds
+        SourceFile.AssertNone(Everything.SelectMany(SourceFile.In).SelectMany(f =>
+            f.Lines.Index().Where(line => line.Item.Length > limit).Select(line => $"{f.Path}({line.Index + 1}): {line.Item.Length} columns")));
+    }
+
     /// <summary>The lower bound of splitting: a reader who follows a call must learn something at every stop.</summary>
     [Fact]
     public void No_private_function_only_forwards()
@@ -101,6 +109,7 @@ public class StyleTests
             else if (at + 1 < code.Length && i >= 4 && code[at] == OpCodes.Ldarg_S.Value && code[at + 1] == i) at += 2;
             else return false;
         }
-        return arguments > 0 && at + 6 == code.Length && (code[at] == OpCodes.Call.Value || code[at] == OpCodes.Callvirt.Value) && code[at + 5] == OpCodes.Ret.Value;
+        return arguments > 0 && at + 6 == code.Length && (code[at] == OpCodes.Call.Value || code[at] == OpCodes.Callvirt.Value)
+            && code[at + 5] == OpCodes.Ret.Value;
     }
 }

@@ -44,7 +44,8 @@ public static class AutogradAttacks
                 Console.WriteLine($"{kind} {name}");
                 using var scope = NewDisposeScope();
                 Tensor x = randn(shape), weight = randn(8), bias = randn(8), upstream = randn(shape);
-                foreach (bool graph in new[] { false, true }) Expect.Close(Gradients(theirs, upstream, graph), Gradients(ours, upstream.to_sparse(), graph), 1e-4);
+                foreach (bool graph in new[] { false, true })
+                    Expect.Close(Gradients(theirs, upstream, graph), Gradients(ours, upstream.to_sparse(), graph), 1e-4);
 
                 Tensor Gradients(Norm norm, Tensor gradient, bool graph)
                 {
@@ -56,7 +57,9 @@ public static class AutogradAttacks
         }
     }
 
-    /// <summary>create_graph after requires_grad was turned off, and with NaN in anomaly mode: autograd.grad would end the process within the callback.</summary>
+    /// <summary>
+    /// create_graph after requires_grad was turned off, and with NaN in anomaly mode: autograd.grad would end the process within the callback.
+    /// </summary>
     [Attack]
     public static void GraphsOfGradients()
     {
@@ -69,7 +72,8 @@ public static class AutogradAttacks
                 {
                     Console.WriteLine($"{kind} {name} {frozen}");
                     using var scope = NewDisposeScope();
-                    Tensor x = randn(shape, requires_grad: true), weight = randn(8, requires_grad: true), bias = randn(8, requires_grad: true), upstream = randn(shape);
+                    Tensor x = randn(shape, requires_grad: true), weight = randn(8, requires_grad: true), bias = randn(8, requires_grad: true),
+                        upstream = randn(shape);
                     var expected = autograd.grad([theirs(x, weight, bias)], [frozen == 0 ? weight : x], [upstream])[0];
                     var y = ours(x, weight, bias);
                     (frozen == 0 ? x : weight).requires_grad_(false);
@@ -86,7 +90,9 @@ public static class AutogradAttacks
         }
     }
 
-    /// <summary>An input or a weight changed in place, and a second backward: PyTorch's words and which tensor of which norm, in the exception itself.</summary>
+    /// <summary>
+    /// An input or a weight changed in place, and a second backward: PyTorch's words and which tensor of which norm, in the exception itself.
+    /// </summary>
     [Attack]
     public static void ErrorsInPyTorchsWords()
     {
@@ -101,7 +107,8 @@ public static class AutogradAttacks
                 using var scope = NewDisposeScope();
                 using var y = ours(randn(shape, requires_grad: true), ones(8), zeros(8));
                 y.backward([ones(shape)]);
-                if (kind == AutogradKind.Pooled) Expect.Throws<ExternalException>(() => y.backward([ones(shape)]), "Trying to backward through the graph a second time", name);
+                if (kind == AutogradKind.Pooled)
+                    Expect.Throws<ExternalException>(() => y.backward([ones(shape)]), "Trying to backward through the graph a second time", name);
             }
         }
     }
@@ -139,9 +146,11 @@ public static class AutogradAttacks
     private static IEnumerable<(string Name, Norm Ours, Norm Theirs, long[] Shape)> Norms()
     {
         yield return ("LayerNorm", (x, w, b) => stab.nn.functional.layer_norm(x, Row, w, b), (x, w, b) => nn.functional.layer_norm(x, Row, w, b), [4, 8]);
-        yield return ("RMSNorm", (x, w, b) => stab.nn.functional.rms_norm(x, Row, w, 1e-5), (x, w, b) => x * (x.square().mean([-1], true) + 1e-5).rsqrt() * w, [4, 8]);
+        yield return ("RMSNorm", (x, w, b) => stab.nn.functional.rms_norm(x, Row, w, 1e-5),
+            (x, w, b) => x * (x.square().mean([-1], true) + 1e-5).rsqrt() * w, [4, 8]);
         yield return ("GroupNorm", (x, w, b) => stab.nn.functional.group_norm(x, 2, w, b), (x, w, b) => nn.functional.group_norm(x, 2, w, b), Wide);
-        yield return ("InstanceNorm", (x, w, b) => stab.nn.functional.instance_norm(x, null, null, w, b), (x, w, b) => nn.functional.instance_norm(x, null!, null!, w, b), Wide);
+        yield return ("InstanceNorm", (x, w, b) => stab.nn.functional.instance_norm(x, null, null, w, b),
+            (x, w, b) => nn.functional.instance_norm(x, null!, null!, w, b), Wide);
         yield return ("BatchNorm", (x, w, b) => stab.nn.functional.batch_norm(x, null, null, w, b, training: true),
             (x, w, b) => nn.functional.batch_norm(x, null!, null!, w, b, training: true), Wide);
     }

@@ -14,9 +14,12 @@ public static class DefaultDeviceAttacks
         {
             nn.Module<Tensor, Tensor>[] norms =
             [
-                stab.nn.BatchNorm2d(4, device: CPU, dtype: dtype), stab.nn.BatchNormReLU2d(4, device: CPU, dtype: dtype), stab.nn.BatchRenorm2d(4, device: CPU, dtype: dtype),
-                stab.nn.InstanceNorm2d(4, affine: true, track_running_stats: true, device: CPU, dtype: dtype), stab.nn.GroupNorm(2, 4, device: CPU, dtype: dtype),
-                stab.nn.LayerNorm(6, device: CPU, dtype: dtype), stab.nn.RMSNorm(6, device: CPU, dtype: dtype), stab.nn.SyncBatchNorm(4, device: CPU, dtype: dtype),
+                stab.nn.BatchNorm2d(4, device: CPU, dtype: dtype), stab.nn.BatchNormReLU2d(4, device: CPU, dtype: dtype),
+                stab.nn.BatchRenorm2d(4, device: CPU, dtype: dtype),
+                stab.nn.InstanceNorm2d(4, affine: true, track_running_stats: true, device: CPU, dtype: dtype),
+                stab.nn.GroupNorm(2, 4, device: CPU, dtype: dtype),
+                stab.nn.LayerNorm(6, device: CPU, dtype: dtype), stab.nn.RMSNorm(6, device: CPU, dtype: dtype),
+                stab.nn.SyncBatchNorm(4, device: CPU, dtype: dtype),
             ];
             foreach (var norm in norms)
             {
@@ -44,7 +47,8 @@ public static class DefaultDeviceAttacks
         Action<Tensor>[] fills =
         [
             t => stab.nn.init.trunc_normal_(t), t => stab.nn.init.lecun_normal_(t), t => stab.nn.init.orthogonal_(t), t => stab.nn.init.xavier_uniform_(t),
-            t => stab.nn.init.kaiming_normal_(t), t => stab.nn.init.sparse_(t, 0.5), t => stab.nn.init.eye_(t), t => stab.nn.init.normal_(t), t => stab.nn.init.zeros_(t),
+            t => stab.nn.init.kaiming_normal_(t), t => stab.nn.init.sparse_(t, 0.5), t => stab.nn.init.eye_(t), t => stab.nn.init.normal_(t),
+            t => stab.nn.init.zeros_(t),
         ];
         foreach (var fill in fills)
             foreach (var dtype in new[] { ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float64 })
@@ -66,7 +70,8 @@ public static class DefaultDeviceAttacks
         foreach (var dtype in new[] { ScalarType.Float32, ScalarType.BFloat16 })
         {
             using var scope = NewDisposeScope();
-            using var model = nn.Sequential(nn.Linear(6, 8, device: CPU, dtype: dtype), nn.BatchNorm1d(8, device: CPU, dtype: dtype), nn.ReLU(), nn.Linear(8, 2, device: CPU, dtype: dtype));
+            using var model = nn.Sequential(nn.Linear(6, 8, device: CPU, dtype: dtype), nn.BatchNorm1d(8, device: CPU, dtype: dtype), nn.ReLU(),
+                nn.Linear(8, 2, device: CPU, dtype: dtype));
             using var monitor = new GradientMonitor(model);
             foreach (var optimizer in new optim.Optimizer[]
             {

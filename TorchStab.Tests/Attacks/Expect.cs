@@ -27,7 +27,8 @@ internal static class Expect
     /// <summary>Same shape, and no element further away than the tolerance, relative to the largest value (at least 1).</summary>
     public static void Close(TorchSharp.torch.Tensor expected, TorchSharp.torch.Tensor actual, double tolerance = 1e-5)
     {
-        True(expected.shape.AsSpan().SequenceEqual(actual.shape), $"expected shape [{string.Join(", ", expected.shape)}], got [{string.Join(", ", actual.shape)}]");
+        True(expected.shape.AsSpan().SequenceEqual(actual.shape),
+            $"expected shape [{string.Join(", ", expected.shape)}], got [{string.Join(", ", actual.shape)}]");
         using var scope = TorchSharp.torch.NewDisposeScope();
         var (e, a) = (expected.detach().to(TorchSharp.torch.float64), actual.detach().to(TorchSharp.torch.float64));
         double scale = Math.Max(1, e.abs().max().item<double>()), error = (e - a).abs().max().item<double>();

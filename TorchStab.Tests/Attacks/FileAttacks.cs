@@ -14,7 +14,8 @@ public static class FileAttacks
         Func<nn.Module>[] all =
         [
             () => stab.nn.BatchNorm1d(2), () => stab.nn.BatchNorm1d(2, dtype: float64), () => stab.nn.BatchNorm2d(1, affine: false, dtype: bfloat16),
-            () => stab.nn.InstanceNorm1d(3, track_running_stats: true), () => stab.nn.LayerNorm([2, 3]), () => stab.nn.GroupNorm(1, 2), () => stab.nn.RMSNorm(1),
+            () => stab.nn.InstanceNorm1d(3, track_running_stats: true), () => stab.nn.LayerNorm([2, 3]), () => stab.nn.GroupNorm(1, 2),
+            () => stab.nn.RMSNorm(1),
             () => stab.nn.LayerNormGRUCell(1, 1), () => stab.nn.LayerNormLSTM(1, 1),
         ];
         foreach (var make in all)
@@ -35,19 +36,22 @@ public static class FileAttacks
         var zscore = GradientClip.ZScore();
         TorchStab.Modules.ClippingAwareOptimizer[] own =
         [
-            stab.optim.Adam(parameters, amsgrad: true), stab.optim.SGD(parameters, 0.1, momentum: 0.9), stab.optim.RMSprop(parameters, momentum: 0.5, centered: true),
+            stab.optim.Adam(parameters, amsgrad: true), stab.optim.SGD(parameters, 0.1, momentum: 0.9),
+            stab.optim.RMSprop(parameters, momentum: 0.5, centered: true),
         ];
         foreach (var optimizer in own)
         {
             optimizer.step();
             Flip(Bytes(optimizer.save_state_dict), optimizer.load_state_dict, () => Bytes(optimizer.save_state_dict), optimizer.GetType().Name);
         }
-        optim.Optimizer[] inner = [own[0], optim.Adam(parameters, amsgrad: true), optim.SGD(parameters, 0.1, momentum: 0.9), optim.RMSProp(parameters), optim.Adagrad(parameters)];
+        optim.Optimizer[] inner = [own[0], optim.Adam(parameters, amsgrad: true), optim.SGD(parameters, 0.1, momentum: 0.9), optim.RMSProp(parameters),
+            optim.Adagrad(parameters)];
         foreach (var optimizer in inner)
         {
             var clipped = stab.optim.ClippedOptimizer(optimizer, zscore);
             clipped.step();
-            Flip(Bytes(clipped.save_state_dict), clipped.load_state_dict, () => Bytes(clipped.save_state_dict), $"ClippedOptimizer of {optimizer.GetType().Name}");
+            Flip(Bytes(clipped.save_state_dict), clipped.load_state_dict, () => Bytes(clipped.save_state_dict),
+                $"ClippedOptimizer of {optimizer.GetType().Name}");
         }
     }
 

@@ -93,7 +93,8 @@ public static class GraphAttacks
         using var scope = NewDisposeScope();
         Tensor x = randn(64, 8, requires_grad: true), weight = randn(8, requires_grad: true), upstream = randn(64, 8);
         using var shared = stab.nn.functional.layer_norm(x, Row, weight);
-        Tensor[] leaves = [.. Enumerable.Range(0, 3).Select(_ => ones(1, requires_grad: true))], losses = [.. leaves.Select(l => (shared * l * upstream).sum())];
+        Tensor[] leaves = [.. Enumerable.Range(0, 3).Select(_ => ones(1, requires_grad: true))],
+            losses = [.. leaves.Select(l => (shared * l * upstream).sum())];
         var expected = autograd.grad([(stab.nn.functional.layer_norm(x, Row, weight) * upstream).sum()], [weight])[0];
         using var start = new Barrier(losses.Length);
         int failed = 0;

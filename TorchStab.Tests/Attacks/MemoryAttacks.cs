@@ -38,7 +38,8 @@ public static class MemoryAttacks
         Within("norm", () => stab.nn.utils.clip_grad_norm_(parameters, 1));
     }
 
-    // Temporaries of one parameter are 4 MiB each in float32, 8 in float64; five of all would be 480 or more. The allocator's pieces between them are the slack.
+    // Temporaries of one parameter are 4 MiB each in float32, 8 in float64; five of all would be 480 or more. The allocator's pieces between them are the
+    // slack.
     private static void Within(string what, Action call)
     {
         call();

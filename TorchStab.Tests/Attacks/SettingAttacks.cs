@@ -18,7 +18,8 @@ public static class SettingAttacks
 
     /// <summary>A team that has no room to run, asked for by name.</summary>
     [Attack(Environment = ["TORCHSTAB_THREADS=openmp", "OMP_STACKSIZE=32k"])]
-    public static void TeamThatCannotRun() => Refused("the environment variable TORCHSTAB_THREADS is 'openmp', but OMP_STACKSIZE leaves its threads less than 512 KiB of stack");
+    public static void TeamThatCannotRun() =>
+        Refused("the environment variable TORCHSTAB_THREADS is 'openmp', but OMP_STACKSIZE leaves its threads less than 512 KiB of stack");
 
     /// <summary>
     /// The OpenMP team where no libgomp is to be found, as beside a libtorch that was built with another OpenMP: refused where it is asked for, done without

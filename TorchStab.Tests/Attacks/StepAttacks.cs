@@ -172,7 +172,8 @@ public static class StepAttacks
     private static (ClippingAwareOptimizer Optimizer, Parameter[] Parameters) New(bool rules, Action<ClippingAwareOptimizer, Parameter[]> call)
     {
         Parameter[] p = [.. Enumerable.Range(0, 3).Select(_ => new Parameter(ones(40, 50)) { grad = ones(40, 50) })];
-        var optimizer = stab.optim.SGD([new SGD.ParamGroup([("p0", p[0])], clipnorm: rules ? 1 : null), new SGD.ParamGroup([("p1", p[1]), ("p2", p[2])])], 0.1, 0.9);
+        var optimizer = stab.optim.SGD([new SGD.ParamGroup([("p0", p[0])], clipnorm: rules ? 1 : null), new SGD.ParamGroup([("p1", p[1]), ("p2", p[2])])], 0.1,
+            0.9);
         bool called = false;
         optimizer.Clip = GradientClip.Adaptive(exclude: (_, _) =>
         {

@@ -30,7 +30,8 @@ public class AveragedModelTests
         {
             manual_seed(1);
             using var model = nn.Sequential(("a", nn.Linear(300, 200, dtype: dtype)), ("b", nn.Linear(7, 3, dtype: dtype)));
-            using var average = Swa.AveragedModel(model, rule switch { "ema" => Swa.get_ema_multi_avg_fn(0.9), "ramp" => Swa.get_ema_multi_avg_fn(0.9, 3), _ => null });
+            using var average = Swa.AveragedModel(model,
+                rule switch { "ema" => Swa.get_ema_multi_avg_fn(0.9), "ramp" => Swa.get_ema_multi_avg_fn(0.9, 3), _ => null });
             var wide = dtype == ScalarType.BFloat16 ? ScalarType.Float32 : dtype;
             Dictionary<string, Tensor> expected = [];
             for (int n = 0; n < 6; n++)

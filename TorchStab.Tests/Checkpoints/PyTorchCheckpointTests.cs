@@ -58,15 +58,18 @@ public sealed class PyTorchCheckpointTests : IDisposable
         again.load_py(Path.Combine(_folder, "model"));
         Same($"{name}.model.pth", again, 0);
 
-        var (theirs, ours) = (PyTorchUnpickler.UnpickleStateDict(Of($"{name}.optimizer.pth")), PyTorchUnpickler.UnpickleStateDict(Path.Combine(_folder, "optimizer")));
+        var (theirs, ours) = (PyTorchUnpickler.UnpickleStateDict(Of($"{name}.optimizer.pth")),
+            PyTorchUnpickler.UnpickleStateDict(Path.Combine(_folder, "optimizer")));
         var (theirGroup, ourGroup) = (First(theirs), First(ours));
-        foreach (string option in new[] { "lr", "weight_decay", "maximize", name == "sgd" ? "momentum" : "eps" }) Assert.Equal(theirGroup[option], ourGroup[option]);
+        foreach (string option in new[] { "lr", "weight_decay", "maximize", name == "sgd" ? "momentum" : "eps" })
+            Assert.Equal(theirGroup[option], ourGroup[option]);
         Assert.Equal((ArrayList)theirGroup["params"]!, (ArrayList)ourGroup["params"]!);
         var (theirState, ourState) = ((IDictionary)theirs["state"]!, (IDictionary)ours["state"]!);
         Assert.Equal(theirState.Count, ourState.Count);
         foreach (DictionaryEntry parameter in theirState)
             foreach (DictionaryEntry moment in (IDictionary)parameter.Value!)
-                Compare.Close(((Tensor)moment.Value!).to(ScalarType.Float64), ((Tensor)((IDictionary)ourState[parameter.Key]!)[moment.Key]!).to(ScalarType.Float64), $"{parameter.Key}.{moment.Key}", 0);
+                Compare.Close(((Tensor)moment.Value!).to(ScalarType.Float64),
+                    ((Tensor)((IDictionary)ourState[parameter.Key]!)[moment.Key]!).to(ScalarType.Float64), $"{parameter.Key}.{moment.Key}", 0);
     }
 
     [PyTorchFact]
@@ -81,7 +84,9 @@ public sealed class PyTorchCheckpointTests : IDisposable
             model.save_py(Path.Combine(_folder, $"{name}.model.pth"));
             ((OptimizerHelper)optimizer).save_py(Path.Combine(_folder, $"{name}.optimizer.pth"));
         }
-        using var process = Process.Start(new ProcessStartInfo(PyTorchFactAttribute.Python!, [Of("make.py"), "check", _folder]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var command = new ProcessStartInfo(PyTorchFactAttribute.Python!, [Of("make.py"), "check", _folder]);
+        command.RedirectStandardOutput = command.RedirectStandardError = true;
+        using var process = Process.Start(command)!;
         var error = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
@@ -109,8 +114,10 @@ public sealed class PyTorchCheckpointTests : IDisposable
     private static string Of(string file) => Repository.File("TorchStab.Tests", "Checkpoints", file);
 
     private static Sequential NewModel() => (Sequential)nn.Sequential(
-        ("conv", nn.Conv2d(3, 4, 3)), ("batch2d", stab.nn.BatchNorm2d(4)), ("relu", nn.ReLU()), ("instance", stab.nn.InstanceNorm2d(4, affine: true, track_running_stats: true)),
-        ("group", stab.nn.GroupNorm(2, 4)), ("flatten", nn.Flatten()), ("layer", stab.nn.LayerNorm(64)), ("linear", nn.Linear(64, 8)), ("batch1d", stab.nn.BatchNorm1d(8)),
+        ("conv", nn.Conv2d(3, 4, 3)), ("batch2d", stab.nn.BatchNorm2d(4)), ("relu", nn.ReLU()),
+        ("instance", stab.nn.InstanceNorm2d(4, affine: true, track_running_stats: true)),
+        ("group", stab.nn.GroupNorm(2, 4)), ("flatten", nn.Flatten()), ("layer", stab.nn.LayerNorm(64)), ("linear", nn.Linear(64, 8)),
+        ("batch1d", stab.nn.BatchNorm1d(8)),
         ("rms", stab.nn.RMSNorm(8, eps: 1e-6)), ("output", nn.Linear(8, 2))).to(ScalarType.Float64);
 
     private static Sequential Load(string name)

@@ -75,7 +75,8 @@ public class ClipLimitsTests
     public void A_norm_equal_to_the_bound_is_left_alone(double bound, double coefficient)
     {
         using var scope = NewDisposeScope();
-        foreach (var clip in new[] { GradientClip.ByNorm(bound), GradientClip.ByGlobalNorm(bound, 2, 0), GradientClip.ByGlobalNorm(bound, double.PositiveInfinity, 0) })
+        foreach (var clip in new[] { GradientClip.ByNorm(bound), GradientClip.ByGlobalNorm(bound, 2, 0),
+            GradientClip.ByGlobalNorm(bound, double.PositiveInfinity, 0) })
         {
             bool largest = clip.Order > 2;
             var p = Make.Parameter(tensor(largest ? new[] { 1.0, 5.0 } : [3.0, 4.0]));
@@ -102,7 +103,8 @@ public class ClipLimitsTests
     public void A_value_rule_reports_the_largest_element_beyond_its_bound_wherever_it_is()
     {
         using var scope = NewDisposeScope();
-        Parameter[] parameters = [Make.Parameter(tensor(new[] { 3.0, 1.0 })), Make.Parameter(tensor(new[] { 0.1, 0.1 })), Make.Parameter(tensor(new[] { -8.0, 1.0 }))];
+        Parameter[] parameters = [Make.Parameter(tensor(new[] { 3.0, 1.0 })), Make.Parameter(tensor(new[] { 0.1, 0.1 })),
+            Make.Parameter(tensor(new[] { -8.0, 1.0 }))];
         Assert.Equal(0.25, GradientClip.ByValue(2).Apply(parameters).Coefficient, Tolerance.Float64);
         // A norm beyond the bound of which no element is.
         var near = Make.Parameter(full(16, 1.5, ScalarType.Float64));
@@ -113,7 +115,8 @@ public class ClipLimitsTests
     public void Per_parameter_rules_report_the_smallest_factor()
     {
         using var scope = NewDisposeScope();
-        Parameter[] parameters = [Make.Parameter(tensor(new[] { 3.0, 4.0 })), Make.Parameter(tensor(new[] { 6.0, 8.0 })), Make.Parameter(tensor(new[] { 0.3, 0.4 }))];
+        Parameter[] parameters = [Make.Parameter(tensor(new[] { 3.0, 4.0 })), Make.Parameter(tensor(new[] { 6.0, 8.0 })),
+            Make.Parameter(tensor(new[] { 0.3, 0.4 }))];
         var report = GradientClip.ByNorm(1).Apply(parameters);
         Assert.Equal(0.1, report.Coefficient, Tolerance.Float64);
         Compare.Close(tensor(new[] { 0.6, 0.8 }), parameters[0].grad, "first");

@@ -109,7 +109,8 @@ public class ClipMemoryTests
     [Fact]
     public void Rules_without_a_memory_write_nothing()
     {
-        foreach (var rule in new[] { GradientClip.ByNorm(1), GradientClip.ByValue(1), GradientClip.ByGlobalNorm(1), GradientClip.ByBlockRms(1), GradientClip.Adaptive() })
+        foreach (var rule in new[] { GradientClip.ByNorm(1), GradientClip.ByValue(1), GradientClip.ByGlobalNorm(1), GradientClip.ByBlockRms(1),
+            GradientClip.Adaptive() })
         {
             Assert.False(rule.HasMemory);
             Assert.Empty(Save(rule));

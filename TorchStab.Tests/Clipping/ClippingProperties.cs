@@ -22,7 +22,8 @@ public class ClippingProperties
         double norm = stab.nn.utils.clip_grad_norm_(parameters, c, p);
         Assert.True(stab.nn.utils.get_total_norm(parameters.Select(x => x.grad!), p) <= c * (1 + Tolerance.BFloat16));
         double scale = Math.Min(1, c / (norm + 1e-6));
-        for (int i = 0; i < before.Count; i++) Compare.Close(before[i].to(ScalarType.Float64).mul(scale).to(before[i].dtype), parameters[i].grad, $"gradient {i}");
+        for (int i = 0; i < before.Count; i++)
+            Compare.Close(before[i].to(ScalarType.Float64).mul(scale).to(before[i].dtype), parameters[i].grad, $"gradient {i}");
     }
 
     [SeededProperty(MaxTest = 60)]
@@ -30,7 +31,8 @@ public class ClippingProperties
     {
         using var scope = NewDisposeScope();
         double c = threshold.Get / 10.0;
-        foreach (var clip in new[] { GradientClip.ByValue(c), GradientClip.ByNorm(c), GradientClip.ByGlobalNorm(c, 2, 0), GradientClip.ByBlockRms(c), GradientClip.Adaptive(c) })
+        foreach (var clip in new[] { GradientClip.ByValue(c), GradientClip.ByNorm(c), GradientClip.ByGlobalNorm(c, 2, 0), GradientClip.ByBlockRms(c),
+            GradientClip.Adaptive(c) })
         {
             // One dtype: the rounding of a bfloat16 gradient would show in the common norm, and so in its float64 neighbour.
             var parameters = Parameters(seed, 1 + count.Get % 6, [Dtypes[count.Get % Dtypes.Length]]);
@@ -79,6 +81,7 @@ public class ClippingProperties
         dtypes ??= Dtypes;
         manual_seed(seed);
         return [.. Enumerable.Range(0, count).Select(_ => Make.Parameter(
-            randn([.. Enumerable.Range(0, random.Next(4)).Select(_ => (long)random.Next(1, 6))]).mul(Math.Pow(10, random.Next(-2, 3))).to(dtypes[random.Next(dtypes.Length)])))];
+            randn([.. Enumerable.Range(0, random.Next(4)).Select(_ => (long)random.Next(1, 6))]).mul(Math.Pow(10, random.Next(-2, 3)))
+                .to(dtypes[random.Next(dtypes.Length)])))];
     }
 }

@@ -50,7 +50,8 @@ public class GradientClippingTests
     public void Gradients_of_mixed_dtypes_are_measured_together()
     {
         using var scope = NewDisposeScope();
-        Parameter[] parameters = [Make.Parameter(full(4, 1.0, ScalarType.Float64)), Make.Parameter(full(4, 2.0, ScalarType.Float32)), Make.Parameter(full(4, 4.0, ScalarType.BFloat16))];
+        Parameter[] parameters = [Make.Parameter(full(4, 1.0, ScalarType.Float64)), Make.Parameter(full(4, 2.0, ScalarType.Float32)),
+            Make.Parameter(full(4, 4.0, ScalarType.BFloat16))];
         Assert.Equal(Math.Sqrt(4 + 16 + 64), stab.nn.utils.clip_grad_norm_(parameters, 1), Tolerance.Float32);
         Assert.Equal(1, stab.nn.utils.get_total_norm(parameters.Select(p => p.grad!)), Tolerance.BFloat16);
     }
@@ -86,7 +87,8 @@ public class GradientClippingTests
         Assert.Equal(0, stab.nn.utils.clip_grad_norm_([without], 1));
         Assert.Equal(0, stab.nn.utils.clip_grad_norm_([], 1));
         Assert.Equal(0, stab.nn.utils.get_total_norm([]));
-        foreach (double order in new[] { 1, 2, double.PositiveInfinity }) Assert.Equal(0, stab.nn.utils.clip_grad_norm_([Make.Parameter(zeros(0, 3))], 1, order));
+        foreach (double order in new[] { 1, 2, double.PositiveInfinity })
+            Assert.Equal(0, stab.nn.utils.clip_grad_norm_([Make.Parameter(zeros(0, 3))], 1, order));
         foreach (var clip in Make.Rules(1)) Assert.False(clip.Apply([without, Make.Parameter(zeros(0, 3))]).Clipped);
     }
 

@@ -113,7 +113,8 @@ public class GradientSetTests
         Tensor[] bad = [ones(2), tensor(new[] { float.NaN })];
         Assert.True(double.IsNaN(stab.nn.utils.get_total_norm(bad)));
         var error = Assert.Throws<InvalidOperationException>(() => stab.nn.utils.get_total_norm(bad, 2, error_if_nonfinite: true));
-        Assert.Contains("The total norm of order 2.0 for gradients from `parameters` is non-finite, so it cannot be clipped", error.Message, StringComparison.Ordinal);
+        Assert.Contains("The total norm of order 2.0 for gradients from `parameters` is non-finite, so it cannot be clipped", error.Message,
+            StringComparison.Ordinal);
         Assert.Equal(Math.Sqrt(2), stab.nn.utils.get_total_norm([ones(2)], 2, error_if_nonfinite: true), Tolerance.Float32);
     }
 

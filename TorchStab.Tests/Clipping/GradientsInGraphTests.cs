@@ -130,7 +130,8 @@ public class GradientsInGraphTests
     {
         using var x = randn(3);
         using var monitor = new GradientMonitor(nn.Identity());
-        foreach (double bad in (double[])[double.NaN, double.PositiveInfinity]) Assert.Equal("factor", Assert.Throws<ArgumentException>(() => F.scale_gradient(x, bad)).ParamName);
+        foreach (double bad in (double[])[double.NaN, double.PositiveInfinity])
+            Assert.Equal("factor", Assert.Throws<ArgumentException>(() => F.scale_gradient(x, bad)).ParamName);
         foreach (double bad in (double[])[double.NaN, -1]) Assert.Equal("max_norm", Assert.Throws<ArgumentException>(() => F.clip_gradient(x, bad)).ParamName);
         Assert.Equal("name", Assert.Throws<ArgumentException>(() => F.watch_gradient(x, "", monitor)).ParamName);
         Assert.Equal("monitor", Assert.Throws<ArgumentNullException>(() => F.watch_gradient(x, "x", null!)).ParamName);

@@ -51,7 +51,8 @@ public class HalfClipTests
     public void A_step_uses_the_exact_factor(ScalarType dtype, double gradient, double c)
     {
         using var scope = NewDisposeScope();
-        var factors = new[] { GradientClip.ByGlobalNorm(c), GradientClip.ByNorm(c), GradientClip.ByGlobalNorm(c, double.PositiveInfinity), GradientClip.ByBlockRms(c), GradientClip.ZScore(maxNorm: c), GradientClip.Adaptive(c) };
+        var factors = new[] { GradientClip.ByGlobalNorm(c), GradientClip.ByNorm(c), GradientClip.ByGlobalNorm(c, double.PositiveInfinity),
+            GradientClip.ByBlockRms(c), GradientClip.ZScore(maxNorm: c), GradientClip.Adaptive(c) };
         foreach (var clip in factors)
         {
             var p = new Parameter(zeros(1, dtype)) { grad = full(1, gradient, dtype) };
@@ -59,7 +60,8 @@ public class HalfClipTests
             optimizer.Clip = clip;
             optimizer.step();
             double bound = clip == factors[^1] ? c * 1e-3 : c; // of weights of zero, which count as 1e-3
-            Assert.Equal(-bound, p.to(ScalarType.Float64).item<double>(), Math.Max(bound * Tolerance.Of(dtype), dtype == ScalarType.Float16 ? SmallestHalf / 2 : 0));
+            Assert.Equal(-bound, p.to(ScalarType.Float64).item<double>(),
+                Math.Max(bound * Tolerance.Of(dtype), dtype == ScalarType.Float16 ? SmallestHalf / 2 : 0));
         }
     }
 
@@ -67,7 +69,8 @@ public class HalfClipTests
     public void PyTorch_functions_clip_mixed_models_by_one_factor()
     {
         using var scope = NewDisposeScope();
-        var mixed = new[] { ScalarType.Float16, ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float64 }.Select(t => Make.Parameter(full(5, 60_000, t))).ToList();
+        var mixed = new[] { ScalarType.Float16, ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float64 }.Select(t => Make.Parameter(full(5, 60_000, t)))
+            .ToList();
         foreach (double bound in new[] { 1e5, 65_504, 1e39, 1e300, double.PositiveInfinity })
         {
             stab.nn.utils.clip_grad_value_(mixed, bound);
@@ -95,7 +98,8 @@ public class HalfClipTests
         using var scope = NewDisposeScope();
         foreach (var dtype in new[] { ScalarType.Float16, ScalarType.Float32, ScalarType.Float64 })
         {
-            Tensor[] tensors = [full(4, double.PositiveInfinity, dtype), tensor(new[] { 1, double.NegativeInfinity }).to(dtype), full(3, 2.0, dtype), tensor(new[] { double.PositiveInfinity, double.NaN }).to(dtype)];
+            Tensor[] tensors = [full(4, double.PositiveInfinity, dtype), tensor(new[] { 1, double.NegativeInfinity }).to(dtype), full(3, 2.0, dtype),
+                tensor(new[] { double.PositiveInfinity, double.NaN }).to(dtype)];
             Assert.Equal([double.PositiveInfinity, double.PositiveInfinity], tensors[..2].Select(t => stab.nn.utils.get_total_norm([t])));
             Assert.Equal(Math.Sqrt(12), stab.nn.utils.get_total_norm([tensors[2]]), Tolerance.Float32);
             Assert.True(double.IsNaN(stab.nn.utils.get_total_norm(tensors)));
@@ -110,7 +114,8 @@ public class HalfClipTests
         using var generator = new Generator(11);
         var large = randn(6, 5, generator: generator) * 9_000;
         large[0, 0] = 60_000;
-        return [.. new[] { large, randn(33, generator: generator) * 1e-3, randn([], generator: generator), zeros(4) }.Select(t => new Parameter(ones_like(t).to(dtype)) { grad = t.to(dtype) })];
+        return [.. new[] { large, randn(33, generator: generator) * 1e-3, randn([], generator: generator),
+            zeros(4) }.Select(t => new Parameter(ones_like(t).to(dtype)) { grad = t.to(dtype) })];
     }
 
     private static Parameter Exact(Parameter p) => new(p.detach().to(ScalarType.Float64)) { grad = p.grad!.to(ScalarType.Float64) };

@@ -28,7 +28,8 @@ public class NormRangeTests
                     using var scope = NewDisposeScope();
                     manual_seed(7);
                     var values = (randn(5, 13, ScalarType.Float64).sign() * (rand(5, 13, ScalarType.Float64) + 0.5)).to(dtype).to(ScalarType.Float64);
-                    double expected = linalg.vector_norm(values, order).item<double>(), both = linalg.vector_norm(stack([values, values]), order).item<double>();
+                    double expected = linalg.vector_norm(values, order).item<double>(),
+                        both = linalg.vector_norm(stack([values, values]), order).item<double>();
                     foreach (int power in powers)
                     {
                         double scale = Math.ScaleB(1, power);
@@ -37,7 +38,8 @@ public class NormRangeTests
                         Near(expected, GradientNorms.Of([scaled], order)[0] / scale, what);
                         Near(both, stab.nn.utils.get_total_norm([scaled, scaled.t()], order) / scale, $"{what}, total");
                         // Beside others, of which some are zero, empty or not finite.
-                        var among = GradientNorms.Of([zeros(3, dtype), scaled, zeros(0, dtype), full(2, double.NaN, dtype), scaled, full(2, double.PositiveInfinity, dtype)], order);
+                        var among = GradientNorms.Of([zeros(3, dtype), scaled, zeros(0, dtype), full(2, double.NaN, dtype), scaled,
+                            full(2, double.PositiveInfinity, dtype)], order);
                         Near(expected, among[1] / scale, $"{what}, among others");
                         Near(expected, among[4] / scale, $"{what}, among others");
                         Assert.Equal(0, among[0]);

@@ -42,7 +42,8 @@ public class CauseTests
     public void A_parameter_that_is_not_in_the_optimizer_is_named(int steps)
     {
         using var net = DiagnosticNets.Deep(() => nn.Tanh(), 2);
-        using var optimizer = stab.optim.Adam(net.named_parameters().Where(p => !p.name.StartsWith("linear1", StringComparison.Ordinal) && p.name != "output.bias"), 1e-3);
+        using var optimizer = stab.optim.Adam(net.named_parameters()
+            .Where(p => !p.name.StartsWith("linear1", StringComparison.Ordinal) && p.name != "output.bias"), 1e-3);
         var diagnosis = Train(net, steps, m => m.Step(optimizer));
         Assert.Equal(VerdictKind.UpdateTooSmall, diagnosis.Model.Kind);
         Assert.Contains("(linear1): no optimizer that stepped has weight, bias; give it to the optimizer", diagnosis.ToString(), StringComparison.Ordinal);
@@ -201,7 +202,8 @@ public class CauseTests
     private sealed class TwoHeads : nn.Module<Tensor, Tensor>
     {
         private readonly Sequential trunk = DiagnosticNets.Deep(() => nn.ReLU(), 3, norm: true);
-        private readonly Linear main = nn.Linear(DiagnosticNets.Classes, DiagnosticNets.Classes), auxiliary = nn.Linear(DiagnosticNets.Classes, DiagnosticNets.Classes);
+        private readonly Linear main = nn.Linear(DiagnosticNets.Classes, DiagnosticNets.Classes),
+            auxiliary = nn.Linear(DiagnosticNets.Classes, DiagnosticNets.Classes);
         private readonly double _weight;
 
         public TwoHeads(double weight) : base(nameof(TwoHeads))

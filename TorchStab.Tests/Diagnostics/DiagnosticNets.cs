@@ -38,7 +38,8 @@ internal static class DiagnosticNets
     }
 
     /// <summary>Trains under both monitors, sampled at every step, and gives their diagnoses.</summary>
-    public static (Diagnosis Gradients, Diagnosis Activations) Train(nn.Module<Tensor, Tensor> net, int steps = 10, double lr = 1e-3, Func<Tensor, Tensor>? distort = null)
+    public static (Diagnosis Gradients, Diagnosis Activations) Train(nn.Module<Tensor, Tensor> net, int steps = 10, double lr = 1e-3,
+        Func<Tensor, Tensor>? distort = null)
     {
         using var gradients = new GradientMonitor(net, new() { Every = 1 });
         using var activations = new ActivationMonitor(net, new() { Every = 1 });

@@ -77,7 +77,8 @@ public class MonitorProperties
     /// <summary>Weights and gradients are as they were.</summary>
     private static void AssertUntouched(nn.Module model, Action watch)
     {
-        var before = model.parameters().Where(p => !p.IsInvalid).Select(p => (Parameter: p, Value: p.detach().clone(), Gradient: p.grad, Copy: p.grad?.clone())).ToList();
+        var before = model.parameters().Where(p => !p.IsInvalid)
+            .Select(p => (Parameter: p, Value: p.detach().clone(), Gradient: p.grad, Copy: p.grad?.clone())).ToList();
         watch();
         foreach (var (parameter, value, gradient, copy) in before)
         {

@@ -49,7 +49,8 @@ public class UnregisteredTests
         using var net = new Forgetful();
         using var own = stab.optim.Adam(net.named_parameters());
         using var around = stab.optim.ClippedOptimizer(optim.Adam(net.parameters()), GradientClip.ByNorm(1));
-        foreach (Action rebind in new Action[] { () => own.rebind(net), () => around.rebind(net), () => Distributed.Shards.OnRanks([1, 1], _ => stab.nn.DistributedDataParallel(new Forgetful()).Dispose()) })
+        foreach (Action rebind in new Action[] { () => own.rebind(net), () => around.rebind(net),
+            () => Distributed.Shards.OnRanks([1, 1], _ => stab.nn.DistributedDataParallel(new Forgetful()).Dispose()) })
         {
             using var said = new StringWriter();
             using var listener = new TextWriterTraceListener(said);

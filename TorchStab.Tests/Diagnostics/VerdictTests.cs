@@ -75,7 +75,8 @@ public class VerdictTests
         var (gradients, activations) = DiagnosticNets.Train(net, steps: 2);
         Assert.Equal((VerdictKind.NonFinite, "linear2"), (activations.Model.Kind, activations.Model.Layer));
         Assert.Contains("call 1", activations.Model.Evidence, StringComparison.Ordinal);
-        Assert.All(activations.Layers.Skip(3).Where(v => v.Kind == VerdictKind.NonFinite), v => Assert.Contains("follows from linear2", v.Remedy, StringComparison.Ordinal));
+        Assert.All(activations.Layers.Skip(3).Where(v => v.Kind == VerdictKind.NonFinite),
+            v => Assert.Contains("follows from linear2", v.Remedy, StringComparison.Ordinal));
         Assert.Equal(VerdictKind.NonFinite, gradients.Model.Kind);
     }
 

@@ -81,7 +81,8 @@ public unsafe class HugePagesTests
     private static bool IsAdvised(nint address) => Field(address, "VmFlags:").Contains("hg");
 
     // "Rss: 1234 kB" of that mapping.
-    private static long Resident(nint address) => Field(address, "Rss:") is [_, var kilobytes, ..] ? long.Parse(kilobytes, CultureInfo.InvariantCulture) << 10 : 0;
+    private static long Resident(nint address) => Field(address, "Rss:") is [_, var kilobytes, ..]
+        ? long.Parse(kilobytes, CultureInfo.InvariantCulture) << 10 : 0;
 
     // The words of a line about the mapping that holds the address.
     private static string[] Field(nint address, string name)

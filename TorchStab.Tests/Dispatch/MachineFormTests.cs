@@ -15,11 +15,13 @@ namespace TorchStab.Tests.Dispatch;
 /// the settings that a user can make. A child first shows that it is what it was asked to be. Ordinarily the golden suites in four forms; with
 /// TORCHSTAB_MATRIX=1 (<c>.ci/matrix</c>) all tests of the norms in every form.
 /// </summary>
+[Collection(OtherProcesses.Name)]
 public partial class MachineFormTests(ITestOutputHelper log)
 {
     private const string Asked = "TORCHSTAB_TESTS_ASKED";
     private static readonly bool All = Environment.GetEnvironmentVariable("TORCHSTAB_MATRIX") == "1";
-    private static readonly string[] Settings = ["TORCHSTAB_VECTORS", "TORCHSTAB_KERNELS", "TORCHSTAB_AUTOGRAD", "TORCHSTAB_THREADS", "TORCHSTAB_HUGEPAGES", "TORCHSTAB_MATRIX"];
+    private static readonly string[] Settings =
+        ["TORCHSTAB_VECTORS", "TORCHSTAB_KERNELS", "TORCHSTAB_AUTOGRAD", "TORCHSTAB_THREADS", "TORCHSTAB_HUGEPAGES", "TORCHSTAB_MATRIX"];
 
     // What each form lacks by DOTNET_Enable…=0, and the bits that are left.
     private static readonly (string Lacking, int Width)[] Machines = [("nothing", 512), ("AVX512", 256), ("AVX2", 128), ("HWIntrinsic", 0)];
@@ -28,7 +30,8 @@ public partial class MachineFormTests(ITestOutputHelper log)
     {
         get
         {
-            if (!All) return new() { { "AVX512", 256, true, false }, { "AVX2", 128, true, true }, { "HWIntrinsic", 0, true, false }, { "nothing", 512, false, false } };
+            if (!All) return new() { { "AVX512", 256, true, false }, { "AVX2", 128, true, true }, { "HWIntrinsic", 0, true, false },
+                { "nothing", 512, false, false } };
             TheoryData<string, int, bool, bool> forms = new() { { "nothing", 512, false, true } };
             foreach (var (lacking, width) in Machines)
                 foreach (bool pooled in new[] { true, false }) forms.Add(lacking, width, true, pooled);
@@ -60,7 +63,8 @@ public partial class MachineFormTests(ITestOutputHelper log)
 
     /// <summary>What steps by libtorch's operations on lists do not promise: the bits of a kernel, and no allocation.</summary>
     private static readonly string[] NotFused = ["A_step_allocates_nothing_for_a_parameter", "Nothing_is_left_and_a_step_allocates_nothing_for_a_parameter",
-        "The_norm_has_fifteen_digits", "A_run_is_the_float32_run_rounded", "Propagate_steps_as_PyTorch_does"]; // the last: infinity − infinity, which a fused multiply-add makes infinity
+        // the last: infinity − infinity, which a fused multiply-add makes infinity
+        "The_norm_has_fifteen_digits", "A_run_is_the_float32_run_rounded", "Propagate_steps_as_PyTorch_does"];
 
     private const string ExtremeValues = "only kernels, and tensor operations on the CPU, look for values whose squares overflow or underflow",
         Accuracy = "libtorch's own operations are what it compares with", Threads = "libtorch's sums depend on the number of threads";
@@ -79,18 +83,21 @@ public partial class MachineFormTests(ITestOutputHelper log)
     }
 
     /// <summary>
-    /// All tests of the norms on the CPU in the form of other devices. What forces another form, and what runs for minutes, is left to this process and to the matrix.
+    /// All tests of the norms on the CPU in the form of other devices. What forces another form, and what runs for minutes, is left to this process and to the
+    /// matrix.
     /// </summary>
     [Fact]
     public void Norms_hold_in_native_operations()
     {
-        string[] repeated = ["InTensorOperations", "At256Bits", "At128Bits", "InScalars", .. All ? Array.Empty<string>() : [nameof(NormSoakTests), nameof(NormThreadsTests)]];
+        string[] repeated = ["InTensorOperations", "At256Bits", "At128Bits", "InScalars", .. All ? Array.Empty<string>()
+            : [nameof(NormSoakTests), nameof(NormThreadsTests)]];
         string filter = string.Concat(NotNative.Select(entry => entry.Test).Concat(repeated).Select(Without));
         string steps = string.Concat(NotFused.Concat(["TensorFormTests", "SoakTests", "ThreadsTests"]).Select(Without));
         Run("nothing", 512, KernelMode.Native, AutogradKind.Pooled, $"(FullyQualifiedName~{typeof(GoldenRowNormTests).Namespace}.{filter})"
             + $"|(FullyQualifiedName~{typeof(GoldenOptimTests).Namespace}.{steps})|FullyQualifiedName~{typeof(GoldenClipTests).FullName}");
 
-        static string Without(string test) => test.Split(':') is [var name, var named] ? $"&(FullyQualifiedName!~{named}|DisplayName!~{name})" : $"&FullyQualifiedName!~{test}";
+        static string Without(string test) => test.Split(':') is [var name, var named] ? $"&(FullyQualifiedName!~{named}|DisplayName!~{name})"
+            : $"&FullyQualifiedName!~{test}";
     }
 
     private void Run(string lacking, int width, KernelMode mode, AutogradKind kind, string filter)
@@ -100,10 +107,12 @@ public partial class MachineFormTests(ITestOutputHelper log)
         (string, string?)[] environment =
         [
             .. Settings.Select(name => (name, (string?)null)), ("TORCHSTAB_KERNELS", mode.ToString()), ("TORCHSTAB_AUTOGRAD", kind.ToString()),
-            ("TORCHSTAB_HUGEPAGES", pages.ToString()), (Asked, Form(width, mode, kind, mode == KernelMode.Auto && HugePages.IsActive)), ($"DOTNET_Enable{lacking}", "0"),
+            ("TORCHSTAB_HUGEPAGES", pages.ToString()), (Asked, Form(width, mode, kind, mode == KernelMode.Auto && HugePages.IsActive)),
+            ($"DOTNET_Enable{lacking}", "0"),
         ];
         var (exitCode, output) = DotNet.Run(AppContext.BaseDirectory, environment,
-            ["vstest", typeof(MachineFormTests).Assembly.Location, $"--TestCaseFilter:{filter}|FullyQualifiedName~{typeof(MachineFormTests).FullName}.{nameof(Is_what_was_asked)}"]);
+            ["vstest", typeof(MachineFormTests).Assembly.Location,
+                $"--TestCaseFilter:{filter}|FullyQualifiedName~{typeof(MachineFormTests).FullName}.{nameof(Is_what_was_asked)}"]);
         string form = $"without {lacking}, kernels {mode}, plug {kind}";
         Assert.True(exitCode == 0, $"{form}:\n{output}");
         int passed = int.Parse(Passed().Match(output).Groups[1].Value, CultureInfo.InvariantCulture);

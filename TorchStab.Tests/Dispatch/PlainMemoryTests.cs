@@ -44,7 +44,8 @@ public class PlainMemoryTests
         Assert.All(given, t => Assert.True(t.is_neg()));
         for (int which = 0; which < 4; which++)
         {
-            var (output, gradients) = Run(norm, [.. given.Select((t, i) => i == which ? t.detach() : t.detach().clone())], which == 3 ? gradient : gradient.clone());
+            var (output, gradients) = Run(norm, [.. given.Select((t, i) => i == which ? t.detach() : t.detach().clone())], which == 3 ? gradient
+                : gradient.clone());
             var (expected, right) = Run(norm, [.. given.Select(t => t.detach().clone())], gradient.clone());
             Compare.Close(expected, output, $"{Norms[norm].Name}, {which}");
             for (int i = 0; i < right.Count; i++) Compare.Close(right[i], gradients[i], $"{Norms[norm].Name}, {which}: gradient {i}");

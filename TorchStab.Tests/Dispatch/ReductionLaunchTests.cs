@@ -40,7 +40,8 @@ public sealed unsafe class ReductionLaunchTests : IDisposable
         {
             var exact = tensors[i].to(ScalarType.Float64).abs();
             double expected = tensors[i].numel() == 0 ? 0
-                : (order == 2 ? exact.square().sum() : order == 1 ? exact.sum() : order == 0 ? exact.ne(0).to(ScalarType.Float64).sum() : exact.max()).item<double>();
+                : (order == 2 ? exact.square().sum() : order == 1 ? exact.sum() : order == 0 ? exact.ne(0).to(ScalarType.Float64).sum() : exact.max())
+                    .item<double>();
             Assert.True(Math.Abs(expected - actual[i]) <= Tolerance.Float64 * expected, $"{i}: {actual[i]}, expected {expected}");
         }
     }

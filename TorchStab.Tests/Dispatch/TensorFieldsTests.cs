@@ -59,7 +59,8 @@ public sealed unsafe class TensorFieldsTests
         using (inference_mode()) (inferred, viewed) = (randn(3, 4), x.view(-1));
         Tensor[] others =
         [
-            (Tensor)Ops.invoke("zeros", x), (Tensor)Ops.invoke("negative", x), (Tensor)Ops.invoke("opaque", x), complex(x, x).conj().imag, x.to_sparse(), zeros(3, 4, device: META),
+            (Tensor)Ops.invoke("zeros", x), (Tensor)Ops.invoke("negative", x), (Tensor)Ops.invoke("opaque", x), complex(x, x).conj().imag, x.to_sparse(),
+            zeros(3, 4, device: META),
             x.t(), x.expand(2, 3, 4), inferred, zeros(0, 4), complex(x, x).conj(),
         ];
         foreach (var other in others)
@@ -67,7 +68,8 @@ public sealed unsafe class TensorFieldsTests
             Assert.False(TensorFields.TryView(other.Handle, out _), other.ToString());
             AssertAgrees(other, "another");
         }
-        foreach (var plain in new[] { x, x[1], x.requires_grad_(true).detach(), x.alias(), viewed, new TorchSharp.Modules.Parameter(randn(2)), x * 2 }) AssertAgrees(plain, "plain");
+        foreach (var plain in new[] { x, x[1], x.requires_grad_(true).detach(), x.alias(), viewed, new TorchSharp.Modules.Parameter(randn(2)), x * 2 })
+            AssertAgrees(plain, "plain");
         Assert.True(TensorFields.TryView(x.Handle, out _));
     }
 
@@ -109,7 +111,8 @@ public sealed unsafe class TensorFieldsTests
     private static void AssertAgrees(Tensor tensor, string what)
     {
         nint handle = tensor.Handle;
-        bool cpu = LibTorch.DeviceKind(handle) == 0, plain = cpu && KernelSelection.IsPlain(handle), layout = !tensor.is_sparse && LibTorch.IsContiguous(handle) != 0;
+        bool cpu = LibTorch.DeviceKind(handle) == 0, plain = cpu && KernelSelection.IsPlain(handle), layout = !tensor.is_sparse
+            && LibTorch.IsContiguous(handle) != 0;
         bool dense = plain && layout && KernelSelection.HasElement(tensor.dtype);
         var view = TensorMemory.View(handle);
         Assert.True(dense == view.Dense, $"{what}: {(view.Dense ? "taken" : "not taken")}");

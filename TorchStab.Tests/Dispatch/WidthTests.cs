@@ -18,7 +18,8 @@ public sealed unsafe class WidthTests
     {
         using var form = KernelForm.Kernel(width: (VectorWidth)width);
         using var scope = NewDisposeScope();
-        foreach (var (parameter, state, bytes) in new[] { (ScalarType.Float32, ScalarType.Float32, 4), (ScalarType.Float64, ScalarType.Float64, 8), (ScalarType.BFloat16, ScalarType.Float32, 4) })
+        foreach (var (parameter, state, bytes) in new[] { (ScalarType.Float32, ScalarType.Float32, 4), (ScalarType.Float64, ScalarType.Float64, 8),
+            (ScalarType.BFloat16, ScalarType.Float32, 4) })
         {
             var p = ones(3, parameter);
             var pass = StepLaunch<Probe, int>.Start();
@@ -72,7 +73,8 @@ public sealed unsafe class WidthTests
     {
         foreach (var element in Enum.GetValues<Element>())
         {
-            string[] instances = [.. Enum.GetValues<VectorWidth>().Select(w => Convert.ToHexString(MemoryMarshal.AsBytes(new ReadOnlySpan<F>(in Instances<F>.Of(element, (int)w)))))];
+            string[] instances = [.. Enum.GetValues<VectorWidth>()
+                .Select(w => Convert.ToHexString(MemoryMarshal.AsBytes(new ReadOnlySpan<F>(in Instances<F>.Of(element, (int)w)))))];
             Assert.Equal(instances.Length, instances.Distinct().Count());
             Assert.Equal(instances[0], Convert.ToHexString(MemoryMarshal.AsBytes(new ReadOnlySpan<F>(in Instances<F>.Of(element, 0)))));
         }
@@ -101,6 +103,7 @@ public sealed unsafe class WidthTests
         static Probe IFamily<Probe>.Of<V, T, E>() => new() { Update = &Run<V, T, E> };
 
         private static void Run<V, T, E>(StepJob* job, int first, int last)
-            where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged => (Lanes, ElementSize) = (V.Count, sizeof(E));
+            where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
+                where E : unmanaged => (Lanes, ElementSize) = (V.Count, sizeof(E));
     }
 }

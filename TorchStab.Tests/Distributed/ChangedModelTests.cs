@@ -5,7 +5,9 @@ using static TorchStab.Tests.Distributed.Shards;
 
 namespace TorchStab.Tests.Distributed;
 
-/// <summary>A wrapped model that changes between steps, and gradients that are not what the parameters are: ranks stay the same, or all raise an error.</summary>
+/// <summary>
+/// A wrapped model that changes between steps, and gradients that are not what the parameters are: ranks stay the same, or all raise an error.
+/// </summary>
 public class ChangedModelTests
 {
     [Theory]
@@ -23,7 +25,8 @@ public class ChangedModelTests
             using var ddp = stab.nn.DistributedDataParallel(model);
             Train(ddp, model, data, [4, 2], rank);
             ddp.require_identical();
-            foreach (var (expected, actual) in whole.parameters().Zip(model.parameters())) Compare.Close(expected, actual, "parameter", Tolerance.TrainedFloat64);
+            foreach (var (expected, actual) in whole.parameters().Zip(model.parameters()))
+                Compare.Close(expected, actual, "parameter", Tolerance.TrainedFloat64);
         }, shared);
 
         static void Train(nn.Module<Tensor, Tensor> model, Sequential layers, List<(Tensor X, Tensor Y)> data, long[] split, int rank)
@@ -49,7 +52,8 @@ public class ChangedModelTests
             using var optimizer = stab.optim.SGD(ddp.parameters(), 0.1);
             foreach (var (step, (x, y)) in Data().Index())
             {
-                if (step is 1 or 2) optimizer.add_param_group(new TorchStab.Modules.SGD.ParamGroup(Append(model, step == 1 ? "head" : "norm", rank, norm: step == 2)));
+                if (step is 1 or 2) optimizer.add_param_group(new TorchStab.Modules.SGD.ParamGroup(Append(model, step == 1 ? "head" : "norm",
+                    rank, norm: step == 2)));
                 Step(ddp, optimizer, Part(x, [3, 3], rank), Part(y, [3, 3], rank));
                 ddp.require_identical();
             }

@@ -59,7 +59,8 @@ public class DistributedDataParallelTests
                 optim.Optimizer sgd = optim.SGD(ddp.parameters(), 0.1);
                 if (wrapped) sgd = stab.optim.ClippedOptimizer(sgd, GradientClip.ByGlobalNorm(1e9));
                 foreach (var (x, y) in data) Step(ddp, sgd, Part(x, [4, 2], rank), Part(y, [4, 2], rank), wrapped ? null : ddp.average_gradients);
-                foreach (var (expected, actual) in whole.parameters().Zip(ddp.parameters())) Compare.Close(expected, actual, "parameter", Tolerance.TrainedFloat64);
+                foreach (var (expected, actual) in whole.parameters().Zip(ddp.parameters()))
+                    Compare.Close(expected, actual, "parameter", Tolerance.TrainedFloat64);
                 ddp.require_identical();
             });
         }
@@ -79,7 +80,8 @@ public class DistributedDataParallelTests
             using var sgd = stab.optim.SGD(ddp.named_parameters(), 0.1);
             foreach (var (x, y) in data) Step(ddp, sgd, Part(x, [4, 2], rank), Part(y, [4, 2], rank));
             ddp.require_identical();
-            foreach (var (expected, actual) in whole.state_dict().Values.Zip(ddp.module.state_dict().Values)) Compare.Close(expected, actual, "state", Tolerance.TrainedFloat64);
+            foreach (var (expected, actual) in whole.state_dict().Values.Zip(ddp.module.state_dict().Values))
+                Compare.Close(expected, actual, "state", Tolerance.TrainedFloat64);
         });
 
         static Sequential Parametrized()
@@ -111,7 +113,8 @@ public class DistributedDataParallelTests
             }
             Assert.Equal(0, ddp.steps);
             ddp.average_gradients();
-            foreach (var (expected, actual) in whole.parameters().Zip(ddp.parameters())) Compare.Close(expected.grad, actual.grad, "gradient", Tolerance.Accumulation);
+            foreach (var (expected, actual) in whole.parameters().Zip(ddp.parameters()))
+                Compare.Close(expected.grad, actual.grad, "gradient", Tolerance.Accumulation);
         });
     }
 
@@ -157,7 +160,7 @@ public class DistributedDataParallelTests
                         p.grad = Increasing(p, i + rank, dtype) is var g && g.dim() > 1 ? g.t().contiguous().t() : g;
                     ddp.average_gradients();
                     foreach (var (i, p) in model.parameters().Index())
-                        Compare.Identical(Increasing(p, i, dtype) + Increasing(p, i + 1, dtype) + Increasing(p, i + 2, dtype), p.grad!, $"gradient {i} of {dtype}");
+                        Compare.Identical(Enumerable.Range(i, 3).Select(k => Increasing(p, k, dtype)).Aggregate((a, b) => a + b), p.grad!, $"{i}, {dtype}");
                 }
             }, shared);
         }
@@ -205,7 +208,8 @@ public class DistributedDataParallelTests
         {
             using var model = Network(1, norms: true);
             if (rank == 1) stab.nn.utils.convert_sync_batchnorm_(model);
-            Assert.Contains("Every rank has to build the same model", Assert.Throws<InvalidOperationException>(() => stab.nn.DistributedDataParallel(model)).Message);
+            var error = Assert.Throws<InvalidOperationException>(() => stab.nn.DistributedDataParallel(model));
+            Assert.Contains("Every rank has to build the same model", error.Message);
         });
         OnRanks([1, 1], rank =>
         {

@@ -52,7 +52,8 @@ public class DistributedProperties
         var input = arguments.Tensor("input");
         bool ok = Returns(() => norm.call(input), out object? output);
         if (output is Tensor { requires_grad: true } y) y.backward([ones_like(y.detach())]);
-        ok &= Returns(() => stab.nn.utils.convert_sync_batchnorm_((nn.Module)arguments.Draw(Parameter(typeof(stab.nn.utils), "convert_sync_batchnorm_"))!), out _);
+        ok &= Returns(() => stab.nn.utils.convert_sync_batchnorm_((nn.Module)arguments.Draw(Parameter(typeof(stab.nn.utils), "convert_sync_batchnorm_"))!),
+            out _);
         arguments.AssertUnchanged("SyncBatchNorm");
         return ok;
     });

@@ -13,8 +13,10 @@ public class GradientBucketViewTests
 {
     private static readonly Action<DistributedDataParallel, optim.Optimizer>[] Clearings =
     [
-        (ddp, _) => ddp.zero_grad(), (ddp, _) => ddp.zero_grad(set_to_none: false), (ddp, _) => ddp.module.zero_grad(set_to_none: false), (_, optimizer) => optimizer.zero_grad(),
-        (_, optimizer) => ((TorchStab.Modules.Adam)optimizer).zero_grad(set_to_none: false), (ddp, _) => ddp.parameters().First().grad = null, // the others are cleared below
+        (ddp, _) => ddp.zero_grad(), (ddp, _) => ddp.zero_grad(set_to_none: false), (ddp, _) => ddp.module.zero_grad(set_to_none: false),
+        (_, optimizer) => optimizer.zero_grad(),
+        // the others are cleared below
+        (_, optimizer) => ((TorchStab.Modules.Adam)optimizer).zero_grad(set_to_none: false), (ddp, _) => ddp.parameters().First().grad = null,
     ];
 
     [Theory]
@@ -86,7 +88,8 @@ public class GradientBucketViewTests
                 Loss(ddp, Part(x, [5, 1], rank), Part(y, [5, 1], rank)).backward();
                 ddp.average_gradients();
             }
-            foreach (var (expected, actual) in whole.parameters().Zip(ddp.parameters())) Compare.Close(expected.grad, actual.grad, "gradient", Tolerance.Accumulation);
+            foreach (var (expected, actual) in whole.parameters().Zip(ddp.parameters()))
+                Compare.Close(expected.grad, actual.grad, "gradient", Tolerance.Accumulation);
             Assert.Equal(places, Addresses(ddp));
         });
     }
@@ -105,7 +108,8 @@ public class GradientBucketViewTests
                 Loss(ddp, ones(2, 4, ScalarType.Float64), ones(2, 3, ScalarType.Float64)).backward();
                 if (rank == 1 && step == 0) ddp.parameters().ElementAt(1).grad!.fill_(double.NaN);
                 optimizer.step();
-                Assert.Equal(step == 0 ? ("module.first.bias", 1) : (null, (int?)null), (optimizer.LastStep.FirstNonFinite, optimizer.LastStep.FirstNonFiniteRank));
+                Assert.Equal(step == 0 ? ("module.first.bias", 1) : (null, (int?)null),
+                    (optimizer.LastStep.FirstNonFinite, optimizer.LastStep.FirstNonFiniteRank));
             }
         });
     }

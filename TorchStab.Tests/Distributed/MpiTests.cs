@@ -4,6 +4,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests.Distributed;
 
 /// <summary>The MPI engine: ranks that mpirun starts, healthy and not.</summary>
+[Collection(OtherProcesses.Name)]
 public class MpiTests
 {
     [MpiFact]

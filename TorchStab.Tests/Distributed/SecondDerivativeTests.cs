@@ -4,12 +4,15 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Distributed;
 
-/// <summary>Derivatives of derivatives through the exchanges, against one process with the whole batch: autograd.grad would end the process on an error.</summary>
+/// <summary>
+/// Derivatives of derivatives through the exchanges, against one process with the whole batch: autograd.grad would end the process on an error.
+/// </summary>
 public class SecondDerivativeTests
 {
     private const long Batch = 8, Channels = 3;
 
-    public static TheoryData<int, bool, bool> Cases => new() { { 2, true, true }, { 4, true, true }, { 4, false, true }, { 2, true, false }, { 3, false, false } };
+    public static TheoryData<int, bool, bool> Cases =>
+        new() { { 2, true, true }, { 4, true, true }, { 4, false, true }, { 2, true, false }, { 3, false, false } };
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -24,7 +27,8 @@ public class SecondDerivativeTests
         foreach (long[] split in new long[][] { [4, 4], [1, 7], [0, 8], [3, 0, 5] })
         {
             var found = new Tensor[split.Length][];
-            Shards.OnRanks(split, rank => found[rank] = [.. Penalty([.. data.Select(t => Shards.Part(t, split, rank))], affine, sync: true).Select(t => t.DetachFromDisposeScope())]);
+            Shards.OnRanks(split, rank => found[rank] =
+                [.. Penalty([.. data.Select(t => Shards.Part(t, split, rank))], affine, sync: true).Select(t => t.DetachFromDisposeScope())]);
             string what = $"of [{string.Join(", ", split)}]";
             for (int i = 0; i < 2; i++) Compare.Close(expected[i], cat([.. found.Select(f => f[i])]), $"derivative {i} {what}", Tolerance.Synced);
             if (affine) Compare.Close(expected[2], found.Select(f => f[2]).Aggregate((a, b) => a + b), $"derivative of the weight {what}", Tolerance.Synced);
@@ -64,7 +68,8 @@ public class SecondDerivativeTests
     private static Tensor[] Penalty(Tensor[] data, bool affine, bool sync)
     {
         nn.Module<Tensor, Tensor> norm = sync ? stab.nn.SyncBatchNorm(Channels, affine: affine, dtype: ScalarType.Float64)
-            : data[0].dim() == 4 ? nn.BatchNorm2d(Channels, affine: affine, dtype: ScalarType.Float64) : nn.BatchNorm1d(Channels, affine: affine, dtype: ScalarType.Float64);
+            : data[0].dim() == 4 ? nn.BatchNorm2d(Channels, affine: affine, dtype: ScalarType.Float64)
+                : nn.BatchNorm1d(Channels, affine: affine, dtype: ScalarType.Float64);
         using (no_grad())
             foreach (var (i, p) in norm.parameters().Index()) p.copy_(tensor([0.5, -1.5, 2]).add(i));
         Tensor[] wanted = [data[0].detach().clone().requires_grad_(), data[1].detach().clone().requires_grad_(), .. norm.parameters().Take(1)];

@@ -26,7 +26,8 @@ internal static class Shards
     // Threads share libtorch's generator: networks come from formulas.
     public static Sequential Network(int seed, bool norms)
     {
-        var layers = new List<(string, nn.Module<Tensor, Tensor>)> { ("first", nn.Linear(4, 8, dtype: ScalarType.Float64)), ("act", nn.Tanh()), ("last", nn.Linear(8, 3, dtype: ScalarType.Float64)) };
+        var layers = new List<(string, nn.Module<Tensor, Tensor>)> { ("first", nn.Linear(4, 8, dtype: ScalarType.Float64)), ("act", nn.Tanh()),
+            ("last", nn.Linear(8, 3, dtype: ScalarType.Float64)) };
         if (norms) layers.Insert(1, ("norm", nn.BatchNorm1d(8, dtype: ScalarType.Float64)));
         var network = nn.Sequential(layers);
         using var _ = no_grad();

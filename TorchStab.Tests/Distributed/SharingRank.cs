@@ -48,7 +48,8 @@ internal sealed unsafe class RanksMemory : IDisposable
 
     public void Dispose()
     {
-        bool whole = _blocks.All(block => !new Span<byte>((byte*)block + Whole - Guard, Guard).ContainsAnyExcept(Pattern) && !new Span<byte>((void*)block, Shift).ContainsAnyExcept(Pattern));
+        bool whole = _blocks.All(block => !new Span<byte>((byte*)block + Whole - Guard, Guard).ContainsAnyExcept(Pattern)
+            && !new Span<byte>((void*)block, Shift).ContainsAnyExcept(Pattern));
         foreach (nint block in _blocks) NativeMemory.AlignedFree((void*)block);
         Assert.True(whole, "written outside the ranks' memory");
     }

@@ -40,9 +40,12 @@ public class ActivationOrderTests
         using var scope = NewDisposeScope();
         using var model = new Own(children.Split(' '));
         var report = stab.nn.init.initialize_(model);
-        Assert.Equal(functions.Split(' '), report.Entries.Where(e => e.StdAsked is not null && !e.Scheme.Contains("attention", StringComparison.Ordinal)).Select(e => Function(e.Scheme)));
+        Assert.Equal(functions.Split(' '),
+            report.Entries.Where(e => e.StdAsked is not null && !e.Scheme.Contains("attention", StringComparison.Ordinal)).Select(e => Function(e.Scheme)));
         bool guessed = functions.Split(' ').Any(f => f != "-");
-        Assert.Equal(guessed, report.Notes.Any(n => n.Contains("is guessed from the order of registration: InitializationOptions.Example shows it in a run, or state it by Rules", StringComparison.Ordinal)));
+        Assert.Equal(guessed, report.Notes.Any(n =>
+            n.Contains("is guessed from the order of registration: InitializationOptions.Example shows it in a run, or state it by Rules",
+                StringComparison.Ordinal)));
         Assert.Equal(!guessed, report.Notes.Any(n => n.StartsWith("no activation is known in this model", StringComparison.Ordinal)));
     }
 
@@ -67,7 +70,8 @@ public class ActivationOrderTests
     {
         using var model = Sequential(("a", Linear(4, 4)), ("relu", ReLU()), ("b", new Own("fc", "act")));
         var report = stab.nn.init.initialize_(model, new() { Rules = [InitializationRule.ForName("b.*", Nonlinearity.Tanh)] });
-        Assert.Equal(["He normal (before ReLU)", "Xavier normal (before Tanh by rule)"], report.Entries.Where(e => e.StdAsked is not null).Select(e => e.Scheme));
+        Assert.Equal(["He normal (before ReLU)", "Xavier normal (before Tanh by rule)"],
+            report.Entries.Where(e => e.StdAsked is not null).Select(e => e.Scheme));
         Assert.Empty(report.Notes);
     }
 

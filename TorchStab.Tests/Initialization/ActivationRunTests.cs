@@ -56,7 +56,8 @@ public class ActivationRunTests
     public void Pooled_turned_and_flattened_outputs_are_known_again(ScalarType dtype)
     {
         using var scope = NewDisposeScope();
-        using var images = new Between(Conv2d(3, 16, 3, padding: 1, dtype: dtype), BatchNorm2d(16, dtype: dtype), x => max_pool2d(relu(x), 2).flatten(1), Linear(16 * 16, 5, dtype: dtype));
+        using var images = new Between(Conv2d(3, 16, 3, padding: 1, dtype: dtype), BatchNorm2d(16, dtype: dtype), x => max_pool2d(relu(x), 2).flatten(1),
+            Linear(16 * 16, 5, dtype: dtype));
         Assert.Equal("He normal (before ReLU, seen in the run)", Scheme(images, randn(4, 3, 8, 8, dtype), "first.weight"));
         using var turned = new Between(Conv2d(3, 16, 3, padding: 1, dtype: dtype), null, x => gelu(x.permute(0, 2, 3, 1)), Linear(16, 5, dtype: dtype));
         Assert.StartsWith("He normal (before GELU", Scheme(turned, randn(4, 3, 8, 8, dtype), "first.weight"), StringComparison.Ordinal);
@@ -70,8 +71,10 @@ public class ActivationRunTests
         using var scope = NewDisposeScope();
         foreach (bool shared in new[] { true, false })
         {
-            using var model = Sequential(("stem", Sequential(Conv2d(3, 8, 3, padding: 1, bias: false), BatchNorm2d(8), ReLU())), ("one", new Block(8, 8, 1, shared)),
-                ("two", new Block(8, 16, 2, shared)), ("three", new Block(16, 16, 1, shared)), ("pool", AdaptiveAvgPool2d(1)), ("flatten", Flatten()), ("fc", Linear(16, 10)));
+            using var model = Sequential(("stem", Sequential(Conv2d(3, 8, 3, padding: 1, bias: false), BatchNorm2d(8), ReLU())),
+                ("one", new Block(8, 8, 1, shared)),
+                ("two", new Block(8, 16, 2, shared)), ("three", new Block(16, 16, 1, shared)), ("pool", AdaptiveAvgPool2d(1)), ("flatten", Flatten()),
+                ("fc", Linear(16, 10)));
             var entries = Layers(stab.nn.init.initialize_(model, new() { Example = randn(2, 3, 16, 16) }));
             Assert.All(entries.Where(e => e.Parameter != "fc.weight"), e => Assert.Equal("He normal (before ReLU, seen in the run)", e.Scheme));
             Assert.Equal("Xavier normal (no activation in the run)", entries[^1].Scheme);
@@ -106,7 +109,8 @@ public class ActivationRunTests
         var report = stab.nn.init.initialize_(model, new() { Example = randn(32, 12) });
         Assert.Equal(
             [("gate", "SiLU"), ("up", ""), ("down", ""), ("policy", ""), ("value1", "Tanh"), ("value2", ""), ("left", "ReLU"), ("right", "ReLU"), ("join", "")],
-            Layers(report).Select(e => (e.Parameter.Split('.')[0], e.Scheme.Contains("before ", StringComparison.Ordinal) ? e.Scheme.Split("before ")[1].Split(',')[0] : "")));
+            Layers(report).Select(e => (e.Parameter.Split('.')[0], e.Scheme.Contains("before ", StringComparison.Ordinal)
+                ? e.Scheme.Split("before ")[1].Split(',')[0] : "")));
     }
 
     [Fact]
@@ -114,7 +118,8 @@ public class ActivationRunTests
     {
         using var scope = NewDisposeScope();
         using var model = new TwoInputs();
-        var report = stab.nn.init.initialize_(model, new() { Run = () => model.call(randn(8, 4), randn(8, 4)), Rules = [InitializationRule.ForName("b", Nonlinearity.Tanh)] });
+        var report = stab.nn.init.initialize_(model,
+            new() { Run = () => model.call(randn(8, 4), randn(8, 4)), Rules = [InitializationRule.ForName("b", Nonlinearity.Tanh)] });
         Assert.Equal(["He normal (before ReLU, seen in the run)", "Xavier normal (before Tanh by rule)"], Layers(report).Select(e => e.Scheme));
     }
 
@@ -129,7 +134,8 @@ public class ActivationRunTests
         foreach (var (key, value) in model.state_dict()) Compare.Identical(before[key], value, key);
         stab.nn.init.initialize_(model, new() { Example = randn(3, 4) });
         Assert.Equal(modes, model.modules().Select(m => m.training));
-        foreach (string key in before.Keys.Where(k => k.Contains("running", StringComparison.Ordinal))) Compare.Identical(before[key], model.state_dict()[key], key);
+        foreach (string key in before.Keys.Where(k => k.Contains("running", StringComparison.Ordinal)))
+            Compare.Identical(before[key], model.state_dict()[key], key);
         model.eval();
         Compare.Identical(model.forward(ones(2, 4)), model.call(ones(2, 4)), "no hook stays");
     }
@@ -160,7 +166,8 @@ public class ActivationRunTests
         Refused("TwoInputs does not take one tensor", two, new() { Example = ones(1, 4) });
 
         static void Refused(string words, Module model, InitializationOptions options) =>
-            Assert.Contains(words, Assert.Throws<ArgumentException>(nameof(options), () => stab.nn.init.initialize_(model, options)).Message, StringComparison.Ordinal);
+            Assert.Contains(words, Assert.Throws<ArgumentException>(nameof(options), () => stab.nn.init.initialize_(model, options)).Message,
+                StringComparison.Ordinal);
     }
 
     private static List<InitializationEntry> Layers(InitializationReport report) => [.. report.Entries.Where(e => e.StdAsked is not null)];
@@ -172,7 +179,8 @@ public class ActivationRunTests
     private static bool IsBottleneck(string parameter, List<InitializationEntry> entries)
     {
         string block = string.Join('.', parameter.Split('.').Take(3));
-        return parameter.Contains(".conv.", StringComparison.Ordinal) && entries.Last(e => e.Parameter.StartsWith(block + ".", StringComparison.Ordinal)).Parameter == parameter;
+        return parameter.Contains(".conv.", StringComparison.Ordinal)
+            && entries.Last(e => e.Parameter.StartsWith(block + ".", StringComparison.Ordinal)).Parameter == parameter;
     }
 
     private sealed class Between : Module<Tensor, Tensor>
@@ -182,7 +190,8 @@ public class ActivationRunTests
         private readonly Func<Tensor, Tensor> function;
         private readonly Func<Tensor, Tensor>? end;
 
-        public Between(Module<Tensor, Tensor> first, Module<Tensor, Tensor>? norm, Func<Tensor, Tensor> function, Module<Tensor, Tensor> last, Func<Tensor, Tensor>? end = null)
+        public Between(Module<Tensor, Tensor> first, Module<Tensor, Tensor>? norm, Func<Tensor, Tensor> function, Module<Tensor, Tensor> last,
+            Func<Tensor, Tensor>? end = null)
             : base(nameof(Between))
         {
             (this.first, this.norm, this.function, this.last, this.end) = (first, norm, function, last, end);

@@ -34,7 +34,8 @@ public class InitArgumentsTests
             (() => stab.nn.init.variance_scaling_(Square, 1, FanMode.FanIn, (InitDistribution)9), "distribution", "Unknown distribution 9"),
         ["kaiming_uniform_ mode"] = (() => stab.nn.init.kaiming_uniform_(Square, 0, FanMode.FanAvg),
             "mode", "Mode fan_avg not supported, please use one of ['fan_in', 'fan_out']"),
-        ["kaiming_normal_ function"] = (() => stab.nn.init.kaiming_normal_(Square, nonlinearity: (Nonlinearity)99), "nonlinearity", "Unsupported nonlinearity 99"),
+        ["kaiming_normal_ function"] =
+            (() => stab.nn.init.kaiming_normal_(Square, nonlinearity: (Nonlinearity)99), "nonlinearity", "Unsupported nonlinearity 99"),
         ["xavier_normal_ gain"] = (() => stab.nn.init.xavier_normal_(Square, -1), "gain", "normal expects std >= 0.0, but found std -0.707107"),
         ["xavier_uniform_ gain"] = (() => stab.nn.init.xavier_uniform_(Square, -1),
             "gain", "uniform_ expects to return a [from, to) range, but found from=1.22474 > to=-1.22474"),

@@ -102,7 +102,8 @@ public class InitBlocksTests
         Compare.Identical(zeros(5, 3), table.weight!, "no deviation");
 
         void Refused(string words, InitializationOptions options) =>
-            Assert.Contains(words, Assert.Throws<ArgumentException>(nameof(options), () => stab.nn.init.initialize_(model, options)).Message, StringComparison.Ordinal);
+            Assert.Contains(words, Assert.Throws<ArgumentException>(nameof(options), () => stab.nn.init.initialize_(model, options)).Message,
+                StringComparison.Ordinal);
     }
 
     private static IEnumerable<string> Zeroed(Module model, Func<string, Module, bool> blocks) =>

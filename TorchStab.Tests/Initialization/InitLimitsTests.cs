@@ -32,7 +32,8 @@ public class InitLimitsTests
 
     private static readonly Dictionary<string, (ScalarType dtype, string argument, string words, Action<Tensor> call)> Refusals = new()
     {
-        ["gain of orthogonal_"] = (Half, "gain", "value cannot be converted to type c10::Half without overflow: got 65536", t => stab.nn.init.orthogonal_(t, 65536)),
+        ["gain of orthogonal_"] = (Half, "gain", "value cannot be converted to type c10::Half without overflow: got 65536",
+            t => stab.nn.init.orthogonal_(t, 65536)),
         ["gain of delta_orthogonal_"] = (Half, "gain", "without overflow", t => stab.nn.init.delta_orthogonal_(t, -65536)),
         ["int delta_orthogonal_"] = (ScalarType.Int32, "tensor", "not implemented for 'Int'", t => stab.nn.init.delta_orthogonal_(t)),
         ["short orthogonal_"] = (ScalarType.Int16, "tensor", "not implemented for 'Short'", t => stab.nn.init.orthogonal_(t)),
@@ -78,7 +79,8 @@ public class InitLimitsTests
             stab.nn.init.uniform_(half, -65504, 0).clone(), stab.nn.init.uniform_(half, 0, 65504).clone(), stab.nn.init.orthogonal_(half, 65504).clone(),
             stab.nn.init.trunc_normal_(half, 0, 46000, -65504, 65504).clone(),
         }) Assert.True(filled.isfinite().all().item<bool>() && filled.std().item<Half>() > (System.Half)0);
-        Assert.Equal(1, stab.nn.init.trunc_normal_(empty(100, 100, ScalarType.Float64), 0, 1, double.NegativeInfinity, double.PositiveInfinity).std().item<double>(), 0.1);
+        Assert.Equal(1, stab.nn.init.trunc_normal_(empty(100, 100, ScalarType.Float64), 0, 1, double.NegativeInfinity, double.PositiveInfinity).std()
+            .item<double>(), 0.1);
         Compare.Identical(full(2, 3, 1.5f), stab.nn.init.uniform_(empty(2, 3), 1.5, 1.5), "an empty interval");
         Compare.Identical(full(2, 3, -4f), stab.nn.init.normal_(empty(2, 3), -4, 0), "no deviation");
         Compare.Identical(zeros(2, 3), stab.nn.init.sparse_(empty(2, 3), 1), "all zeros");
@@ -108,6 +110,7 @@ public class InitLimitsTests
         var drawn = empty(rows, columns, ScalarType.Float64).normal_(0, 1, one);
         var (q, r) = linalg.qr(rows < columns ? drawn.t() : drawn);
         var expected = q * r.diagonal().sign();
-        Compare.Close(rows < columns ? expected.t() : expected, stab.nn.init.orthogonal_(empty(rows, columns, ScalarType.Float64), generator: two), "as PyTorch's");
+        Compare.Close(rows < columns ? expected.t() : expected,
+            stab.nn.init.orthogonal_(empty(rows, columns, ScalarType.Float64), generator: two), "as PyTorch's");
     }
 }

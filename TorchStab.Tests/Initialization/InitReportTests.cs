@@ -48,7 +48,8 @@ public class InitReportTests
     [InlineData(FanMode.FanAvg, 250.0)]
     public void He_says_the_fan_it_took_and_Xavier_the_mean_of_both(FanMode mode, double fan)
     {
-        using var model = Sequential(("a", Linear(300, 200)), ("drop", Dropout(0.5)), ("relu", ReLU()), ("b", Linear(200, 100)), ("own", new Plain()), ("tanh", Tanh()));
+        using var model = Sequential(("a", Linear(300, 200)), ("drop", Dropout(0.5)), ("relu", ReLU()), ("b", Linear(200, 100)),
+            ("own", new Plain()), ("tanh", Tanh()));
         var entries = stab.nn.init.initialize_(model, new() { Mode = mode }).Entries;
         Assert.Equal(("He normal (before ReLU)", fan), (entries[0].Scheme, entries[0].Fan!.Value));
         Assert.Equal(Math.Sqrt(2 / fan), entries[0].StdAsked!.Value, 15);

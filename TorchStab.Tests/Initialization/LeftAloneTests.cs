@@ -18,7 +18,8 @@ public class LeftAloneTests
             if (name.StartsWith("blur", StringComparison.Ordinal) || name == "bn.weight") stab.nn.init.constant_(p.requires_grad_(false), 0.25);
         var report = stab.nn.init.initialize_(model);
         var state = model.state_dict();
-        Assert.True(state["blur.weight"].eq(0.25).all().item<bool>() && state["blur.bias"].eq(0.25).all().item<bool>() && state["bn.weight"].eq(0.25).all().item<bool>());
+        Assert.True(state["blur.weight"].eq(0.25).all().item<bool>() && state["blur.bias"].eq(0.25).all().item<bool>()
+            && state["bn.weight"].eq(0.25).all().item<bool>());
         Assert.Equal(["blur.weight", "blur.bias", "bn.weight"], report.Untouched.Select(u => u.Parameter));
         Assert.Contains("left as it was: blur.weight of Conv2d (frozen: requires_grad is false)", report.ToString(), StringComparison.Ordinal);
         Assert.Equal(["conv.weight", "conv.bias", "bn.bias"], report.Entries.Select(e => e.Parameter));
@@ -43,8 +44,10 @@ public class LeftAloneTests
     public void On_the_meta_device_everything_is_told_and_nothing_measured()
     {
         using var scope = NewDisposeScope();
-        using var model = Sequential(("table", Embedding(9, 8, padding_idx: 2)), ("conv", Conv1d(8, 8, 3, padding: 1)), ("norm", LayerNorm(8)), ("relu", ReLU()),
-            ("fc", Linear(8, 8)), ("act", SELU()), ("own", new MyLayerNorm()), ("mha", new Holder(MultiheadAttention(8, 2))), ("lstm", new Holder(nn.LSTM(8, 8))),
+        using var model = Sequential(("table", Embedding(9, 8, padding_idx: 2)), ("conv", Conv1d(8, 8, 3, padding: 1)),
+            ("norm", LayerNorm(8)), ("relu", ReLU()),
+            ("fc", Linear(8, 8)), ("act", SELU()), ("own", new MyLayerNorm()), ("mha", new Holder(MultiheadAttention(8, 2))),
+            ("lstm", new Holder(nn.LSTM(8, 8))),
             ("cell", new Holder(stab.nn.LayerNormGRU(8, 8)))).to(DeviceType.META);
         foreach (var distribution in Enum.GetValues<InitDistribution>())
         {
@@ -98,10 +101,12 @@ public class LeftAloneTests
     {
         using var scope = NewDisposeScope();
         using var model = new Forgetful();
-        var notes = stab.nn.init.initialize_(model).Notes.Where(n => n.Contains("is not registered", StringComparison.Ordinal)).Select(n => n.Split(" is not")[0]);
+        var notes = stab.nn.init.initialize_(model).Notes.Where(n => n.Contains("is not registered", StringComparison.Ordinal))
+            .Select(n => n.Split(" is not")[0]);
         Assert.Equal(
             [
-                "blocks[0] (Linear)", "blocks[1] (Sequential)", "array[0] (Linear)", "named[a] (Linear)", "pairs[0].Item2 (Linear)", "List[0] (Linear)", "Dict[0] (Linear)", "Auto (Linear)", "inner.deep[0] (Linear)",
+                "blocks[0] (Linear)", "blocks[1] (Sequential)", "array[0] (Linear)", "named[a] (Linear)", "pairs[0].Item2 (Linear)", "List[0] (Linear)",
+                "Dict[0] (Linear)", "Auto (Linear)", "inner.deep[0] (Linear)",
             ], notes);
     }
 

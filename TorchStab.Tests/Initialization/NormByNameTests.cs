@@ -12,7 +12,8 @@ public class NormByNameTests
     public void A_matrix_is_no_scale_whatever_its_layer_is_called()
     {
         using var scope = NewDisposeScope();
-        using var model = Sequential(("weight_norm", new LinearWeightNorm(4, 6)), ("relu", ReLU()), ("one", new LinearWeightNorm(6, 1)), ("conv", new KernelConvNorm()));
+        using var model = Sequential(("weight_norm", new LinearWeightNorm(4, 6)), ("relu", ReLU()), ("one", new LinearWeightNorm(6, 1)),
+            ("conv", new KernelConvNorm()));
         var before = model.state_dict().ToDictionary(s => s.Key, s => s.Value.clone());
         var report = stab.nn.init.initialize_(model);
         Assert.Empty(report.Entries);
@@ -26,12 +27,14 @@ public class NormByNameTests
     public void A_norm_that_scales_by_1_plus_its_weight_starts_at_0(ScalarType dtype)
     {
         using var scope = NewDisposeScope();
-        using var model = Sequential(("fc", Linear(6, 6, dtype: dtype)), ("norm", new GemmaRMSNorm(6, dtype)), ("plain", new PlainRMSNorm(6, dtype)), ("channels", new ScaleNorm2d(6, dtype)));
+        using var model = Sequential(("fc", Linear(6, 6, dtype: dtype)), ("norm", new GemmaRMSNorm(6, dtype)), ("plain", new PlainRMSNorm(6, dtype)),
+            ("channels", new ScaleNorm2d(6, dtype)));
         foreach (var p in model.parameters()) stab.nn.init.constant_(p, 9);
         var report = stab.nn.init.initialize_(model);
         Assert.Equal(["zeros (scales by 1 + weight)", "ones", "ones", "zeros"], report.Entries.Skip(2).Select(e => e.Scheme));
         var state = model.state_dict();
-        Assert.True(state["norm.weight"].eq(0).all().item<bool>() && state["plain.weight"].eq(1).all().item<bool>() && state["channels.weight"].eq(1).all().item<bool>());
+        Assert.True(state["norm.weight"].eq(0).all().item<bool>() && state["plain.weight"].eq(1).all().item<bool>()
+            && state["channels.weight"].eq(1).all().item<bool>());
         Assert.Contains(report.Notes, n => n.StartsWith("GemmaRMSNorm (norm) is taken for a normalization", StringComparison.Ordinal));
         Assert.Equal(3, report.Notes.Count(n => n.Contains("is taken for a normalization", StringComparison.Ordinal)));
     }
@@ -48,7 +51,8 @@ public class NormByNameTests
     [Fact]
     public void Wrappers_called_so_are_not_looked_through()
     {
-        using var model = Sequential(("first", Linear(4, 4)), ("wrapped", new ConvNorm()), ("relu", ReLU()), ("second", Linear(4, 4)), ("pre", new PreNorm(Linear(4, 4))), ("act", ReLU()));
+        using var model = Sequential(("first", Linear(4, 4)), ("wrapped", new ConvNorm()), ("relu", ReLU()), ("second", Linear(4, 4)),
+            ("pre", new PreNorm(Linear(4, 4))), ("act", ReLU()));
         var schemes = stab.nn.init.initialize_(model).Entries.Where(e => e.StdAsked is not null).Select(e => (e.Parameter, e.Scheme));
         Assert.Equal(
             [

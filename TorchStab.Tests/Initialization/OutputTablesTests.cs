@@ -33,7 +33,8 @@ public class OutputTablesTests
             Assert.InRange(table.StdMeasured / table.StdAsked!.Value, 0.9, 1.1);
         }
 
-        if (layer) Assert.Equal(outputFirst ? "shared with head.weight" : "shared with wte.weight", report.Entries.Single(e => e.Scheme.StartsWith("shared", StringComparison.Ordinal)).Scheme);
+        if (layer) Assert.Equal(outputFirst ? "shared with head.weight" : "shared with wte.weight",
+            report.Entries.Single(e => e.Scheme.StartsWith("shared", StringComparison.Ordinal)).Scheme);
     }
 
     [Fact]

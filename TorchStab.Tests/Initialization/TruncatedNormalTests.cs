@@ -60,7 +60,9 @@ public class TruncatedNormalTests
         Assert.Equal(3.0, stab.nn.init.trunc_normal_(empty(8, dtype), 0, 1, 3, 3).to(ScalarType.Float64).min().item<double>());
     }
 
-    /// <summary>The first of these seeds whose float32 numbers of U(−1, 1) hold a −1, whose inverse is infinite: PyTorch puts it on the bound, 100σ away.</summary>
+    /// <summary>
+    /// The first of these seeds whose float32 numbers of U(−1, 1) hold a −1, whose inverse is infinite: PyTorch puts it on the bound, 100σ away.
+    /// </summary>
     [Fact]
     public void A_uniform_number_that_rounds_to_minus_1_is_no_outlier()
     {
@@ -85,7 +87,8 @@ public class TruncatedNormalTests
         var (mean, std) = Statistics.Moments(far * 1e8); // exponential of mean 1/1e8
         Assert.InRange(mean, 1 - 2 * Tolerance.SampleStd, 1 + 2 * Tolerance.SampleStd);
         Assert.InRange(std, 1 - 2 * Tolerance.SampleStd, 1 + 2 * Tolerance.SampleStd);
-        foreach (var (m, s, a, b) in new[] { (0.0, 1e-310, 1.0, 2.0), (0, 1e-200, 1, Infinity), (1e300, 1.0, -2, 2), (-1e300, 1e-5, -Infinity, Infinity), (0, 1, 1e-20, 2e-20) })
+        foreach (var (m, s, a, b) in new[] { (0.0, 1e-310, 1.0, 2.0), (0, 1e-200, 1, Infinity), (1e300, 1.0, -2, 2), (-1e300, 1e-5, -Infinity, Infinity),
+            (0, 1, 1e-20, 2e-20) })
             Assert.True(Within(stab.nn.init.trunc_normal_(empty(64, ScalarType.Float64), m, s, a, b), a, b).isfinite().all().item<bool>());
     }
 
@@ -93,7 +96,8 @@ public class TruncatedNormalTests
     public void Values_beyond_the_dtype_end_at_its_largest()
     {
         using var scope = NewDisposeScope();
-        foreach (var (dtype, std) in new[] { (ScalarType.Float16, 45000.0), (ScalarType.Float32, 2e38), (ScalarType.BFloat16, 2e38), (ScalarType.Float64, 1e308) })
+        foreach (var (dtype, std) in new[] { (ScalarType.Float16, 45000.0), (ScalarType.Float32, 2e38), (ScalarType.BFloat16, 2e38),
+            (ScalarType.Float64, 1e308) })
             foreach (double a in new[] { -Infinity, 0 })
                 Assert.True(stab.nn.init.trunc_normal_(empty(4000, dtype), 0, std, a, Infinity).isfinite().all().item<bool>());
     }
@@ -142,7 +146,8 @@ public class TruncatedNormalTests
     private static Tensor Within(Tensor w, double a, double b)
     {
         var values = w.to(ScalarType.Float64);
-        Assert.True(values.min().item<double>() >= a && values.max().item<double>() <= b, $"[{values.min().item<double>():r}, {values.max().item<double>():r}] leaves [{a:r}, {b:r}]");
+        Assert.True(values.min().item<double>() >= a && values.max().item<double>() <= b,
+            $"[{values.min().item<double>():r}, {values.max().item<double>():r}] leaves [{a:r}, {b:r}]");
         return w;
     }
 
@@ -157,7 +162,8 @@ public class TruncatedNormalTests
 
         static Tensor Tail(Tensor z, double low, double high)
         {
-            double start = LogTail(tensor(low)).item<double>(), all = double.IsInfinity(high) ? 1 : -special.expm1(LogTail(tensor(high)) - start).item<double>();
+            double start = LogTail(tensor(low)).item<double>(), all = double.IsInfinity(high) ? 1
+                : -special.expm1(LogTail(tensor(high)) - start).item<double>();
             return -special.expm1(LogTail(z) - start) / all;
         }
 

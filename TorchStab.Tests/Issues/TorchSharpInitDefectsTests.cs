@@ -38,7 +38,8 @@ public class TorchSharpInitDefectsTests
         using var scope = NewDisposeScope();
         Tensor Draw(Func<Generator, Tensor> init) => init(new Generator(7, CPU));
         Assert.False(Draw(g => Theirs.normal_(empty(10), generator: g)).equal(Draw(g => Theirs.normal_(empty(10), generator: g))).all().item<bool>());
-        Assert.True(Draw(g => stab.nn.init.normal_(empty(10), generator: g)).equal(Draw(g => stab.nn.init.normal_(empty(10), generator: g))).all().item<bool>());
+        Assert.True(Draw(g => stab.nn.init.normal_(empty(10), generator: g)).equal(Draw(g => stab.nn.init.normal_(empty(10), generator: g)))
+            .all().item<bool>());
     }
 
     [Fact]

@@ -10,7 +10,8 @@ public unsafe class AdamKernelTests : OptimizerKernelTests
         using KernelData<T, E> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
         using KernelData<T, T> m = new(KernelData.Normal(random, n)), v = new(KernelData.Positive(random, n)), max = new(KernelData.Positive(random, n));
         bool amsgrad = random.Next(2) == 0;
-        var streams = new StepStreams { Parameter = p.Pointer, Gradient = g.Pointer, State0 = m.Pointer, State1 = v.Pointer, State2 = amsgrad ? max.Pointer : null };
+        var streams = new StepStreams { Parameter = p.Pointer, Gradient = g.Pointer, State0 = m.Pointer, State1 = v.Pointer };
+        if (amsgrad) streams.State2 = max.Pointer;
         var a = new AdamArguments
         {
             Gradient = Transform(random),

@@ -19,7 +19,8 @@ public unsafe class AverageKernelTests : EveryWidthTests
     }
 
     // In two runs that meet anywhere, as chunks do.
-    private static void Equal<V, T, E>(int n, double tolerance) where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
+    private static void Equal<V, T, E>(int n, double tolerance) where V : unmanaged, IVector<V, T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
         var random = new Random(n);
         foreach (double weight in Weights)

@@ -137,7 +137,8 @@ internal sealed unsafe class BatchNormKernelCase<Relu> : IDisposable where Relu 
     // channels_last in memory where rows are what is tried.
     private double[] Arrange(double[] values) => _form == ChannelForm.Rows ? Permute(values, _shape.Channels, _shape.Positions) : values;
 
-    private double[] Restore(NativeBuffer buffer) => _form == ChannelForm.Rows ? Permute(buffer.ToArray(), _shape.Positions, _shape.Channels) : buffer.ToArray();
+    private double[] Restore(NativeBuffer buffer) => _form == ChannelForm.Rows
+        ? Permute(buffer.ToArray(), _shape.Positions, _shape.Channels) : buffer.ToArray();
 
     // (samples, a, b) to (samples, b, a).
     private double[] Permute(double[] values, int a, int b)

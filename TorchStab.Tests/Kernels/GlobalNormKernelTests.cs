@@ -30,8 +30,10 @@ public unsafe class GlobalNormKernelTests : EveryWidthTests
             Assert.Equal(GlobalNormKernel.Reference.MaxMagnitude(x.Values), GlobalNormKernel.MaxMagnitude<V, double, E>(x.Pointer, 0, n));
             Assert.Equal(GlobalNormKernel.Reference.NonZero(x.Values), GlobalNormKernel.NonZero<V, double, E>(x.Pointer, 0, n));
             double magnitudes = GlobalNormKernel.Reference.SumOfMagnitudes(x.Values);
-            Assert.Equal(GlobalNormKernel.Reference.Sum(x.Values) / magnitudes, GlobalNormKernel.Sum<V, double, E>(x.Pointer, 0, n) / magnitudes, Tolerance.DoubleSum);
-            if (n > 2) Same(GlobalNormKernel.Reference.SumOfSquares(x.Values.AsSpan(1, n - 2)), GlobalNormKernel.SumOfSquares<V, double, E>(x.Pointer, 1, n - 2));
+            Assert.Equal(GlobalNormKernel.Reference.Sum(x.Values) / magnitudes, GlobalNormKernel.Sum<V, double, E>(x.Pointer, 0, n) / magnitudes,
+                Tolerance.DoubleSum);
+            if (n > 2) Same(GlobalNormKernel.Reference.SumOfSquares(x.Values.AsSpan(1, n - 2)),
+                GlobalNormKernel.SumOfSquares<V, double, E>(x.Pointer, 1, n - 2));
         }
         if (n > 0) NonFinite<V, T, E>(n, random);
         if (n > 1) Zeros<V, T, E>(n, random);

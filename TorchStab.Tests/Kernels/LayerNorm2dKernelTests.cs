@@ -122,7 +122,8 @@ public unsafe class LayerNorm2dKernelTests
     private static double Steepness(double[] x, (int Samples, int Channels, int Positions) shape, double eps)
     {
         var (samples, channels, n) = shape;
-        double[] rows = [.. Enumerable.Range(0, samples * n).SelectMany(p => Enumerable.Range(0, channels).Select(c => x[(((p / n * channels) + c) * n) + (p % n)]))];
+        double[] rows = [.. Enumerable.Range(0, samples * n)
+            .SelectMany(p => Enumerable.Range(0, channels).Select(c => x[(((p / n * channels) + c) * n) + (p % n)]))];
         return KernelInstances.Steepness(rows, channels, eps, centre: true);
     }
 

@@ -8,7 +8,8 @@ public unsafe class RMSpropKernelTests : OptimizerKernelTests
     internal override void Equal<V, T, E>(int n, Random random, double tolerance)
     {
         using KernelData<T, E> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
-        using KernelData<T, T> squares = new([.. KernelData.Positive(random, n).Select(x => x + 1)]), means = new(KernelData.Normal(random, n, 0.1)), buffer = new(KernelData.Normal(random, n));
+        using KernelData<T, T> squares = new([.. KernelData.Positive(random, n).Select(x => x + 1)]), means = new(KernelData.Normal(random, n, 0.1)),
+            buffer = new(KernelData.Normal(random, n));
         bool centered = random.Next(2) == 0, momentum = random.Next(2) == 0;
         var streams = new StepStreams
         {

@@ -68,7 +68,8 @@ internal sealed unsafe class RowNormKernelCase<Centre> : IDisposable where Centr
 
     public void Dispose()
     {
-        foreach (var buffer in new[] { Input, Weight, Bias, Gradient, Output, InputGradient, WeightGradient, BiasGradient, _mean, _deviation }) buffer.Dispose();
+        foreach (var buffer in new[] { Input, Weight, Bias, Gradient, Output, InputGradient, WeightGradient, BiasGradient, _mean, _deviation })
+            buffer.Dispose();
     }
 
     private static double[] Fill(int count, Func<int, double> value) => [.. Enumerable.Range(0, count).Select(value)];

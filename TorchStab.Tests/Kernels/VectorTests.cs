@@ -113,10 +113,12 @@ public unsafe class VectorTests
         {
             for (int i = 0; i < 16; i++) stored[i] = BitConverter.UInt16BitsToHalf((ushort)(bits + i));
             V.Load(stored).Store(x);
-            for (int i = 0; i < V.Count; i++) Assert.True(((float)stored[i]).Equals(x[i]) && Half.IsNegative(stored[i]) == float.IsNegative(x[i]), $"{stored[i]}: {x[i]}");
+            for (int i = 0; i < V.Count; i++)
+                Assert.True(((float)stored[i]).Equals(x[i]) && Half.IsNegative(stored[i]) == float.IsNegative(x[i]), $"{stored[i]}: {x[i]}");
             float low = x[0];
             if (!float.IsFinite(low)) continue;
-            float tie = (low + (BitConverter.UInt16BitsToHalf((ushort)(bits + 1)) is var next && Half.IsFinite(next) ? (float)next : low < 0 ? -65536 : 65536)) / 2;
+            float tie = (low + (BitConverter.UInt16BitsToHalf((ushort)(bits + 1)) is var next && Half.IsFinite(next) ? (float)next : low < 0
+                ? -65536 : 65536)) / 2;
             (x[0], x[1], x[2], x[3]) = (tie, MathF.BitIncrement(tie), MathF.BitDecrement(tie), low / 3);
             float[] given = [.. new Span<float>(x, V.Count)];
             V.Load(x).Store(stored);

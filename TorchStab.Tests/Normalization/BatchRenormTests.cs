@@ -122,7 +122,8 @@ public class BatchRenormTests
             var (rows, grads) = (input.detach().permute(1, 0, 2).reshape(input.shape[1], -1), upstream.permute(1, 0, 2).reshape(input.shape[1], -1));
             int channels = (int)rows.shape[0], n = (int)rows.shape[1];
             var (y, gx) = (zeros_like(rows), zeros_like(rows));
-            (GradWeight, GradBias, RunningMean, RunningVar) = (zeros(channels, Double), zeros(channels, Double), zeros(channels, Double), zeros(channels, Double));
+            (GradWeight, GradBias, RunningMean, RunningVar) =
+                (zeros(channels, Double), zeros(channels, Double), zeros(channels, Double), zeros(channels, Double));
             for (int c = 0; c < channels; c++)
             {
                 double[] x = [.. rows[c].data<double>()], g = [.. grads[c].data<double>()];

@@ -20,7 +20,8 @@ public class GoldenChannelNormTests : InOneForm
 
     public static TheoryData<string, string> LargeCases => Cases(c => c.Tag == "large");
 
-    public static TheoryData<string, string> ErrorCases => Cases(c => (c.Op is "batch_norm" or "instance_norm" || GoldenModules.IsChannelNorm(c.Op)) && c.ExpectsError);
+    public static TheoryData<string, string> ErrorCases =>
+        Cases(c => (c.Op is "batch_norm" or "instance_norm" || GoldenModules.IsChannelNorm(c.Op)) && c.ExpectsError);
 
     [Theory]
     [MemberData(nameof(FunctionCases))]
@@ -142,7 +143,8 @@ public class GoldenChannelNormTests : InOneForm
     {
         long[] ab = [.. c.Json.GetProperty(constants).EnumerateArray().Select(e => e.GetInt64())];
         long[] shape = [.. c.Json.GetProperty("input_shape").EnumerateArray().Select(e => e.GetInt64())];
-        double[] values = [.. Enumerable.Range(0, (int)shape.Aggregate((p, d) => p * d)).Select(k => (double)((k * ab[0] + ab[1]) % (1L << 31)) / (1L << 31) - 0.5)];
+        double[] values = [.. Enumerable.Range(0, (int)shape.Aggregate((p, d) => p * d))
+            .Select(k => (double)((k * ab[0] + ab[1]) % (1L << 31)) / (1L << 31) - 0.5)];
         return tensor(values, c.Dtype).reshape(shape);
     }
 }

@@ -7,7 +7,8 @@ namespace TorchStab.Tests.Normalization;
 /// <summary>Modules as golden cases describe them.</summary>
 internal static class GoldenModules
 {
-    public static bool IsChannelNorm(string op) => op is "BatchNorm1d" or "BatchNorm2d" or "BatchNorm3d" or "InstanceNorm1d" or "InstanceNorm2d" or "InstanceNorm3d";
+    public static bool IsChannelNorm(string op) =>
+        op is "BatchNorm1d" or "BatchNorm2d" or "BatchNorm3d" or "InstanceNorm1d" or "InstanceNorm2d" or "InstanceNorm3d";
 
     /// <summary>The module of a case's <c>op</c> and <c>params</c>; what is not there keeps its default.</summary>
     public static AffineModule Create(GoldenCase c)

@@ -109,7 +109,8 @@ public class GoldenRowNormTests : InOneForm
     {
         using var scope = NewDisposeScope();
         var c = GoldenSuite.Find(suite, label);
-        var e = Assert.ThrowsAny<ArgumentException>(() => Classes.Contains(c.Op) ? (object)Module(c) : Call(c, c["input"], c.Optional("weight"), c.Optional("bias")));
+        var e = Assert.ThrowsAny<ArgumentException>(() => Classes.Contains(c.Op) ? (object)Module(c)
+            : Call(c, c["input"], c.Optional("weight"), c.Optional("bias")));
         Assert.Contains(c.ErrorMessage, e.Message, StringComparison.Ordinal);
         Assert.NotNull(e.ParamName);
     }

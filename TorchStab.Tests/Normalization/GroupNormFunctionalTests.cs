@@ -30,9 +30,11 @@ public class GroupNormFunctionalTests : InOneForm
             // libtorch's backward fails for a bias alone.
             if (weight is null) bias = null;
             var input = RowNormParity.Draw(shape, layout, dtype);
-            RowNormParity.Check((x, w, b) => stab.nn.functional.group_norm(x, groups, w, b, 1e-3), (x, w, b) => F.group_norm(x, groups, w, b, 1e-3), input, weight, bias);
+            RowNormParity.Check((x, w, b) => stab.nn.functional.group_norm(x, groups, w, b, 1e-3), (x, w, b) => F.group_norm(x, groups, w, b, 1e-3),
+                input, weight, bias);
             if (dtype == ScalarType.Float64)
-                RowNormParity.CheckSecond((x, w, b) => stab.nn.functional.group_norm(x, groups, w, b, 1e-3), (x, w, b) => F.group_norm(x, groups, w, b, 1e-3), input, weight);
+                RowNormParity.CheckSecond((x, w, b) => stab.nn.functional.group_norm(x, groups, w, b, 1e-3),
+                    (x, w, b) => F.group_norm(x, groups, w, b, 1e-3), input, weight);
         }
     }
 
@@ -68,7 +70,8 @@ public class GroupNormFunctionalTests : InOneForm
     {
         using var scope = NewDisposeScope();
         Refused("Expected more than 1 value per channel when training, got input size [1, 2]", "input", () => stab.nn.functional.group_norm(ones(1, 2), 2));
-        Refused("Expected more than 1 value per channel when training, got input size [1, 3, 1, 1]", "input", () => stab.nn.functional.group_norm(ones(1, 3, 1, 1), 3));
+        Refused("Expected more than 1 value per channel when training, got input size [1, 3, 1, 1]", "input",
+            () => stab.nn.functional.group_norm(ones(1, 3, 1, 1), 3));
         Refused("Expected at least 2 dimensions for input tensor but received 1", "input", () => stab.nn.functional.group_norm(ones(4), 2));
         Refused("Expected num groups to be greater than 0, got 0", "num_groups", () => stab.nn.functional.group_norm(ones(2, 4), 0));
         Refused("Expected num groups to be greater than 0, got -1", "num_groups", () => stab.nn.GroupNorm(-1, 4));
@@ -83,12 +86,15 @@ public class GroupNormFunctionalTests : InOneForm
     {
         using var scope = NewDisposeScope();
         var x = randn(2, 4, 3);
-        Refused("Expected weight to be a vector of size equal to the number of channels in input, but got weight of shape [3] and input of shape [2, 4, 3]", "weight",
+        Refused("Expected weight to be a vector of size equal to the number of channels in input, but got weight of shape [3] and input of shape [2, 4, 3]",
+            "weight",
             () => stab.nn.functional.group_norm(x, 2, ones(3)));
         Refused("got weight of shape [1, 4]", "weight", () => stab.nn.functional.group_norm(x, 2, ones(1, 4)));
-        Refused("but got bias of shape [4] and input of shape [2, 4, 3]; bias has shape [2]", "bias", () => stab.nn.functional.group_norm(x, 2, ones(4), zeros(2)));
+        Refused("but got bias of shape [4] and input of shape [2, 4, 3]; bias has shape [2]", "bias",
+            () => stab.nn.functional.group_norm(x, 2, ones(4), zeros(2)));
         Refused("but got bias of shape [2] and input", "bias", () => stab.nn.functional.group_norm(x, 2, null, zeros(2)));
-        Refused("expect parameter to have scalar type of Float; weight is Float64", "weight", () => stab.nn.functional.group_norm(x, 2, ones(4, ScalarType.Float64)));
+        Refused("expect parameter to have scalar type of Float; weight is Float64", "weight",
+            () => stab.nn.functional.group_norm(x, 2, ones(4, ScalarType.Float64)));
         Refused("\"GroupNormKernelImpl\" not implemented for 'Long'", "input", () => stab.nn.functional.group_norm(x.to(ScalarType.Int64), 2));
     }
 

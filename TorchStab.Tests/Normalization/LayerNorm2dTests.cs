@@ -37,11 +37,14 @@ public class LayerNorm2dTests
         Assert.Equal(channelsLast ? values.stride() : [120, 20, 5, 1], y.stride());
         y.backward([upstream]);
         expected.backward([upstream]);
-        Tensor[] got = [y, x.grad!, .. module.parameters().Select(p => p.grad!)], wanted = [expected, other.grad!, .. reference.parameters().Select(p => p.grad!)];
-        double allowed = dtype switch { ScalarType.Float64 => 1e-10, ScalarType.Float32 => 1e-5, ScalarType.BFloat16 => 1.0 / 32, _ => 1.0 / 256 }; // sums of 60 rounded terms
+        Tensor[] got = [y, x.grad!, .. module.parameters().Select(p => p.grad!)],
+            wanted = [expected, other.grad!, .. reference.parameters().Select(p => p.grad!)];
+        // sums of 60 rounded terms
+        double allowed = dtype switch { ScalarType.Float64 => 1e-10, ScalarType.Float32 => 1e-5, ScalarType.BFloat16 => 1.0 / 32, _ => 1.0 / 256 };
         for (int i = 0; i < wanted.Length; i++)
         {
-            double off = (got[i].to(ScalarType.Float64) - wanted[i].to(ScalarType.Float64)).abs().max().item<double>() / wanted[i].to(ScalarType.Float64).abs().max().item<double>();
+            double off = (got[i].to(ScalarType.Float64) - wanted[i].to(ScalarType.Float64)).abs().max().item<double>() / wanted[i].to(ScalarType.Float64).abs()
+                .max().item<double>();
             Assert.True(off <= allowed, $"tensor {i} is off by {off}");
         }
     }

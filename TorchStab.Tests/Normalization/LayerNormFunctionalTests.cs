@@ -41,9 +41,11 @@ public class LayerNormFunctionalTests : InOneForm
             // Mixed precision as well: float32 parameters beside a half input.
             var parameters = dice.Next(2) == 0 ? Moments(dtype) : dtype;
             Tensor? weight = dice.Next(4) == 0 ? null : randn(normalized).to(parameters), bias = dice.Next(4) == 0 ? null : randn(normalized).to(parameters);
-            RowNormParity.Check((x, w, b) => stab.nn.functional.layer_norm(x, normalized, w, b, eps), (x, w, b) => F.layer_norm(x, normalized, w, b, eps), input, weight, bias);
+            RowNormParity.Check((x, w, b) => stab.nn.functional.layer_norm(x, normalized, w, b, eps), (x, w, b) => F.layer_norm(x, normalized, w, b, eps),
+                input, weight, bias);
             if (dtype == ScalarType.Float64)
-                RowNormParity.CheckSecond((x, w, b) => stab.nn.functional.layer_norm(x, normalized, w, b, eps), (x, w, b) => F.layer_norm(x, normalized, w, b, eps), input, weight);
+                RowNormParity.CheckSecond((x, w, b) => stab.nn.functional.layer_norm(x, normalized, w, b, eps),
+                    (x, w, b) => F.layer_norm(x, normalized, w, b, eps), input, weight);
         }
 
         static ScalarType Moments(ScalarType dtype) => dtype is ScalarType.Float64 ? dtype : ScalarType.Float32;

@@ -136,7 +136,8 @@ public class MaskedBatchNormTests
         var x = randn(3, 2, 4);
         var one = zeros(3, 1, 4);
         one[0, 0, 0] = 1;
-        foreach (var (mask, words) in new[] { (one, "got input size torch.Size([3, 2, 4]) and a mask of weight 1 or less in a channel"), (zeros(1), "Expected more than 1 value"), (ones(3, 4), "mask of shape [3, 4]") })
+        foreach (var (mask, words) in new[] { (one, "got input size torch.Size([3, 2, 4]) and a mask of weight 1 or less in a channel"),
+            (zeros(1), "Expected more than 1 value"), (ones(3, 4), "mask of shape [3, 4]") })
         {
             var e = Assert.Throws<ArgumentException>(() => m.forward(x, mask));
             Assert.Contains(words, e.Message, StringComparison.Ordinal);

@@ -127,7 +127,8 @@ public class MixedNormTests
         using var scope = NewDisposeScope();
         manual_seed(random.Next());
         bool mixed = random.Next(3) > 0, channelsLast = op.Rank == 4 && random.Next(2) == 0;
-        long[] shape = op.Rank == 2 ? [random.Next(1, 40), random.Next(8, 300)] : [random.Next(2, 12), 3 * random.Next(3, 30), random.Next(3, 12), random.Next(3, 20)];
+        long[] shape = op.Rank == 2 ? [random.Next(1, 40), random.Next(8, 300)]
+            : [random.Next(2, 12), 3 * random.Next(3, 30), random.Next(3, 12), random.Next(3, 20)];
         var x = (randn(shape) * 2 + 1).to(dtype);
         if (channelsLast) x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2);
         var upstream = randn(shape).to(dtype);
@@ -160,7 +161,8 @@ public class MixedNormTests
     // Half a unit in the last place of each value, and float32's tolerance of the largest.
     private static void Near(Tensor exact, Tensor actual, ScalarType dtype, string what)
     {
-        double unit = dtype switch { ScalarType.BFloat16 => 1.0 / 256, ScalarType.Float16 => 1.0 / 2048, _ => 0 }, least = dtype == ScalarType.Float16 ? 3e-8 : 0;
+        double unit = dtype switch { ScalarType.BFloat16 => 1.0 / 256, ScalarType.Float16 => 1.0 / 2048, _ => 0 },
+            least = dtype == ScalarType.Float16 ? 3e-8 : 0;
         var error = (actual.to(ScalarType.Float64) - exact).abs();
         var allowed = exact.abs() * unit + least + Tolerance.Float32 * Math.Max(1, exact.abs().max().item<double>());
         double worst = (error - allowed).max().item<double>();

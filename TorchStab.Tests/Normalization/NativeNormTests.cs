@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Tests.Normalization;
 
 /// <summary>
-/// Norms in libtorch's fused operations, forced on the CPU: what devices without kernels run. All tests of the norms also run in this form (MachineFormTests); here
-/// is what only it has.
+/// Norms in libtorch's fused operations, forced on the CPU: what devices without kernels run. All tests of the norms also run in this form (MachineFormTests);
+/// here is what only it has.
 /// </summary>
 public class NativeNormTests(ITestOutputHelper log)
 {

@@ -113,7 +113,8 @@ public class NormCitizenshipTests
         using var bare = stab.nn.BatchNorm1d(3, track_running_stats: false);
         NormModuleTests.Randomize(bare);
         var e = Assert.Throws<InvalidOperationException>(() => m.load(new MemoryStream(Saved(five))));
-        Assert.Contains("size mismatch for running_var: copying a param with shape torch.Size([5]) from checkpoint, the shape in current model is torch.Size([3]).", e.Message, StringComparison.Ordinal);
+        Assert.Contains("size mismatch for running_var: copying a param with shape torch.Size([5]) from checkpoint, the shape in current model is "
+            + "torch.Size([3]).", e.Message, StringComparison.Ordinal);
         e = Assert.Throws<InvalidOperationException>(() => m.load(new MemoryStream(Saved(bare))));
         Assert.Contains("Missing key(s) in state_dict: \"running_mean\", \"running_var\". ", e.Message, StringComparison.Ordinal);
         Assert.ThrowsAny<Exception>(() => m.load(new MemoryStream(Saved(five)[..^9])));
@@ -132,7 +133,9 @@ public class NormCitizenshipTests
     {
         using var scope = NewDisposeScope();
         using var model = new Model();
-        Assert.Equal([.. Keys.Take(2).Select(k => "norm." + k), .. Keys.Take(2).Select(k => "list.0." + k)], model.named_parameters().Select(p => p.name).Order().Reverse().Order(StringComparer.Ordinal).Reverse().Select(n => n).OrderBy(n => n.StartsWith("list", StringComparison.Ordinal)).ThenByDescending(n => n, StringComparer.Ordinal));
+        Assert.Equal([.. Keys.Take(2).Select(k => "norm." + k), .. Keys.Take(2).Select(k => "list.0." + k)],
+            model.named_parameters().Select(p => p.name).Order().Reverse().Order(StringComparer.Ordinal).Reverse().Select(n => n)
+            .OrderBy(n => n.StartsWith("list", StringComparison.Ordinal)).ThenByDescending(n => n, StringComparer.Ordinal));
         Assert.Equal(6, model.named_buffers().Count());
         List<string> names = [];
         model.apply(m => names.Add(m.GetName()));

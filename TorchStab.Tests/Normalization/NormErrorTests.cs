@@ -41,7 +41,8 @@ public class NormErrorTests
     {
         using var scope = NewDisposeScope();
         var (x, mean, variance) = (randn(4, 3, 2), zeros(3), ones(3));
-        Assert.Contains(words, Assert.ThrowsAny<Exception>(() => Run(call, x, mean.clone(), variance.clone(), libtorch: true)).Message, StringComparison.Ordinal);
+        Assert.Contains(words, Assert.ThrowsAny<Exception>(() => Run(call, x, mean.clone(), variance.clone(), libtorch: true)).Message,
+            StringComparison.Ordinal);
         var e = Assert.Throws<ArgumentException>(argument, () => Run(call, x, mean, variance, libtorch: false));
         Assert.Contains(words, e.Message, StringComparison.Ordinal);
         Compare.Identical(zeros(3), mean, "running_mean");
@@ -72,7 +73,8 @@ public class NormErrorTests
         string Refusal(Func<Tensor> call) => Assert.Throws<ArgumentException>(call).Message;
         Assert.Contains("elements not 20; it has 5 for 3 channels, each counted for 4 samples",
             Refusal(() => stab.nn.functional.instance_norm(randn(4, 3, 2), weight: ones(5))), StringComparison.Ordinal);
-        Assert.DoesNotContain("counted", Refusal(() => stab.nn.functional.batch_norm(randn(4, 3), null, null, ones(5), training: true)), StringComparison.Ordinal);
+        Assert.DoesNotContain("counted", Refusal(() => stab.nn.functional.batch_norm(randn(4, 3), null, null, ones(5), training: true)),
+            StringComparison.Ordinal);
         Assert.Contains("got input size torch.Size([1, 3]); use a larger batch",
             Refusal(() => stab.nn.functional.batch_norm(randn(1, 3), null, null, training: true)), StringComparison.Ordinal);
     }
@@ -114,7 +116,8 @@ public class NormErrorTests
     {
         using var scope = NewDisposeScope();
         var (x, five) = (zeros(0, 3, 2), zeros(5));
-        Assert.Equal(F.batch_norm(x, five, five, five, five, training: true).shape, stab.nn.functional.batch_norm(x, five, five, five, five, training: true).shape);
+        Assert.Equal(F.batch_norm(x, five, five, five, five, training: true).shape,
+            stab.nn.functional.batch_norm(x, five, five, five, five, training: true).shape);
         Assert.Equal(x.shape, stab.nn.functional.instance_norm(x, five, five, five, five).shape);
     }
 
@@ -157,7 +160,8 @@ public class NormErrorTests
     {
         using var scope = NewDisposeScope();
         using var module = stab.nn.BatchNorm1d(3);
-        Assert.Contains("mixed dtype (CPU)", Assert.Throws<ArgumentException>(() => module.call(randn(4, 3, dtype: ScalarType.Float64))).Message, StringComparison.Ordinal);
+        Assert.Contains("mixed dtype (CPU)", Assert.Throws<ArgumentException>(() => module.call(randn(4, 3, dtype: ScalarType.Float64))).Message,
+            StringComparison.Ordinal);
         Assert.Equal(0, module.num_batches_tracked!.item<long>());
     }
 

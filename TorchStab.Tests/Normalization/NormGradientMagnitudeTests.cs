@@ -42,7 +42,8 @@ public class NormGradientMagnitudeTests
             using var form = KernelForm.Kernel(width: width);
             foreach (var (dtype, inputs, gradients) in Magnitudes)
                 foreach (int power in inputs)
-                    foreach (int gradient in gradients.Where(g => !name.StartsWith("masked", StringComparison.Ordinal) || IsAddedUp(g, dtype))) Hold(name, dtype, power, gradient, given, $"{name}{(given ? " in eval" : "")}, {width}");
+                    foreach (int gradient in gradients.Where(g => !name.StartsWith("masked", StringComparison.Ordinal) || IsAddedUp(g, dtype)))
+                        Hold(name, dtype, power, gradient, given, $"{name}{(given ? " in eval" : "")}, {width}");
         }
     }
 
@@ -53,7 +54,8 @@ public class NormGradientMagnitudeTests
         using var form = KernelForm.TensorOps();
         foreach (var (dtype, inputs, gradients) in Magnitudes)
             foreach (int power in inputs)
-                foreach (int gradient in gradients.Where(g => IsAddedUp(g, dtype))) Hold(name, dtype, power, gradient, given, $"{name}{(given ? " in eval" : "")}");
+                foreach (int gradient in gradients.Where(g => IsAddedUp(g, dtype)))
+                    Hold(name, dtype, power, gradient, given, $"{name}{(given ? " in eval" : "")}");
     }
 
     [Fact]
@@ -62,7 +64,8 @@ public class NormGradientMagnitudeTests
         using var scope = NewDisposeScope();
         foreach (long[] shape in new long[][] { [4, 3], [9, 3, 2, 2], [2, 3, 9, 9] })
         {
-            foreach (var (x, mean, variance, weight) in new[] { (3e38, -3e38, 1e38, 1.0), (3e38, -3e38, 1e38, 1e-20), (1e-20, 0, 1e-30, 1e30), (1e25, 0, 1e38, 1e-25), (-3e38, 2e38, 1e36, 1e-10) })
+            foreach (var (x, mean, variance, weight) in new[] { (3e38, -3e38, 1e38, 1.0), (3e38, -3e38, 1e38, 1e-20), (1e-20, 0, 1e-30, 1e30),
+                (1e25, 0, 1e38, 1e-25), (-3e38, 2e38, 1e36, 1e-10) })
             {
                 Tensor input = full(shape, x, ScalarType.Float32).requires_grad_(), w = full(3, weight, ScalarType.Float32).requires_grad_();
                 Tensor At(double value) => full(3, value, ScalarType.Float32);
@@ -72,7 +75,8 @@ public class NormGradientMagnitudeTests
                 double slope = (float)weight / Math.Sqrt((float)variance), g = 1 / Math.Clamp(slope, 1e-15, 1e15);
                 var gradients = autograd.grad([y], [input, w], [full_like(y.detach(), g)]);
                 Compare.Close(ones_like(input), gradients[0] / ((float)g * slope), "dx");
-                Compare.Close(ones(3), gradients[1] / (float)((float)g * standardized * (input.numel() / 3)), $"dweight of {x}, {mean}, {variance}, {weight}, [{string.Join(", ", shape)}]");
+                Compare.Close(ones(3), gradients[1] / (float)((float)g * standardized * (input.numel() / 3)),
+                    $"dweight of {x}, {mean}, {variance}, {weight}, [{string.Join(", ", shape)}]");
             }
         }
     }

@@ -25,7 +25,8 @@ public class NormLimitsTests
     public void The_rest_prints_as_PyTorchs_does()
     {
         Assert.Equal(("True", "False", "None", "0.5"), (Repr.Of(true), Repr.Of(false), Repr.Of((double?)null), Repr.Of((double?)0.5)));
-        Assert.Equal(("(3,)", "(3, 4)", "()", "[3, 4]", "torch.Size([2])"), (Repr.Tuple([3]), Repr.Tuple([3, 4]), Repr.Tuple([]), Repr.List([3, 4]), Repr.Size([2])));
+        Assert.Equal(("(3,)", "(3, 4)", "()", "[3, 4]", "torch.Size([2])"),
+            (Repr.Tuple([3]), Repr.Tuple([3, 4]), Repr.Tuple([]), Repr.List([3, 4]), Repr.Size([2])));
         Assert.Equal(["torch.uint8", "torch.complex64", "torch.complex128", "torch.bfloat16"],
             new[] { ScalarType.Byte, ScalarType.ComplexFloat32, ScalarType.ComplexFloat64, ScalarType.BFloat16 }.Select(Repr.Of));
     }
@@ -40,7 +41,8 @@ public class NormLimitsTests
     {
         using var scope = NewDisposeScope();
         var x = ones(4, 3, dtype);
-        foreach (Func<Tensor> call in new Func<Tensor>[] { () => stab.nn.functional.batch_norm(x, null, null, training: true), () => stab.nn.functional.layer_norm(x, [3]) })
+        foreach (Func<Tensor> call in new Func<Tensor>[] { () => stab.nn.functional.batch_norm(x, null, null, training: true),
+            () => stab.nn.functional.layer_norm(x, [3]) })
             Assert.Contains($"not implemented for {name}", Assert.Throws<ArgumentException>(call).Message, StringComparison.Ordinal);
     }
 
@@ -49,11 +51,13 @@ public class NormLimitsTests
     {
         using var scope = NewDisposeScope();
         var (x, weight) = (ones(4, 4, 2, dtype: ScalarType.Float64), ones(4, ScalarType.Float32));
-        Func<Tensor, Tensor, Tensor>[] norms = [(x, w) => stab.nn.functional.batch_norm(x, null, null, w, training: true), (x, w) => stab.nn.functional.instance_norm(x, weight: w),
+        Func<Tensor, Tensor, Tensor>[] norms =
+            [(x, w) => stab.nn.functional.batch_norm(x, null, null, w, training: true), (x, w) => stab.nn.functional.instance_norm(x, weight: w),
             (x, w) => stab.nn.functional.group_norm(x, 2, w), (x, w) => stab.nn.functional.layer_norm(x.transpose(1, 2).contiguous(), [4], w)];
         foreach (var norm in norms)
         {
-            Refused("input", "mixed dtype (CPU): all inputs must share same datatype. The input is Float64, the parameters are Float32: convert one with .to(dtype)",
+            Refused("input", "mixed dtype (CPU): all inputs must share same datatype. The input is Float64, the parameters are Float32: convert one with "
+                + ".to(dtype)",
                 () => norm(x, weight));
             Refused("weight", "mixed dtype (CPU): expect parameter to have scalar type of Float; weight is Int16 and the input is Float64: "
                 + "convert weight with .to(ScalarType.Float32)", () => norm(x, weight.to(ScalarType.Int16)));
@@ -87,7 +91,8 @@ public class NormLimitsTests
         Named("normalized_shape", () => stab.nn.LayerNorm((long[])null!));
         foreach (var module in new nn.Module<Tensor, Tensor>[]
         {
-            stab.nn.BatchNorm1d(3), stab.nn.BatchNormReLU1d(3), stab.nn.BatchRenorm1d(3), stab.nn.InstanceNorm1d(3), stab.nn.LayerNorm(3), stab.nn.RMSNorm(3), stab.nn.GroupNorm(1, 3),
+            stab.nn.BatchNorm1d(3), stab.nn.BatchNormReLU1d(3), stab.nn.BatchRenorm1d(3), stab.nn.InstanceNorm1d(3), stab.nn.LayerNorm(3), stab.nn.RMSNorm(3),
+            stab.nn.GroupNorm(1, 3),
         })
         {
             using (module)
@@ -109,13 +114,16 @@ public class NormLimitsTests
     {
         using var scope = NewDisposeScope();
         var x = randn(4, 3);
-        Refused("weight", "Expected weight to be of same shape as normalized_shape, but got weight of shape [4] and normalized_shape = [3]", () => stab.nn.functional.layer_norm(x, [3], ones(4)));
+        Refused("weight", "Expected weight to be of same shape as normalized_shape, but got weight of shape [4] and normalized_shape = [3]",
+            () => stab.nn.functional.layer_norm(x, [3], ones(4)));
         Refused("weight", "weight of shape [1, 3]", () => stab.nn.functional.layer_norm(x, [3], ones(1, 3)));
         Refused("bias", "Expected bias to be of same shape", () => stab.nn.functional.layer_norm(x, [3], ones(3), ones(2)));
-        Refused("input", "Given normalized_shape=[4], expected input with shape [*, 4], but got input of size[4, 3]", () => stab.nn.functional.layer_norm(x, [4]));
+        Refused("input", "Given normalized_shape=[4], expected input with shape [*, 4], but got input of size[4, 3]",
+            () => stab.nn.functional.layer_norm(x, [4]));
         Refused("input", "got input of size[4, 3]", () => stab.nn.functional.layer_norm(x, [1, 4, 3]));
         Refused("bias", "expected scalar type Float but found Double", () => stab.nn.functional.layer_norm(x, [3], ones(3), ones(3, ScalarType.Float64)));
-        Refused("bias", "expect parameter to have scalar type of Float; bias is Float64", () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3), ones(3, ScalarType.Float64)));
+        Refused("bias", "expect parameter to have scalar type of Float; bias is Float64",
+            () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3), ones(3, ScalarType.Float64)));
         Refused("input", "The input is Float64, the parameters are Float32", () => stab.nn.functional.layer_norm(x.to(ScalarType.Float64), [3], ones(3)));
         Refused("weight", "weight is Float64", () => stab.nn.functional.layer_norm(x.bfloat16(), [3], ones(3, ScalarType.Float64)));
         Refused("bias", "bias is Float64", () => stab.nn.functional.layer_norm(x, [3], null, ones(3, ScalarType.Float64)));
@@ -134,7 +142,8 @@ public class NormLimitsTests
         Assert.Throws<ArgumentOutOfRangeException>("rmax", () => stab.nn.BatchRenorm1d(3, rmax: double.NaN));
         Assert.Equal((1.0, 0.0), (module.rmax, module.dmax));
         module.Schedule = _ => (0.5, 1);
-        Assert.Contains("Schedule(0) gave rmax 0.5 and dmax 1.0", Assert.Throws<InvalidOperationException>(() => module.call(randn(4, 3))).Message, StringComparison.Ordinal);
+        Assert.Contains("Schedule(0) gave rmax 0.5 and dmax 1.0", Assert.Throws<InvalidOperationException>(() => module.call(randn(4, 3))).Message,
+            StringComparison.Ordinal);
         Assert.Equal(0, module.num_batches_tracked!.item<long>());
         module.Schedule = _ => (1, -1);
         Assert.Throws<InvalidOperationException>(() => module.call(randn(4, 3)));

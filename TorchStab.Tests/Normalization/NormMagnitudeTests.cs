@@ -14,7 +14,8 @@ public class NormMagnitudeTests
 
     internal sealed record Op(long[] Shape, long[] Dims, long[] Affine, Norm Apply, bool Centre = true, bool Relu = false, bool ChannelsLast = false);
 
-    private static Op Batch(long[] shape, bool channelsLast = false) => new(shape, [0, .. Enumerable.Range(2, shape.Length - 2).Select(d => (long)d)], Channels(shape),
+    private static Op Batch(long[] shape, bool channelsLast = false) =>
+        new(shape, [0, .. Enumerable.Range(2, shape.Length - 2).Select(d => (long)d)], Channels(shape),
         (x, w, b, eps) => stab.nn.functional.batch_norm(x, null, null, w, b, training: true, eps: eps), ChannelsLast: channelsLast);
 
     private static Op LayerOfChannels(bool channelsLast) => new([3, 20, 4, 5], [1], [1, 20, 1, 1],
@@ -29,22 +30,32 @@ public class NormMagnitudeTests
         ["layer of channels last"] = LayerOfChannels(channelsLast: true),
         ["rms"] = new([5, 37], [1], [37], (x, w, b, eps) => stab.nn.functional.rms_norm(x, [37], w, eps) + b, Centre: false),
         ["group"] = new([3, 4, 6, 5], [2, 3, 4], [1, 4, 1, 1], (x, w, b, eps) => stab.nn.functional.group_norm(x, 2, w.flatten(), b.flatten(), eps)),
-        ["instance"] = new([3, 4, 6, 5], [2, 3], [1, 4, 1, 1], (x, w, b, eps) => stab.nn.functional.instance_norm(x, null, null, w.flatten(), b.flatten(), eps: eps)),
+        ["instance"] = new([3, 4, 6, 5], [2, 3], [1, 4, 1, 1],
+            (x, w, b, eps) => stab.nn.functional.instance_norm(x, null, null, w.flatten(), b.flatten(), eps: eps)),
         ["batch of planes"] = Batch([3, 4, 9, 9]),
         ["batch of tiles"] = Batch([9, 4, 3, 3]),
         ["batch of vectors"] = Batch([6, 21]),
         ["batch of channels last"] = Batch([3, 20, 5, 5], channelsLast: true),
-        ["masked batch"] = Batch([3, 4, 7]) with { Apply = (x, w, b, eps) => BatchNormFunctional.Apply(new(x, default, w, b, eps, Training: true) { Mask = ones(1, dtype: ScalarType.Bool) }) },
+        ["masked batch"] = Batch([3, 4, 7]) with
+        {
+            Apply = (x, w, b, eps) => BatchNormFunctional.Apply(new(x, default, w, b, eps, Training: true) { Mask = ones(1, dtype: ScalarType.Bool) }),
+        },
         ["masked layer"] = new([5, 37], [1], [37], (x, w, b, eps) => LayerNormFunctional.Apply(x, [37], w, b, eps, mask: ones(1, dtype: ScalarType.Bool))),
-        ["batch with relu"] = Batch([3, 4, 9, 9]) with { Relu = true, Apply = (x, w, b, eps) => BatchNormFunctional.Apply(new(x, default, w, b, eps, Training: true) { Relu = true }) },
+        ["batch with relu"] = Batch([3, 4, 9, 9]) with
+        {
+            Relu = true,
+            Apply = (x, w, b, eps) => BatchNormFunctional.Apply(new(x, default, w, b, eps, Training: true) { Relu = true }),
+        },
     };
 
     // Powers of two, so that scaling rounds nothing; the smallest have no digits to spare and no finite gradient in the dtype.
     private static readonly (ScalarType Dtype, int Power, double Eps)[] Magnitudes =
     [
-        (ScalarType.Float32, 66, 1e-5), (ScalarType.Float32, 124, 1e-5), (ScalarType.Float32, -80, 0), (ScalarType.Float32, -100, 1e-60), (ScalarType.Float32, -130, 0),
+        (ScalarType.Float32, 66, 1e-5), (ScalarType.Float32, 124, 1e-5), (ScalarType.Float32, -80, 0), (ScalarType.Float32, -100, 1e-60),
+        (ScalarType.Float32, -130, 0),
         (ScalarType.BFloat16, 66, 1e-5), (ScalarType.BFloat16, 124, 1e-5), (ScalarType.BFloat16, -100, 0),
-        (ScalarType.Float64, 664, 1e-5), (ScalarType.Float64, 1020, 1e-5), (ScalarType.Float64, -700, 0), (ScalarType.Float64, -500, 1e-310), (ScalarType.Float64, -1030, 0),
+        (ScalarType.Float64, 664, 1e-5), (ScalarType.Float64, 1020, 1e-5), (ScalarType.Float64, -700, 0), (ScalarType.Float64, -500, 1e-310),
+        (ScalarType.Float64, -1030, 0),
         (ScalarType.Float16, 12, 1e-5), (ScalarType.Float16, -8, 0),
     ];
 
@@ -105,7 +116,8 @@ public class NormMagnitudeTests
                 using (form)
                 {
                     var x = full(3, 4, 9, 9, value, ScalarType.Float32).requires_grad_();
-                    foreach (var y in new[] { stab.nn.functional.layer_norm(x, [9, 9]), stab.nn.functional.group_norm(x, 2), stab.nn.functional.instance_norm(x), stab.nn.functional.batch_norm(x, null, null, training: true) })
+                    foreach (var y in new[] { stab.nn.functional.layer_norm(x, [9, 9]), stab.nn.functional.group_norm(x, 2),
+                        stab.nn.functional.instance_norm(x), stab.nn.functional.batch_norm(x, null, null, training: true) })
                     {
                         Assert.Equal(0, y.abs().max().item<float>());
                         var dx = autograd.grad([y], [x], [randn_like(y)])[0];
@@ -157,13 +169,15 @@ public class NormMagnitudeTests
             var gradient = randn(op.Shape, ScalarType.Float64).to(dtype);
             var y = op.Apply(inputs[0], inputs[1], inputs[2], eps);
             var actual = autograd.grad([y], inputs, [gradient]);
-            Tensor[] exact = [.. inputs.Select((t, i) => (i == 0 ? t.detach().to(ScalarType.Float64) / scale : t.detach().to(ScalarType.Float64)).requires_grad_())];
+            Tensor[] exact = [.. inputs.Select((t, i) =>
+                (i == 0 ? t.detach().to(ScalarType.Float64) / scale : t.detach().to(ScalarType.Float64)).requires_grad_())];
             var expected = Formula(op, exact, eps / scale / scale);
             var gradients = autograd.grad([expected], exact, [gradient.to(ScalarType.Float64)]);
             string of = $"{what}, {dtype} · 2^{power}";
             Compare.Close(expected.to(dtype), y, of);
             if (gradients[0].div(scale).to(dtype).isfinite().all().item<bool>())
-                Compare.Close(gradients[0].div(scale).to(dtype).to(ScalarType.Float64) * scale, actual[0].to(ScalarType.Float64) * scale, $"{of}: dx", 4 * Tolerance.Of(dtype));
+                Compare.Close(gradients[0].div(scale).to(dtype).to(ScalarType.Float64) * scale, actual[0].to(ScalarType.Float64) * scale, $"{of}: dx",
+                    4 * Tolerance.Of(dtype));
             Compare.Close(gradients[1].to(dtype), actual[1], $"{of}: dweight", 4 * Tolerance.Of(dtype));
             Compare.Close(gradients[2].to(dtype), actual[2], $"{of}: dbias", 4 * Tolerance.Of(dtype));
         }

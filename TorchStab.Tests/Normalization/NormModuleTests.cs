@@ -151,7 +151,8 @@ public class NormModuleTests
         m.SingleValuePolicy = SingleValuePolicy.UseRunningStatistics;
         Assert.Contains("Expected more than 1 value", Assert.Throws<ArgumentException>(() => m.call(randn(1, 3))).Message, StringComparison.Ordinal);
         m.eval();
-        Assert.Contains("running_var must be defined in evaluation mode", Assert.Throws<ArgumentException>(() => m.call(randn(4, 3))).Message, StringComparison.Ordinal);
+        Assert.Contains("running_var must be defined in evaluation mode", Assert.Throws<ArgumentException>(() => m.call(randn(4, 3))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -183,7 +184,8 @@ public class NormModuleTests
         m.eval();
         Compare.Identical(m.call(x), y, "as in eval");
         m.train();
-        Compare.Close(nn.functional.batch_norm(cat([x, -x]), null!, null!, m.weight, m.bias!, training: true), m.call(cat([x, -x])), "of two values those of the batch");
+        Compare.Close(nn.functional.batch_norm(cat([x, -x]), null!, null!, m.weight, m.bias!, training: true), m.call(cat([x, -x])),
+            "of two values those of the batch");
         Assert.Equal(1, m.num_batches_tracked!.item<long>());
         using var untracked = stab.nn.BatchNorm1d(3, track_running_stats: false);
         untracked.SingleValuePolicy = SingleValuePolicy.UseRunningStatistics;

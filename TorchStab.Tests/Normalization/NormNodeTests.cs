@@ -9,13 +9,16 @@ namespace TorchStab.Tests.Normalization;
 /// <summary>What every norm by kernel does in the autograd graph, under both plugs and in every layout: held to libtorch's of the same numbers.</summary>
 public class NormNodeTests
 {
-    private static readonly long[][] Rows = [[1, 64], [3, 17], [33, 50], [40, 768], [9, 2051], [300, 64]], Groups = [[4, 6, 5, 5], [2, 12, 300], [3, 6, 4, 5, 6], [16, 6, 7, 7]],
+    private static readonly long[][] Rows = [[1, 64], [3, 17], [33, 50], [40, 768], [9, 2051], [300, 64]],
+    Groups = [[4, 6, 5, 5], [2, 12, 300], [3, 6, 4, 5, 6], [16, 6, 7, 7]],
         Channels = [[4, 3, 5, 5], [16, 7, 7, 7], [3, 40, 14, 14], [20, 6], [2, 5, 300], [2, 3, 4, 5, 6], [33, 70, 2, 2]],
         Images = [[4, 3, 5, 5], [16, 7, 7, 7], [3, 40, 14, 14], [2, 300, 9, 30], [20, 6, 1, 1]];
 
     private delegate Tensor Norm(Tensor x, Tensor? weight, Tensor? bias);
 
-    /// <summary>A norm, libtorch's, and shapes that take each of the kernel's ways; the middle one of <paramref name="Shapes"/> serves tests of one shape.</summary>
+    /// <summary>
+    /// A norm, libtorch's, and shapes that take each of the kernel's ways; the middle one of <paramref name="Shapes"/> serves tests of one shape.
+    /// </summary>
     private sealed record Op(Norm Ours, Norm Theirs, long[][] Shapes, int ParameterDim = 1, bool HasBias = true, bool ChannelsLast = false)
     {
         public long[] Shape => Shapes[Shapes.Length / 2];
@@ -25,13 +28,15 @@ public class NormNodeTests
 
     private static readonly Dictionary<string, Op> Ops = new()
     {
-        ["LayerNorm"] = new((x, w, b) => stab.nn.functional.layer_norm(x, [x.size(-1)], w, b), (x, w, b) => nn.functional.layer_norm(x, [x.size(-1)], w, b), Rows, ParameterDim: -1),
+        ["LayerNorm"] = new((x, w, b) => stab.nn.functional.layer_norm(x, [x.size(-1)], w, b), (x, w, b) => nn.functional.layer_norm(x, [x.size(-1)], w, b),
+            Rows, ParameterDim: -1),
         ["LayerNorm2d"] = new((x, w, b) => LayerNorm2dFunctional.Apply(x, x.size(1), w, b, 1e-5, mask: null),
             (x, w, b) => nn.functional.layer_norm(x.permute(0, 2, 3, 1), [x.size(1)], w, b).permute(0, 3, 1, 2), Images, ChannelsLast: true),
         ["RMSNorm"] = new((x, w, _) => stab.nn.functional.rms_norm(x, [x.size(-1)], w, 1e-5),
             (x, w, _) => x * (x.square().mean([-1], keepdim: true) + 1e-5).rsqrt() * (w ?? ones(1, x.dtype)), Rows, ParameterDim: -1, HasBias: false),
         ["GroupNorm"] = new((x, w, b) => stab.nn.functional.group_norm(x, 3, w, b), (x, w, b) => nn.functional.group_norm(x, 3, w, b), Groups),
-        ["InstanceNorm"] = new((x, w, b) => stab.nn.functional.instance_norm(x, null, null, w, b), (x, w, b) => nn.functional.instance_norm(x, null!, null!, w!, b!), Groups),
+        ["InstanceNorm"] = new((x, w, b) => stab.nn.functional.instance_norm(x, null, null, w, b),
+            (x, w, b) => nn.functional.instance_norm(x, null!, null!, w!, b!), Groups),
         ["BatchNorm"] = Batch(training: true, relu: false),
         ["BatchNormReLU"] = Batch(training: true, relu: true),
         ["BatchNorm in eval mode"] = Batch(training: false, relu: false),
@@ -120,7 +125,8 @@ public class NormNodeTests
         var y = Ops[name].Ours(x, problem.Weight, problem.Bias);
         using (no_grad()) x.add_(1);
         var raised = Assert.Throws<ExternalException>(() => y.backward([problem.Upstream]));
-        Assert.Contains("one of the variables needed for gradient computation has been modified by an inplace operation", raised.Message, StringComparison.Ordinal);
+        Assert.Contains("one of the variables needed for gradient computation has been modified by an inplace operation", raised.Message,
+            StringComparison.Ordinal);
         problem.Apply(Ops[name].Ours).backward([problem.Upstream]);
         Assert.NotNull(problem.X.grad);
     }
@@ -132,7 +138,8 @@ public class NormNodeTests
         using var form = KernelForm.Kernel(Enum.Parse<AutogradKind>(plug));
         using var scope = NewDisposeScope();
         var (op, problem) = (Ops[name], Ops[name].Draw());
-        Same(problem.Gradients((x, w, b) => (op.Theirs(x, w, b) * 2).relu()), problem.Gradients((x, w, b) => op.Ours(x, w, b).mul_(2).relu_()), "changed in place");
+        Same(problem.Gradients((x, w, b) => (op.Theirs(x, w, b) * 2).relu()), problem.Gradients((x, w, b) => op.Ours(x, w, b).mul_(2).relu_()),
+            "changed in place");
     }
 
     [Theory]

@@ -62,10 +62,11 @@ internal sealed record NormArguments(Tensor Input, Tensor? Mean, Tensor? Varianc
     }
 
     /// <summary>The same in another dtype, layouts kept.</summary>
-    public NormArguments To(ScalarType dtype) => new(Input.to(dtype), Mean?.to(dtype), Variance?.to(dtype), Weight?.to(dtype), Bias?.to(dtype), Upstream.to(dtype))
-    {
-        Directions = [.. Directions.Select(d => d.to(dtype))],
-    };
+    public NormArguments To(ScalarType dtype) =>
+        new(Input.to(dtype), Mean?.to(dtype), Variance?.to(dtype), Weight?.to(dtype), Bias?.to(dtype), Upstream.to(dtype))
+        {
+            Directions = [.. Directions.Select(d => d.to(dtype))],
+        };
 
     /// <summary>Compares every quantity of two runs.</summary>
     public void Compare(ChannelNorm expected, ChannelNorm actual, string what, bool second, double? tolerance = null)
@@ -95,7 +96,8 @@ internal sealed record NormArguments(Tensor Input, Tensor? Mean, Tensor? Varianc
                 return Values([shape[0], shape[1] + 2, .. shape[2..].Select(d => d + 1)])
                     [[.. shape.Select((d, i) => i == 0 ? TensorIndex.Ellipsis : TensorIndex.Slice(1, d + 1)).Skip(1).Prepend(TensorIndex.Colon)]];
             case "transposed":
-                return Values([shape[1], shape[0], .. shape[2..].Reverse()]).permute([1, 0, .. Enumerable.Range(2, shape.Length - 2).Reverse().Select(d => (long)d)]);
+                return Values([shape[1], shape[0], .. shape[2..].Reverse()])
+                    .permute([1, 0, .. Enumerable.Range(2, shape.Length - 2).Reverse().Select(d => (long)d)]);
             case "expanded":
                 return Values(shape.Length > 2 ? [.. shape[..^1], 1] : [shape[0], 1]).expand(shape);
             default:

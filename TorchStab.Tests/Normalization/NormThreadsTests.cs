@@ -63,7 +63,8 @@ public class NormThreadsTests
             var y = module.call(x);
             Tensor[] results = [y.detach(), .. autograd.grad([y], [x, .. module.parameters()], [upstream]), .. module.buffers().Select(b => b.clone())];
             one ??= results;
-            for (int i = 0; i < results.Length; i++) Compare.Identical(one[i], results[i], $"{name}, {n} threads, channels_last {last}, training {train}, result {i}");
+            for (int i = 0; i < results.Length; i++)
+                Compare.Identical(one[i], results[i], $"{name}, {n} threads, channels_last {last}, training {train}, result {i}");
         }
     }
 

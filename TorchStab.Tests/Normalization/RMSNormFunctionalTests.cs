@@ -34,7 +34,8 @@ public class RMSNormFunctionalTests : InOneForm
 
             Tensor Formula(Tensor x, Tensor? w, Tensor? _)
             {
-                var y = x.mul(x.pow(2).mean([.. Enumerable.Range(rank - normalized.Length, normalized.Length).Select(d => (long)d)], keepdim: true).add(used).rsqrt());
+                var y = x.mul(x.pow(2).mean([.. Enumerable.Range(rank - normalized.Length, normalized.Length).Select(d => (long)d)], keepdim: true)
+                    .add(used).rsqrt());
                 return w is null ? y : y.mul(w);
             }
         }
@@ -55,10 +56,12 @@ public class RMSNormFunctionalTests : InOneForm
     public void Wrong_arguments_are_refused_in_PyTorchs_words()
     {
         using var scope = NewDisposeScope();
-        Refused("Given normalized_shape=[3], expected input with shape [*, 3], but got input of size[2, 4]", "input", () => stab.nn.functional.rms_norm(ones(2, 4), [3]));
+        Refused("Given normalized_shape=[3], expected input with shape [*, 3], but got input of size[2, 4]", "input",
+            () => stab.nn.functional.rms_norm(ones(2, 4), [3]));
         Refused("Expected weight to be of same shape as normalized_shape, but got weight of shape [3] and normalized_shape = [4]", "weight",
             () => stab.nn.functional.rms_norm(ones(2, 4), [4], ones(3)));
-        Refused("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []", "normalized_shape",
+        Refused("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = []",
+            "normalized_shape",
             () => stab.nn.RMSNorm([]));
         Refused("\"rms_norm\" not implemented for 'Long'", "input", () => stab.nn.functional.rms_norm(ones(2, 4, ScalarType.Int64), [4]));
     }

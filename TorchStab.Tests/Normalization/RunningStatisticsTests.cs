@@ -44,7 +44,8 @@ public class RunningStatisticsTests
         using var form = Form(kernel);
         using var scope = NewDisposeScope();
         manual_seed(2);
-        foreach (var (dtype, scale, largest) in new[] { (ScalarType.Float16, 1e4, 65504.0), (ScalarType.BFloat16, 1e30, 3.3895313892515355e38), (ScalarType.Float64, 1e200, double.MaxValue) })
+        foreach (var (dtype, scale, largest) in new[] { (ScalarType.Float16, 1e4, 65504.0), (ScalarType.BFloat16, 1e30, 3.3895313892515355e38),
+            (ScalarType.Float64, 1e200, double.MaxValue) })
         {
             using var module = stab.nn.BatchNorm1d(3, dtype: dtype, momentum: 1);
             module.call((randn(8, 3, ScalarType.Float64) * scale).to(dtype));
@@ -101,7 +102,8 @@ public class RunningStatisticsTests
         manual_seed(4);
         foreach (string buffer in new[] { "running_var", "num_batches_tracked" })
         {
-            foreach (var module in new NormBase[] { stab.nn.BatchNorm1d(3), stab.nn.BatchRenorm1d(3), stab.nn.BatchNormReLU1d(3), stab.nn.SyncBatchNorm(3), stab.nn.InstanceNorm1d(3, track_running_stats: true) })
+            foreach (var module in new NormBase[] { stab.nn.BatchNorm1d(3), stab.nn.BatchRenorm1d(3), stab.nn.BatchNormReLU1d(3), stab.nn.SyncBatchNorm(3),
+                stab.nn.InstanceNorm1d(3, track_running_stats: true) })
             {
                 bool counter = buffer != "running_var";
                 if (counter && module is InstanceNorm) continue; // counts nothing

@@ -8,12 +8,14 @@ public class StateLoadTests
 {
     private static readonly Func<nn.Module>[] All =
     [
-        () => stab.nn.BatchNorm2d(4), () => stab.nn.BatchRenorm1d(4), () => stab.nn.InstanceNorm1d(4, affine: true, track_running_stats: true), () => stab.nn.LayerNorm(6),
+        () => stab.nn.BatchNorm2d(4), () => stab.nn.BatchRenorm1d(4), () => stab.nn.InstanceNorm1d(4, affine: true, track_running_stats: true),
+        () => stab.nn.LayerNorm(6),
         () => stab.nn.GroupNorm(2, 4), () => stab.nn.RMSNorm(6), () => stab.nn.LayerNormGRUCell(3, 4), () => stab.nn.LayerNormLSTM(3, 4, num_layers: 2),
     ];
 
     private static readonly Func<Tensor, Tensor>[] Bad =
-        [t => t.to(META), t => t.to_sparse(), t => t.to(ScalarType.ComplexFloat32), t => zeros(9), t => t.to(ScalarType.Float32).unsqueeze(0).expand([2, .. t.shape])];
+        [t => t.to(META), t => t.to_sparse(), t => t.to(ScalarType.ComplexFloat32), t => zeros(9),
+            t => t.to(ScalarType.Float32).unsqueeze(0).expand([2, .. t.shape])];
 
     [Fact]
     public void A_bad_value_is_named()
@@ -56,7 +58,8 @@ public class StateLoadTests
         AssertRefused(module, "num_batches_tracked", () => module.load_state_dict(values));
     }
 
-    private static Dictionary<string, Tensor> Threes(nn.Module module) => module.state_dict().ToDictionary(entry => entry.Key, entry => entry.Value.detach().clone().fill_(3));
+    private static Dictionary<string, Tensor> Threes(nn.Module module) =>
+        module.state_dict().ToDictionary(entry => entry.Key, entry => entry.Value.detach().clone().fill_(3));
 
     private static void AssertRefused(nn.Module module, string key, Action load)
     {

@@ -53,7 +53,8 @@ public class ClippedOptimizerTests
     {
         using var scope = NewDisposeScope();
         var p = new Parameter(full(2, 3.0f)) { grad = ones(2) };
-        foreach (Func<optim.Optimizer> make in new Func<optim.Optimizer>[] { () => optim.Adam([p], bad), () => optim.SGD([p], 0.1, bad), () => optim.RMSProp([p], 0.1, alpha: bad), () => optim.AdamW([p], weight_decay: bad) })
+        foreach (Func<optim.Optimizer> make in new Func<optim.Optimizer>[] { () => optim.Adam([p], bad), () => optim.SGD([p], 0.1, bad),
+            () => optim.RMSProp([p], 0.1, alpha: bad), () => optim.AdamW([p], weight_decay: bad) })
             Assert.Throws<ArgumentException>("inner", () => stab.optim.ClippedOptimizer(make(), GradientClip.ByNorm(1)));
         using var inner = optim.Adam([p], 0.1);
         using var optimizer = stab.optim.ClippedOptimizer(inner, GradientClip.ByNorm(1));
@@ -78,7 +79,8 @@ public class ClippedOptimizerTests
         var p = new Parameter(full(2, 3.0, ScalarType.Float64));
         using var optimizer = stab.optim.ClippedOptimizer(optim.LBFGS([p], 0.1), GradientClip.ByGlobalNorm(10));
         int call = 0;
-        var error = Assert.Throws<InvalidTimeZoneException>(() => optimizer.step(() => call++ < 2 ? Loss(p, _ => 0) : throw new InvalidTimeZoneException("mine")));
+        var error = Assert.Throws<InvalidTimeZoneException>(() =>
+            optimizer.step(() => call++ < 2 ? Loss(p, _ => 0) : throw new InvalidTimeZoneException("mine")));
         Assert.Equal("mine", error.Message);
         Compare.Identical(full(2, 3.0, ScalarType.Float64), p, "put back");
         Assert.Null(p.grad);

@@ -121,7 +121,8 @@ public class ClippingAwareOptimizerTests
         Refused("optimizer got an empty parameter list", () => stab.optim.Adam(Array.Empty<Parameter>()));
         Refused("optimizer got an empty parameter list", () => stab.optim.Adam(Array.Empty<TorchStab.Modules.Adam.ParamGroup>()));
         Refused("optimizer contains a parameter group with duplicate parameters", () => stab.optim.Adam([p, p]));
-        Refused("some parameters appear in more than one parameter group", () => stab.optim.SGD([new TorchStab.Modules.SGD.ParamGroup([p]), new TorchStab.Modules.SGD.ParamGroup([p])], 1));
+        Refused("some parameters appear in more than one parameter group",
+            () => stab.optim.SGD([new TorchStab.Modules.SGD.ParamGroup([p]), new TorchStab.Modules.SGD.ParamGroup([p])], 1));
         Refused("can't optimize a non-leaf Tensor", () => stab.optim.Adam([new Parameter(ones(1, requires_grad: true) * 2)]));
         Refused("at least 0", () => stab.optim.Adam([p], clipnorm: -1));
     }
@@ -243,5 +244,6 @@ public class ClippingAwareOptimizerTests
         foreach (var (p, q) in a.parameters().Zip(b.parameters())) Compare.Close(q, p, "parameter");
     }
 
-    private static void Refused(string message, Func<IDisposable> make) => Assert.Contains(message, Assert.Throws<ArgumentException>(() => make().Dispose()).Message);
+    private static void Refused(string message, Func<IDisposable> make) =>
+        Assert.Contains(message, Assert.Throws<ArgumentException>(() => make().Dispose()).Message);
 }

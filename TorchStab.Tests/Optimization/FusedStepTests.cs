@@ -69,7 +69,8 @@ public class FusedStepTests(ITestOutputHelper log)
         foreach (double order in new[] { 1, 2, 3, double.PositiveInfinity, double.NegativeInfinity, 0 })
             foreach (double size in new[] { 1, 1e25, 1e-30 })
             {
-                List<Tensor> tensors = [randn(50) * size, randn(3, 4) * size, randn(7, dtype: ScalarType.Float64) * size, zeros(2), empty(0), randn(6).to(ScalarType.BFloat16)];
+                List<Tensor> tensors = [randn(50) * size, randn(3, 4) * size, randn(7, dtype: ScalarType.Float64) * size, zeros(2), empty(0),
+                    randn(6).to(ScalarType.BFloat16)];
                 double[] lists, kernels;
                 using (Form(true)) lists = GradientNorms.Of(order == double.NegativeInfinity ? tensors[..3] : tensors, order);
                 using (KernelForm.Kernel()) kernels = GradientNorms.Of(order == double.NegativeInfinity ? tensors[..3] : tensors, order);

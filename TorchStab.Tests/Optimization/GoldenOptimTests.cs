@@ -58,7 +58,8 @@ public class GoldenOptimTests : InOneForm
         var c = GoldenSuite.Find("optim", label);
         using var scope = NewDisposeScope();
         var parameters = GoldenOptimizers.Parameters(c);
-        using var optimizer = stab.optim.ClippedOptimizer(GoldenOptimizers.Theirs(c, parameters), Clip(c) ?? GradientClip.ByGlobalNorm(double.PositiveInfinity));
+        using var optimizer = stab.optim.ClippedOptimizer(GoldenOptimizers.Theirs(c, parameters), Clip(c)
+            ?? GradientClip.ByGlobalNorm(double.PositiveInfinity));
         var error = Assert.ThrowsAny<Xunit.Sdk.XunitException>(() => GoldenOptimizers.Run(c, parameters, optimizer, () => optimizer.LastStep));
         Assert.Contains("s10_p", error.Message); // the first two steps, still without rectification, agree
     }

@@ -18,13 +18,17 @@ internal static class GoldenOptimizers
         double beta1 = Beta(c.Params, 0) ?? 0.9, beta2 = Beta(c.Params, 1) ?? 0.999, eps = Or(c, "eps", 1e-8), momentum = Or(c, "momentum", 0);
         return c.Op switch
         {
-            "Adam" => stab.optim.Adam(groups.Select(g => new Ours.Adam.ParamGroup(g.Parameters, g.Number("lr"), g.Beta(0), g.Beta(1), g.Number("eps"), g.Number("weight_decay"))),
+            "Adam" => stab.optim.Adam(groups.Select(g =>
+                new Ours.Adam.ParamGroup(g.Parameters, g.Number("lr"), g.Beta(0), g.Beta(1), g.Number("eps"), g.Number("weight_decay"))),
                 Or(c, "lr", 1e-3), beta1, beta2, eps, Or(c, "weight_decay", 0), c.Flag("amsgrad"), c.Flag("maximize")),
-            "AdamW" => stab.optim.AdamW(groups.Select(g => new Ours.AdamW.ParamGroup(g.Parameters, g.Number("lr"), g.Beta(0), g.Beta(1), g.Number("eps"), g.Number("weight_decay"))),
+            "AdamW" => stab.optim.AdamW(groups.Select(g =>
+                new Ours.AdamW.ParamGroup(g.Parameters, g.Number("lr"), g.Beta(0), g.Beta(1), g.Number("eps"), g.Number("weight_decay"))),
                 Or(c, "lr", 1e-3), beta1, beta2, eps, Or(c, "weight_decay", 1e-2), c.Flag("amsgrad"), c.Flag("maximize")),
-            "SGD" => stab.optim.SGD(groups.Select(g => new Ours.SGD.ParamGroup(g.Parameters, g.Number("lr"), g.Number("momentum"), g.Number("dampening"), g.Number("weight_decay"))),
+            "SGD" => stab.optim.SGD(groups.Select(g =>
+                new Ours.SGD.ParamGroup(g.Parameters, g.Number("lr"), g.Number("momentum"), g.Number("dampening"), g.Number("weight_decay"))),
                 Or(c, "lr", 1e-3), momentum, Or(c, "dampening", 0), Or(c, "weight_decay", 0), c.Flag("nesterov"), c.Flag("maximize")),
-            "RMSprop" => stab.optim.RMSprop(groups.Select(g => new Ours.RMSprop.ParamGroup(g.Parameters, g.Number("lr"), g.Number("alpha"), g.Number("eps"), g.Number("weight_decay"), g.Number("momentum"))),
+            "RMSprop" => stab.optim.RMSprop(groups.Select(g =>
+                new Ours.RMSprop.ParamGroup(g.Parameters, g.Number("lr"), g.Number("alpha"), g.Number("eps"), g.Number("weight_decay"), g.Number("momentum"))),
                 Or(c, "lr", 0.01), Or(c, "alpha", 0.99), eps, Or(c, "weight_decay", 0), momentum, c.Flag("centered"), c.Flag("maximize")),
             _ => throw new NotSupportedException(c.Op),
         };
@@ -96,7 +100,8 @@ internal static class GoldenOptimizers
     /// <summary>A parameter group of the case; options it does not name are null.</summary>
     internal sealed record Group(List<Parameter> Parameters, JsonElement Options)
     {
-        public double? Number(string name) => Options.ValueKind == JsonValueKind.Object && Options.TryGetProperty(name, out var v) ? GoldenCase.ToNumber(v) : null;
+        public double? Number(string name) => Options.ValueKind == JsonValueKind.Object && Options.TryGetProperty(name, out var v)
+            ? GoldenCase.ToNumber(v) : null;
 
         public double? Beta(int i) => GoldenOptimizers.Beta(Options, i);
     }

@@ -20,10 +20,12 @@ public class GoneTests
         Action[] calls =
         [
             () => own.step(), () => own.state_dict(), () => own.load_state_dict(state), () => own.save_state_dict(new BinaryWriter(Stream.Null)),
-            () => own.load_state_dict(new BinaryReader(Stream.Null)), () => own.rebind([("p", p)]), () => own.add_param_group(new TorchStab.Modules.SGD.ParamGroup([p])),
+            () => own.load_state_dict(new BinaryReader(Stream.Null)), () => own.rebind([("p", p)]),
+            () => own.add_param_group(new TorchStab.Modules.SGD.ParamGroup([p])),
             () => own.MomentDtype = ScalarType.Float64,
             () => around.step(), () => around.state_dict(), () => around.load_state_dict(inner), () => around.save_state_dict(new BinaryWriter(Stream.Null)),
-            () => around.load_state_dict(new BinaryReader(Stream.Null)), () => around.rebind(nn.Linear(1, 1)), () => around.add_param_group(new TorchStab.Modules.Adam.ParamGroup([p])),
+            () => around.load_state_dict(new BinaryReader(Stream.Null)), () => around.rebind(nn.Linear(1, 1)),
+            () => around.add_param_group(new TorchStab.Modules.Adam.ParamGroup([p])),
         ];
         foreach (var call in calls) Assert.Throws<ObjectDisposedException>(call);
     }
@@ -37,7 +39,8 @@ public class GoneTests
         first.Dispose();
         foreach (var call in new Action[]
             {
-                () => optimizer.state_dict(), () => optimizer.save_state_dict(new BinaryWriter(Stream.Null)), () => optimizer.add_param_group(new TorchStab.Modules.SGD.ParamGroup([second])),
+                () => optimizer.state_dict(), () => optimizer.save_state_dict(new BinaryWriter(Stream.Null)),
+                () => optimizer.add_param_group(new TorchStab.Modules.SGD.ParamGroup([second])),
             })
             Assert.Contains("no longer exists", Assert.Throws<InvalidOperationException>(call).Message, StringComparison.Ordinal);
         Assert.Single(optimizer.ParamGroups);

@@ -23,7 +23,8 @@ public class LargeGradientTests
         {
             var cases = new TheoryData<int, ScalarType, double, bool>();
             for (int k = 0; k < Optimizers.Length; k++)
-                foreach (var (dtype, gradient) in new[] { (ScalarType.Float32, 3e25), (ScalarType.Float32, 3.4e38), (ScalarType.BFloat16, 3.3e38), (ScalarType.Float64, 1.7e308), (ScalarType.Float64, 1e160), (ScalarType.Float16, 6e4) })
+                foreach (var (dtype, gradient) in new[] { (ScalarType.Float32, 3e25), (ScalarType.Float32, 3.4e38), (ScalarType.BFloat16, 3.3e38),
+                    (ScalarType.Float64, 1.7e308), (ScalarType.Float64, 1e160), (ScalarType.Float16, 6e4) })
                 {
                     cases.Add(k, dtype, gradient, true);
                     cases.Add(k, dtype, gradient, false);
@@ -107,7 +108,8 @@ public class LargeGradientTests
     public void Clipped_to_an_ordinary_norm_they_are_stepped()
     {
         using var scope = NewDisposeScope();
-        foreach (var clip in new[] { GradientClip.ByGlobalNorm(1), GradientClip.ByNorm(1), GradientClip.ByValue(1), GradientClip.ByBlockRms(1), GradientClip.ByGlobalNorm(1, 1), GradientClip.Adaptive(0.1) })
+        foreach (var clip in new[] { GradientClip.ByGlobalNorm(1), GradientClip.ByNorm(1), GradientClip.ByValue(1), GradientClip.ByBlockRms(1),
+            GradientClip.ByGlobalNorm(1, 1), GradientClip.Adaptive(0.1) })
         {
             var p = new Parameter(ones(4)) { grad = full(4, 3e25f) };
             using var optimizer = stab.optim.SGD([p], 1);
@@ -148,7 +150,8 @@ public class LargeGradientTests
         using var optimizer = stab.optim.Adam([("p", p)], nonFinite: NonFinitePolicy.Skip(1000));
         LiveTensors.AssertNoneLeft(() => optimizer.step());
         optimizer.NonFinite = NonFinitePolicy.Skip(1);
-        Assert.Contains("had a gradient that overflows its update, first in p", Assert.Throws<InvalidOperationException>(() => optimizer.step()).Message, StringComparison.Ordinal);
+        Assert.Contains("had a gradient that overflows its update, first in p", Assert.Throws<InvalidOperationException>(() => optimizer.step()).Message,
+            StringComparison.Ordinal);
     }
 
     private static List<Tensor> Everything(ClippingAwareOptimizer optimizer, params Parameter[] parameters) =>

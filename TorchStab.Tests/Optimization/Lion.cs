@@ -87,7 +87,8 @@ internal sealed class Lion : ClippingAwareOptimizer, IBetas
     {
         public ParamGroup(IEnumerable<Parameter> parameters, Options? options = null) : base(parameters, options ?? new()) { }
 
-        public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, Options? options = null) : base(named_parameters, options ?? new()) { }
+        public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, Options? options = null)
+            : base(named_parameters, options ?? new()) { }
 
         public (double, double) Betas
         {

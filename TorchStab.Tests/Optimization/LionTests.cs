@@ -47,7 +47,8 @@ public class LionTests
     {
         using var scope = NewDisposeScope();
         using Sequential a = Make.Network(1), b = Make.Network(2);
-        using Lion from = New(a.parameters(), new() { beta1 = 0.8, weight_decay = 0.1, global_clipnorm = 0.1 }), into = New(b.parameters(), new() { global_clipnorm = 0.1 });
+        using Lion from = New(a.parameters(), new() { beta1 = 0.8, weight_decay = 0.1, global_clipnorm = 0.1 }),
+            into = New(b.parameters(), new() { global_clipnorm = 0.1 });
         for (int step = 0; step < 3; step++) ClippingAwareOptimizerTests.Step(from, a, step);
         using var file = new MemoryStream();
         from.save_state_dict(new BinaryWriter(file));
@@ -63,9 +64,11 @@ public class LionTests
         }
         foreach (var (x, y) in a.parameters().Zip(b.parameters())) Compare.Identical(x, y, "parameter");
         using var adam = stab.optim.Adam(a.parameters());
-        Assert.Contains("expected the state of Lion, got TorchStab.Modules.Adam", Assert.Throws<InvalidOperationException>(() => from.load_state_dict(adam.state_dict())).Message, StringComparison.Ordinal);
+        Assert.Contains("expected the state of Lion, got TorchStab.Modules.Adam",
+            Assert.Throws<InvalidOperationException>(() => from.load_state_dict(adam.state_dict())).Message, StringComparison.Ordinal);
         file.Position = 0;
-        Assert.Contains("expected 'Adam', but found 'Lion'", Assert.Throws<InvalidDataException>(() => adam.load_state_dict(new BinaryReader(file))).Message, StringComparison.Ordinal);
+        Assert.Contains("expected 'Adam', but found 'Lion'", Assert.Throws<InvalidDataException>(() => adam.load_state_dict(new BinaryReader(file))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -126,7 +129,9 @@ public class LionTests
         using var scope = NewDisposeScope();
         using var optimizer = Everything[kind]([Make.Parameter(ones(2))]);
         var options = ((ParamGroup)optimizer.ParamGroups.Single()).Options;
-        foreach (var property in options.GetType().GetProperties().Where(p => Nullable.GetUnderlyingType(p.PropertyType) is not null && !p.Name.Contains("clip", StringComparison.Ordinal) && p.Name != nameof(ClipOptions.master_weights)))
+        foreach (var property in options.GetType().GetProperties()
+            .Where(p => Nullable.GetUnderlyingType(p.PropertyType) is not null && !p.Name.Contains("clip", StringComparison.Ordinal)
+                && p.Name != nameof(ClipOptions.master_weights)))
         {
             object? before = property.GetValue(options);
             property.SetValue(options, null);

@@ -28,7 +28,8 @@ public class MasterWeightsTests
         {
             var cases = new TheoryData<int, ScalarType, bool>();
             for (int k = 0; k < Optimizers.Length; k++)
-                foreach (var (dtype, kernels) in new[] { (ScalarType.BFloat16, true), (ScalarType.BFloat16, false), (ScalarType.Float16, true), (ScalarType.Float16, false) }) cases.Add(k, dtype, kernels);
+                foreach (var (dtype, kernels) in new[] { (ScalarType.BFloat16, true), (ScalarType.BFloat16, false), (ScalarType.Float16, true),
+                    (ScalarType.Float16, false) }) cases.Add(k, dtype, kernels);
             return cases;
         }
     }
@@ -159,7 +160,8 @@ public class MasterWeightsTests
     {
         using var scope = NewDisposeScope();
         Parameter New(ScalarType dtype) => Make.Parameter(full(3, 0.25, dtype));
-        Parameter a = New(ScalarType.BFloat16), b = New(ScalarType.BFloat16), c = New(ScalarType.Float16), d = New(ScalarType.Float32), e = New(ScalarType.Float64);
+        Parameter a = New(ScalarType.BFloat16), b = New(ScalarType.BFloat16), c = New(ScalarType.Float16), d = New(ScalarType.Float32),
+            e = New(ScalarType.Float64);
         using var optimizer = stab.optim.Adam([new TorchStab.Modules.Adam.ParamGroup([a]), new([b], master_weights: false)], master_weights: true);
         optimizer.add_param_group(new TorchStab.Modules.Adam.ParamGroup([c, d, e]));
         bool[] Copies() => [.. optimizer.state_dict().State.Select(s => ((MomentState)s).master_param is not null)];
@@ -183,7 +185,8 @@ public class MasterWeightsTests
         using var optimizer = stab.optim.SGD([p], 0.1, master_weights: true);
         var state = (MomentState)optimizer.state_dict().State[0];
         var good = state.master_param!;
-        foreach (var (bad, words) in new[] { (ones(4), "expected master_param of shape [3], got [4]"), (ones(3, ScalarType.Float64), "expected master_param of Float32, got Float64") })
+        foreach (var (bad, words) in new[] { (ones(4), "expected master_param of shape [3], got [4]"),
+            (ones(3, ScalarType.Float64), "expected master_param of Float32, got Float64") })
         {
             state.master_param = bad;
             Assert.Contains(words, Assert.Throws<InvalidOperationException>(() => optimizer.step()).Message, StringComparison.Ordinal);

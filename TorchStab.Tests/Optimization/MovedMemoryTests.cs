@@ -71,7 +71,9 @@ public sealed class MovedMemoryTests
         Assert.Throws<InvalidOperationException>(() => optimizer.step());
     }
 
-    /// <summary>Through libtorch's own functions, which TorchSharp does not offer: other sizes, another number of dimensions, the same elements as before.</summary>
+    /// <summary>
+    /// Through libtorch's own functions, which TorchSharp does not offer: other sizes, another number of dimensions, the same elements as before.
+    /// </summary>
     [Theory]
     [InlineData("x.resize_(2, 5)", "of shape [6, 4], got [2, 5]")]
     [InlineData("x.resize_(24)", "of shape [6, 4], got [24]")]

@@ -61,7 +61,8 @@ public class OptimizerArgumentsTests
     {
         using var scope = NewDisposeScope();
         var (p, q) = (Make.Parameter(ones(2)), Make.Parameter(ones(2)));
-        Refused("the names of the optimizer's 1 parameters, got 2", () => stab.optim.ClippedOptimizer(optim.LBFGS([p]), GradientClip.ByNorm(1), named_parameters: [("p", p), ("q", q)]));
+        Refused("the names of the optimizer's 1 parameters, got 2",
+            () => stab.optim.ClippedOptimizer(optim.LBFGS([p]), GradientClip.ByNorm(1), named_parameters: [("p", p), ("q", q)]));
         Refused("got null among them", () => stab.optim.ClippedOptimizer(optim.Adam([p]), GradientClip.ByNorm(1), named_parameters: [("p", null!)]));
     }
 
@@ -73,7 +74,8 @@ public class OptimizerArgumentsTests
         lbfgs.accumulate(1);
         Assert.Throws<InvalidOperationException>(() => lbfgs.accumulate(2));
         Assert.Equal("closure", Assert.Throws<ArgumentNullException>(() => lbfgs.step()).ParamName);
-        Assert.Contains("native code", Assert.Throws<InvalidOperationException>(() => lbfgs.save_state_dict(new BinaryWriter(Stream.Null))).Message, StringComparison.Ordinal);
+        Assert.Contains("native code", Assert.Throws<InvalidOperationException>(() => lbfgs.save_state_dict(new BinaryWriter(Stream.Null))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -119,14 +121,16 @@ public class OptimizerArgumentsTests
         optimizer.step();
         Assert.Equal("parameter 0", optimizer.LastStep.FirstNonFinite);
         all[1].Dispose();
-        Assert.Contains("parameter 0 of group 1 no longer exists", Assert.Throws<InvalidOperationException>(() => optimizer.step()).Message, StringComparison.Ordinal);
+        Assert.Contains("parameter 0 of group 1 no longer exists", Assert.Throws<InvalidOperationException>(() => optimizer.step()).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void Rules_of_groups_are_decided_apart_and_reported_together()
     {
         using var scope = NewDisposeScope();
-        var (a, b, c) = (Make.Parameter(full(1, 3.0, ScalarType.Float64)), Make.Parameter(full(1, 4.0, ScalarType.Float64)), Make.Parameter(full(1, 12.0, ScalarType.Float64)));
+        var (a, b, c) = (Make.Parameter(full(1, 3.0, ScalarType.Float64)), Make.Parameter(full(1, 4.0, ScalarType.Float64)),
+            Make.Parameter(full(1, 12.0, ScalarType.Float64)));
         using var optimizer = stab.optim.SGD([new SGD.ParamGroup([a, b], global_clipnorm: 1), new([c], clipnorm: 24)], 1);
         optimizer.step();
         Assert.Equal(new StepReport { GradNorm = 13, Coefficient = 0.2, Clipped = true }, optimizer.LastStep);

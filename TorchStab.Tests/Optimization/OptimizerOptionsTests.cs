@@ -60,7 +60,8 @@ public class OptimizerOptionsTests
         Func<Parameter[], ClippingAwareOptimizer>[] all =
         [
             p => stab.optim.Adam(p, 0, 0, 0, 0, 0, clipnorm: 0), p => stab.optim.AdamW(p, 0, 0, 0, 0, 0, clipvalue: 0),
-            p => stab.optim.SGD(p, 0, 0, 0, 0, global_clipnorm: 0), p => stab.optim.RMSprop(p, 0, 0, 0, 0, 0), p => stab.optim.RMSprop(p, 0, 1), p => stab.optim.SGD(p, 1, 0.9, 0, nesterov: true),
+            p => stab.optim.SGD(p, 0, 0, 0, 0, global_clipnorm: 0), p => stab.optim.RMSprop(p, 0, 0, 0, 0, 0), p => stab.optim.RMSprop(p, 0, 1),
+            p => stab.optim.SGD(p, 1, 0.9, 0, nesterov: true),
         ];
         foreach (var make in all) make([Make.Parameter(ones(2))]).Dispose();
     }
@@ -71,14 +72,18 @@ public class OptimizerOptionsTests
         using var scope = NewDisposeScope();
         Parameter P() => Make.Parameter(ones(1));
         using var adam = stab.optim.Adam([new Adam.ParamGroup([P()]), new([P()], 0.5, 0.1, 0.2, 0.3, 0.4, false, false)], 1, 0.6, 0.7, 0.8, 0.9, true, true);
-        Assert.Equal([(1.0, 0.6, 0.7, 0.8, 0.9, true, true), (0.5, 0.1, 0.2, 0.3, 0.4, false, false)], adam.ParamGroups.Cast<Adam.ParamGroup>().Select(g => g.Options)
+        Assert.Equal([(1.0, 0.6, 0.7, 0.8, 0.9, true, true), (0.5, 0.1, 0.2, 0.3, 0.4, false, false)],
+            adam.ParamGroups.Cast<Adam.ParamGroup>().Select(g => g.Options)
             .Select(o => (o.LearningRate!.Value, o.beta1!.Value, o.beta2!.Value, o.eps!.Value, o.weight_decay!.Value, o.amsgrad!.Value, o.maximize!.Value)));
         using var sgd = stab.optim.SGD([new SGD.ParamGroup([P()]), new([P()], 0.5, 0.1, 0.2, 0.3, false, false)], 1, 0.6, 0, 0.8, true, true);
         Assert.Equal([(1.0, 0.6, 0.0, 0.8, true, true), (0.5, 0.1, 0.2, 0.3, false, false)], sgd.ParamGroups.Cast<SGD.ParamGroup>().Select(g => g.Options)
             .Select(o => (o.LearningRate!.Value, o.momentum!.Value, o.dampening!.Value, o.weight_decay!.Value, o.nesterov!.Value, o.maximize!.Value)));
-        using var rms = stab.optim.RMSprop([new RMSprop.ParamGroup([P()]), new([P()], 0.5, 0.1, 0.2, 0.3, 0.4, false, false)], 1, 0.6, 0.7, 0.8, 0.9, true, true);
-        Assert.Equal([(1.0, 0.6, 0.7, 0.8, 0.9, true, true), (0.5, 0.1, 0.2, 0.3, 0.4, false, false)], rms.ParamGroups.Cast<RMSprop.ParamGroup>().Select(g => g.Options)
-            .Select(o => (o.LearningRate!.Value, o.alpha!.Value, o.eps!.Value, o.weight_decay!.Value, o.momentum!.Value, o.centered!.Value, o.maximize!.Value)));
+        using var rms = stab.optim.RMSprop([new RMSprop.ParamGroup([P()]), new([P()], 0.5, 0.1, 0.2, 0.3, 0.4, false, false)], 1, 0.6, 0.7,
+            0.8, 0.9, true, true);
+        Assert.Equal([(1.0, 0.6, 0.7, 0.8, 0.9, true, true), (0.5, 0.1, 0.2, 0.3, 0.4, false, false)],
+            rms.ParamGroups.Cast<RMSprop.ParamGroup>().Select(g => g.Options)
+            .Select(o => (o.LearningRate!.Value, o.alpha!.Value, o.eps!.Value, o.weight_decay!.Value, o.momentum!.Value, o.centered!.Value,
+                o.maximize!.Value)));
     }
 
     [Fact]
@@ -88,7 +93,8 @@ public class OptimizerOptionsTests
         Func<Parameter[], ClippingAwareOptimizer>[] special =
         [
             p => stab.optim.Adam(p, 0.1, 0.2, 0.3, 0.4, 0.5, true, true), p => stab.optim.AdamW(p, 0.1, 0.2, 0.3, 0.4, 0.5, true, true),
-            p => stab.optim.SGD(p, 0.1, 0.2, 0.3, 0.4, false, true), p => stab.optim.SGD(p, 0.1, 0.2, 0, 0.4, true, false), p => stab.optim.RMSprop(p, 0.1, 0.2, 0.3, 0.4, 0.5, true, true),
+            p => stab.optim.SGD(p, 0.1, 0.2, 0.3, 0.4, false, true), p => stab.optim.SGD(p, 0.1, 0.2, 0, 0.4, true, false),
+            p => stab.optim.RMSprop(p, 0.1, 0.2, 0.3, 0.4, 0.5, true, true),
         ];
         Func<Parameter[], ClippingAwareOptimizer>[] plain =
             [p => stab.optim.Adam(p), p => stab.optim.AdamW(p), p => stab.optim.SGD(p, 1), p => stab.optim.SGD(p, 1), p => stab.optim.RMSprop(p)];
@@ -126,7 +132,8 @@ public class OptimizerOptionsTests
         Assert.Contains("expected the options of SGD", Assert.Throws<InvalidOperationException>(() => ((SGD.ParamGroup)sgd.ParamGroups.Single()).Options
             .LoadStateDict(((Adam.ParamGroup)adam.ParamGroups.Single()).Options)).Message, StringComparison.Ordinal);
 
-        static string Refused(ClippingAwareOptimizer into, ClippingAwareOptimizer from) => Assert.Throws<InvalidOperationException>(() => into.load_state_dict(from.state_dict())).Message;
+        static string Refused(ClippingAwareOptimizer into, ClippingAwareOptimizer from) =>
+            Assert.Throws<InvalidOperationException>(() => into.load_state_dict(from.state_dict())).Message;
     }
 
     [Fact]
@@ -138,7 +145,8 @@ public class OptimizerOptionsTests
         using var rms = stab.optim.RMSprop(p, momentum: 0.8);
         using var adam = stab.optim.Adam(p);
         using var adamw = stab.optim.AdamW(p);
-        foreach (var (momentum, value) in new (IMomentum, double)[] { (sgd, 0.9), (rms, 0.8), ((IMomentum)sgd.ParamGroups.Single(), 0.9), ((IMomentum)rms.ParamGroups.Single(), 0.8) })
+        foreach (var (momentum, value) in new (IMomentum, double)[] { (sgd, 0.9), (rms, 0.8), ((IMomentum)sgd.ParamGroups.Single(), 0.9),
+            ((IMomentum)rms.ParamGroups.Single(), 0.8) })
         {
             Assert.Equal(value, momentum.Momentum);
             momentum.Momentum = 0.25;

@@ -52,7 +52,8 @@ public sealed class OptimizerSoakTests(ITestOutputHelper output) : IDisposable
         Assert.True(last < 0.5 * first, $"loss {first:f3} → {last:f3}");
         using var end = NewDisposeScope();
         Assert.All(parameters, p => Assert.True(p.isfinite().all().item<bool>()));
-        Assert.All(optimizer.state_dict().State.Cast<TorchStab.Modules.Adam.State>(), s => Assert.True(s.exp_avg.isfinite().all().item<bool>() && s.exp_avg_sq.isfinite().all().item<bool>()));
+        Assert.All(optimizer.state_dict().State.Cast<TorchStab.Modules.Adam.State>(),
+            s => Assert.True(s.exp_avg.isfinite().all().item<bool>() && s.exp_avg_sq.isfinite().all().item<bool>()));
 
         double Step(int dice)
         {
@@ -60,7 +61,8 @@ public sealed class OptimizerSoakTests(ITestOutputHelper output) : IDisposable
             optimizer.zero_grad();
             double loss = Backward();
             var gradient = parameters[random.Next(parameters.Count)].grad!.view(-1);
-            if (dice < 4) gradient[random.Next((int)gradient.numel())] = dice switch { 0 => float.NaN, 1 => float.PositiveInfinity, 2 => float.NegativeInfinity, _ => 1e30f };
+            if (dice < 4) gradient[random.Next((int)gradient.numel())] =
+                dice switch { 0 => float.NaN, 1 => float.PositiveInfinity, 2 => float.NegativeInfinity, _ => 1e30f };
             optimizer.step();
             return loss;
         }

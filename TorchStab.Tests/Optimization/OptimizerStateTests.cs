@@ -29,7 +29,8 @@ public class OptimizerStateTests
         c.load_state_dict(a.state_dict());
         using var copied = Make.Optimizers.ElementAt(kind)(c.named_parameters());
         using (NewDisposeScope()) copied.load_state_dict(original.state_dict());
-        for (int i = 0; i < original.state_dict().State.Count; i++) Assert.True(original.state_dict().State[i].ApproximatelyEquals(copied.state_dict().State[i]));
+        for (int i = 0; i < original.state_dict().State.Count; i++)
+            Assert.True(original.state_dict().State[i].ApproximatelyEquals(copied.state_dict().State[i]));
         for (int step = 5; step < 9; step++)
         {
             ClippingAwareOptimizerTests.Step(original, a, step);
@@ -86,8 +87,10 @@ public class OptimizerStateTests
         using var fewer = stab.optim.Adam(network.parameters().Take(2));
         using var sgd = stab.optim.SGD(network.parameters(), 0.5);
         using var grouped = stab.optim.Adam(network.parameters().Select(p => new TorchStab.Modules.Adam.ParamGroup([p])));
-        Assert.Contains("different number of states: expected 4, got 2", Assert.Throws<ArgumentException>(() => optimizer.load_state_dict(fewer.state_dict())).Message, StringComparison.Ordinal);
-        Assert.Contains("parameter groups: expected 1, got 4", Assert.Throws<ArgumentException>(() => optimizer.load_state_dict(grouped.state_dict())).Message, StringComparison.Ordinal);
+        Assert.Contains("different number of states: expected 4, got 2",
+            Assert.Throws<ArgumentException>(() => optimizer.load_state_dict(fewer.state_dict())).Message, StringComparison.Ordinal);
+        Assert.Contains("parameter groups: expected 1, got 4", Assert.Throws<ArgumentException>(() => optimizer.load_state_dict(grouped.state_dict())).Message,
+            StringComparison.Ordinal);
         foreach (var source in new TorchStab.Modules.ClippingAwareOptimizer[] { other, fewer, sgd })
         {
             Assert.ThrowsAny<SystemException>(() => optimizer.load_state_dict(source.state_dict()));
@@ -109,7 +112,8 @@ public class OptimizerStateTests
         using var scope = NewDisposeScope();
         using var network = Make.Network(1);
         var all = network.parameters().ToList();
-        using var optimizer = stab.optim.Adam([new TorchStab.Modules.Adam.ParamGroup(all.Take(1)), new TorchStab.Modules.Adam.ParamGroup(all.Skip(1).Take(1), 0.5, eps: 1e-3)], 0.25, 0.8);
+        using var optimizer = stab.optim.Adam([new TorchStab.Modules.Adam.ParamGroup(all.Take(1)),
+            new TorchStab.Modules.Adam.ParamGroup(all.Skip(1).Take(1), 0.5, eps: 1e-3)], 0.25, 0.8);
         optimizer.add_param_group(new TorchStab.Modules.Adam.ParamGroup { Parameters = all.Skip(2) });
         Assert.Equal([0.25, 0.5, 0.25], optimizer.ParamGroups.Select(g => g.LearningRate));
         Assert.Equal([0.25, 0.5, 0.25], optimizer.ParamGroups.Select(g => g.InitialLearningRate));

@@ -39,7 +39,8 @@ public class RebindTests
         using var optimizer = stab.optim.SGD(network.named_parameters(), 0.1, momentum: 0.9);
         Step(optimizer, network, 1);
         var gone = ((TorchStab.Modules.SGD.State)optimizer.state_dict().State[3]).momentum_buffer!;
-        using var other = nn.Sequential(("first", nn.Linear(4, 8, dtype: ScalarType.Float64)), ("last", nn.Linear(8, 2, hasBias: false, dtype: ScalarType.Float64)));
+        using var other = nn.Sequential(("first", nn.Linear(4, 8, dtype: ScalarType.Float64)),
+            ("last", nn.Linear(8, 2, hasBias: false, dtype: ScalarType.Float64)));
         optimizer.rebind(other);
         var states = optimizer.state_dict().State.Cast<TorchStab.Modules.SGD.State>().ToList();
         Assert.Equal(3, states.Count);
@@ -65,7 +66,8 @@ public class RebindTests
         Assert.Contains("first.weight", Assert.Throws<ArgumentException>(() => byPosition.rebind(wider)).Message);
         Assert.Contains("first.weight", Assert.Throws<ArgumentException>(() => byName.rebind(strange)).Message);
         var twice = Make.Parameter(ones(2));
-        Assert.Contains("more than one parameter group", Assert.Throws<ArgumentException>(() => byName.rebind([("first.weight", twice), ("last.bias", twice)])).Message);
+        Assert.Contains("more than one parameter group",
+            Assert.Throws<ArgumentException>(() => byName.rebind([("first.weight", twice), ("last.bias", twice)])).Message);
         Step(byPosition, network, 1);
         Step(byName, network, 1);
     }
@@ -75,7 +77,8 @@ public class RebindTests
     {
         using var scope = NewDisposeScope();
         using var network = Make.Network(1, ScalarType.Float32);
-        using var optimizer = stab.optim.ClippedOptimizer(stab.optim.RMSprop(network.named_parameters()), GradientClip.ByNorm(1), named_parameters: network.named_parameters());
+        using var optimizer = stab.optim.ClippedOptimizer(stab.optim.RMSprop(network.named_parameters()), GradientClip.ByNorm(1),
+            named_parameters: network.named_parameters());
         Step(optimizer, network, 1, ScalarType.Float32);
         network.to(ScalarType.Float64);
         optimizer.rebind(network);

@@ -163,7 +163,8 @@ public class SpikePolicyTests
     [Fact]
     public void Wrong_numbers_are_refused()
     {
-        foreach (double sigma in (double[])[0, -1, double.NaN, double.PositiveInfinity]) Assert.Equal("sigma", Assert.Throws<ArgumentException>(() => SpikePolicy.Skip(sigma)).ParamName);
+        foreach (double sigma in (double[])[0, -1, double.NaN, double.PositiveInfinity])
+            Assert.Equal("sigma", Assert.Throws<ArgumentException>(() => SpikePolicy.Skip(sigma)).ParamName);
         Assert.Equal("window", Assert.Throws<ArgumentException>(() => SpikePolicy.Skip(window: 1)).ParamName);
         Assert.Equal("maxConsecutive", Assert.Throws<ArgumentException>(() => SpikePolicy.Skip(maxConsecutive: 0)).ParamName);
         using var w = new Parameter(zeros(1));

@@ -160,9 +160,11 @@ public sealed class StateFileTests : IDisposable
         if (OperatingSystem.IsWindows()) return;
         using var scope = NewDisposeScope();
         var optimizer = (TorchStab.Modules.Adam)Trained("Adam", seed: 1, steps: 2);
-        string file = Path.Combine(_folder, "file"), link = Path.Combine(_folder, "link"), dangling = Path.Combine(_folder, "dangling"), late = Path.Combine(_folder, "late");
+        string file = Path.Combine(_folder, "file"), link = Path.Combine(_folder, "link"), dangling = Path.Combine(_folder, "dangling"),
+            late = Path.Combine(_folder, "late");
         File.WriteAllText(file, "old");
-        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite, Open = Private | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite | UnixFileMode.OtherRead;
+        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            Open = Private | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite | UnixFileMode.OtherRead;
         File.CreateSymbolicLink(Path.Combine(_folder, "between"), "file");
         File.CreateSymbolicLink(link, "between");
         File.CreateSymbolicLink(dangling, late);
@@ -188,7 +190,8 @@ public sealed class StateFileTests : IDisposable
         string device = Path.Combine(_folder, "device");
         File.CreateSymbolicLink(device, "/dev/null");
         foreach (string path in new[] { "/dev/null", "/dev/zero", device, _folder })
-            Assert.Contains("save_state_dict(BinaryWriter)", Assert.Throws<ArgumentException>("location", () => optimizer.save_state_dict(path)).Message, StringComparison.Ordinal);
+            Assert.Contains("save_state_dict(BinaryWriter)", Assert.Throws<ArgumentException>("location", () => optimizer.save_state_dict(path)).Message,
+                StringComparison.Ordinal);
         Assert.Throws<ArgumentException>("location", () => optimizer.save_state_dict(""));
         Assert.Equal(device, Assert.Single(Directory.GetFiles(_folder)));
         using var written = new FileStream("/dev/null", FileMode.Open, FileAccess.Write);

@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Optimization;
 
-/// <summary>A step that is refused because of the last parameter changes nothing of the first, and the same step goes through once the fault is mended.</summary>
+/// <summary>
+/// A step that is refused because of the last parameter changes nothing of the first, and the same step goes through once the fault is mended.
+/// </summary>
 public class StepRefusalTests
 {
     // What goes wrong with a parameter of shape (2, 3), and what the refusal says.
@@ -18,7 +20,8 @@ public class StepRefusalTests
         ["gradient that broadcasts"] = ("expected [2, 3], got [3]", (p, _) => p.grad = randn(3)),
         ["gradient resized"] = ("expected [2, 3], got [3, 2]", (p, _) => p.grad = randn(2, 3).set_(randn(3, 2))),
         ["gradient transposed, strided"] = ("expected [2, 3], got [3, 2]", (p, _) => p.grad = randn(2, 3).t()),
-        ["gradient complex"] = ("data of a different type: expected a floating dtype as Float32, got ComplexFloat32", (p, _) => p.grad = complex(randn(2, 3), randn(2, 3))),
+        ["gradient complex"] = ("data of a different type: expected a floating dtype as Float32, got ComplexFloat32",
+            (p, _) => p.grad = complex(randn(2, 3), randn(2, 3))),
         ["gradient of integers"] = ("data of a different type", (p, _) => p.grad = ones(2, 3, ScalarType.Int64)),
         ["gradient elsewhere"] = ("data located on a different device", (p, _) => p.grad = ones(2, 3, device: META)),
         ["gradient sparse"] = ("is sparse", (p, _) => p.grad = randn(2, 3).to_sparse()),
@@ -110,11 +113,13 @@ public class StepRefusalTests
             var step = State(b.optimizer, 1).GetType().GetField("step")!;
             step.SetValue(State(b.optimizer, 1), -5L);
             Assert.Contains("at least 0, got -5", Assert.Throws<InvalidOperationException>(() => b.optimizer.step()).Message, StringComparison.Ordinal);
-            Assert.Contains("got -5", Assert.Throws<InvalidOperationException>(() => a.optimizer.load_state_dict(b.optimizer.state_dict())).Message, StringComparison.Ordinal);
+            Assert.Contains("got -5", Assert.Throws<InvalidOperationException>(() => a.optimizer.load_state_dict(b.optimizer.state_dict())).Message,
+                StringComparison.Ordinal);
             using var file = new MemoryStream();
             b.optimizer.save_state_dict(new BinaryWriter(file));
             file.Position = 0;
-            Assert.Contains("got -5", Assert.Throws<InvalidDataException>(() => a.optimizer.load_state_dict(new BinaryReader(file))).Message, StringComparison.Ordinal);
+            Assert.Contains("got -5", Assert.Throws<InvalidDataException>(() => a.optimizer.load_state_dict(new BinaryReader(file))).Message,
+                StringComparison.Ordinal);
             AssertWhole(whole, a);
             (a.optimizer as IDisposable).Dispose();
             (b.optimizer as IDisposable).Dispose();
@@ -135,7 +140,8 @@ public class StepRefusalTests
         using var file = new MemoryStream();
         second.save_state_dict(new BinaryWriter(file));
         file.Position = 0;
-        Assert.Contains("Invalid learning rate: nan", Assert.Throws<InvalidDataException>(() => first.load_state_dict(new BinaryReader(file))).Message, StringComparison.Ordinal);
+        Assert.Contains("Invalid learning rate: nan", Assert.Throws<InvalidDataException>(() => first.load_state_dict(new BinaryReader(file))).Message,
+            StringComparison.Ordinal);
         ((ParamGroup)second.ParamGroups.Single()).LearningRate = 0.01;
         if (kind != 3)
         {
@@ -239,7 +245,8 @@ public class StepRefusalTests
         return [a.parameters[0], a.parameters[0].grad!, .. moments];
     }
 
-    private static void AssertWhole((Tensor[] tensors, StepCounters counters, StepReport last) before, (ClippingAwareOptimizer optimizer, Parameter[] parameters) a)
+    private static void AssertWhole((Tensor[] tensors, StepCounters counters, StepReport last) before,
+        (ClippingAwareOptimizer optimizer, Parameter[] parameters) a)
     {
         foreach (var (expected, actual) in before.tensors.Zip(Tensors(a))) Compare.Identical(expected, actual, "as before");
         Assert.Equal((before.counters, before.last), (a.optimizer.Counters, a.optimizer.LastStep));
@@ -262,7 +269,8 @@ public class StepRefusalTests
         return zeros_like(moment);
     }
 
-    private static FieldInfo Moment(MomentState state) => state.GetType().GetFields().First(f => f.FieldType == typeof(Tensor) && f.GetValue(state) is not null);
+    private static FieldInfo Moment(MomentState state) =>
+        state.GetType().GetFields().First(f => f.FieldType == typeof(Tensor) && f.GetValue(state) is not null);
 
     private static void Exchange(MomentState state, Func<Tensor, Tensor> change)
     {

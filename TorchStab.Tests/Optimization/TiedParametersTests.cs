@@ -38,7 +38,8 @@ public class TiedParametersTests
         using var scope = NewDisposeScope();
         using var model = new Tied();
         var before = model.Head.weight.detach().clone();
-        using var optimizer = stab.optim.ClippedOptimizer(optim.SGD(model.parameters(), 0.5, momentum: 0.9), GradientClip.ByGlobalNorm(100), named_parameters: model.named_parameters());
+        using var optimizer = stab.optim.ClippedOptimizer(optim.SGD(model.parameters(), 0.5, momentum: 0.9), GradientClip.ByGlobalNorm(100),
+            named_parameters: model.named_parameters());
         model.Head.weight.grad = ones(5, 3);
         optimizer.step();
         Compare.Close(before - 0.5, model.Head.weight, "stepped once");
@@ -55,7 +56,8 @@ public class TiedParametersTests
         using var model = new Tied();
         Refused("some parameters appear in more than one parameter group", () => stab.optim.SGD(
             [new TorchStab.Modules.SGD.ParamGroup([model.Table.weight!]), new TorchStab.Modules.SGD.ParamGroup([model.Head.weight])], 1));
-        using var inner = optim.SGD([new TorchSharp.Modules.SGD.ParamGroup([model.Table.weight!]), new TorchSharp.Modules.SGD.ParamGroup([model.Head.weight])], 1);
+        using var inner = optim.SGD([new TorchSharp.Modules.SGD.ParamGroup([model.Table.weight!]), new TorchSharp.Modules.SGD.ParamGroup([model.Head.weight])],
+            1);
         Refused("some parameters appear in more than one parameter group", () => stab.optim.ClippedOptimizer(inner, GradientClip.ByNorm(1)));
         using var native = optim.LBFGS([model.Table.weight!, model.Head.weight]);
         Refused("tied weights", () => stab.optim.ClippedOptimizer(native, GradientClip.ByNorm(1)));

@@ -47,7 +47,8 @@ public class TorchOptimRebindingTests
         using var stayed = Network(norm: false);
         stayed.to(ScalarType.Float64);
         moved.to(ScalarType.Float64);
-        using var first = stab.optim.ClippedOptimizer(Inner(kind, moved.parameters()), GradientClip.ByGlobalNorm(0.5), named_parameters: named ? moved.named_parameters() : null);
+        using var first = stab.optim.ClippedOptimizer(Inner(kind, moved.parameters()), GradientClip.ByGlobalNorm(0.5), named_parameters: named
+            ? moved.named_parameters() : null);
         using var second = stab.optim.ClippedOptimizer(Inner(kind, stayed.parameters()), GradientClip.ByGlobalNorm(0.5));
         for (int step = 0; step < 3; step++)
         {
@@ -83,7 +84,8 @@ public class TorchOptimRebindingTests
     public void Folding_drops_the_norms_and_keeps_the_rest()
     {
         using var network = Network(norm: true);
-        using var optimizer = stab.optim.ClippedOptimizer(Inner("Adam", network.parameters()), GradientClip.ByNorm(1), named_parameters: network.named_parameters());
+        using var optimizer = stab.optim.ClippedOptimizer(Inner("Adam", network.parameters()), GradientClip.ByNorm(1),
+            named_parameters: network.named_parameters());
         Step(optimizer, network, 1);
         var ofNorm = ((Adam.State)optimizer.state_dict().State[2]).exp_avg;
         network.eval();
@@ -114,7 +116,8 @@ public class TorchOptimRebindingTests
     {
         using var network = Network(norm: false);
         using var other = nn.Sequential(("a", nn.Linear(3, 4)), ("tanh", nn.Tanh()), ("b", nn.Linear(4, 5)));
-        using var optimizer = stab.optim.ClippedOptimizer(Inner("Adam", network.parameters()), GradientClip.ByNorm(1), named_parameters: network.named_parameters());
+        using var optimizer = stab.optim.ClippedOptimizer(Inner("Adam", network.parameters()), GradientClip.ByNorm(1),
+            named_parameters: network.named_parameters());
         Step(optimizer, network, 1);
         var kept = Moments(optimizer)[0];
         optimizer.rebind(other);

@@ -11,7 +11,8 @@ internal static class Collectives
         int rank = stab.distributed.get_rank(), size = stab.distributed.get_world_size();
         foreach (var dtype in new[] { ScalarType.Float32, ScalarType.Float64, ScalarType.Int64, ScalarType.Int32, ScalarType.BFloat16, ScalarType.Float16 })
         {
-            foreach (var (op, expected) in new[] { (ReduceOp.Sum, size * (size + 1) / 2.0), (ReduceOp.Max, size), (ReduceOp.Min, 1), (ReduceOp.Product, Factorial(size)) })
+            foreach (var (op, expected) in new[] { (ReduceOp.Sum, size * (size + 1) / 2.0), (ReduceOp.Max, size), (ReduceOp.Min, 1),
+                (ReduceOp.Product, Factorial(size)) })
             {
                 using var tensor = full(3, 1000, rank + 1, dtype);
                 stab.distributed.all_reduce(tensor, op);

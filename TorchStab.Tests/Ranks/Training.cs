@@ -17,7 +17,8 @@ internal static class Training
     {
         stab.distributed.init_process_group();
         int rank = stab.distributed.get_rank(), size = stab.distributed.get_world_size();
-        var model = nn.Sequential(("large", nn.Linear(700, 900)), ("double", nn.Linear(3, 4, dtype: ScalarType.Float64)), ("half", nn.Linear(5, 2, dtype: ScalarType.BFloat16)));
+        var model = nn.Sequential(("large", nn.Linear(700, 900)), ("double", nn.Linear(3, 4, dtype: ScalarType.Float64)),
+            ("half", nn.Linear(5, 2, dtype: ScalarType.BFloat16)));
         using var ddp = stab.nn.DistributedDataParallel(model);
         for (int step = 1; step <= 5; step++)
         {

@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Recurrent;
 
-/// <summary>PyTorch's reference vectors for the layer-normalized cells: five steps, states and every gradient; by the cell and by the sequence module.</summary>
+/// <summary>
+/// PyTorch's reference vectors for the layer-normalized cells: five steps, states and every gradient; by the cell and by the sequence module.
+/// </summary>
 public class GoldenRecurrentTests
 {
     public static TheoryData<string> Lstm => GoldenSuite.Ids("rnn_ln", c => c.Op == "ln_lstm_cell");
@@ -52,7 +54,8 @@ public class GoldenRecurrentTests
     {
         using var scope = NewDisposeScope();
         var c = GoldenSuite.Find("rnn_ln", label);
-        using var lstm = stab.nn.LayerNormLSTM(Size(c, "input_size"), Size(c, "hidden_size"), bias: c.Flag("bias"), eps: c.Number("eps")!.Value, dtype: c.Dtype);
+        using var lstm = stab.nn.LayerNormLSTM(Size(c, "input_size"), Size(c, "hidden_size"), bias: c.Flag("bias"),
+            eps: c.Number("eps")!.Value, dtype: c.Dtype);
         Load(lstm.cells[0], c);
         Tensor x = Leaf(c, "x"), h0 = Leaf(c, "h0"), c0 = Leaf(c, "c0");
         var (output, h_n, c_n) = lstm.call(x, (h0.unsqueeze(0), c0.unsqueeze(0)));

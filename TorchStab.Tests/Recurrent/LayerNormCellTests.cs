@@ -6,7 +6,8 @@ namespace TorchStab.Tests.Recurrent;
 
 public class LayerNormCellTests
 {
-    private static readonly string[] LstmKeys = ["weight_ih", "weight_hh", "bias", "ln_ih.weight", "ln_ih.bias", "ln_hh.weight", "ln_hh.bias", "ln_c.weight", "ln_c.bias"];
+    private static readonly string[] LstmKeys =
+        ["weight_ih", "weight_hh", "bias", "ln_ih.weight", "ln_ih.bias", "ln_hh.weight", "ln_hh.bias", "ln_c.weight", "ln_c.bias"];
     private static readonly string[] GruKeys = ["weight_ih", "weight_hh", "bias", "ln_ih_rz.weight", "ln_ih_rz.bias", "ln_hh_rz.weight", "ln_hh_rz.bias",
         "ln_ih_n.weight", "ln_ih_n.bias", "ln_hh_n.weight", "ln_hh_n.bias"];
 

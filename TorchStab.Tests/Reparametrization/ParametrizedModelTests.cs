@@ -62,7 +62,8 @@ public class ParametrizedModelTests
         }
         Assert.Throws<ArgumentException>(() => Parametrizations.weight_norm(linear, "bias"));
         Assert.Throws<ArgumentException>(() => Parametrizations.weight_norm(nn.ReLU()));
-        Assert.Equal("n_power_iterations", Assert.Throws<ArgumentOutOfRangeException>(() => Parametrizations.spectral_norm(linear, n_power_iterations: 0)).ParamName);
+        Assert.Equal("n_power_iterations",
+            Assert.Throws<ArgumentOutOfRangeException>(() => Parametrizations.spectral_norm(linear, n_power_iterations: 0)).ParamName);
         Assert.Equal("eps", Assert.Throws<ArgumentOutOfRangeException>(() => Parametrizations.spectral_norm(linear, eps: double.NaN)).ParamName);
         using var twin = Parametrizations.weight_norm(linear);
         Assert.Throws<ArgumentException>(() => Parametrizations.weight_norm(twin));
@@ -131,7 +132,8 @@ public class ParametrizedModelTests
         manual_seed(5);
         var report = stab.nn.init.initialize_(net);
         Assert.Empty(report.Untouched);
-        Assert.Equal(net.named_parameters().Select(p => p.name).Order(StringComparer.Ordinal), report.Entries.Select(e => e.Parameter).Order(StringComparer.Ordinal));
+        Assert.Equal(net.named_parameters().Select(p => p.name).Order(StringComparer.Ordinal),
+            report.Entries.Select(e => e.Parameter).Order(StringComparer.Ordinal));
         var (fc, output) = ((Parametrized)net[0], (Parametrized)net[2]);
         Assert.Equal(Math.Sqrt(2.0 / 200), fc.weight.std().item<float>(), Tolerance.SampleStd * 0.1);
         Assert.Equal(Math.Sqrt(2.0 / 500), output.weight.std().item<float>(), Tolerance.SampleStd * 0.1);
@@ -140,7 +142,8 @@ public class ParametrizedModelTests
         Assert.Equal(1, net.call(randn(256, 200)).var().item<float>(), 0.3);
         using var rnn = stab.nn.LayerNormLSTM(8, 8);
         Parametrizations.weight_norm(rnn, "weight_hh");
-        Assert.Contains(stab.nn.init.initialize_(rnn).Entries, e => e.Parameter == "cells.0.parametrizations.weight_hh.original1" && e.Scheme.Contains("orthogonal", StringComparison.Ordinal));
+        Assert.Contains(stab.nn.init.initialize_(rnn).Entries, e => e.Parameter == "cells.0.parametrizations.weight_hh.original1"
+            && e.Scheme.Contains("orthogonal", StringComparison.Ordinal));
     }
 
     [Fact]

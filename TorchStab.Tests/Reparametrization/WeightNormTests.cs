@@ -85,7 +85,8 @@ public class WeightNormTests
         var norm = (WeightNorm)twin.parametrization;
         var (x, upstream) = (randn(2, 4, ScalarType.Float64), randn(2, 3, ScalarType.Float64));
         var (g, v) = (norm.original0.detach().requires_grad_(), norm.original1.detach().requires_grad_());
-        Compare.Close(Second(nn.functional.linear(x, v * g / Norm(v, 0)), [g, v]), Second(twin.call(x), [norm.original0, norm.original1]), "second derivative", Tolerance.SecondDerivative);
+        Compare.Close(Second(nn.functional.linear(x, v * g / Norm(v, 0)), [g, v]), Second(twin.call(x), [norm.original0, norm.original1]), "second derivative",
+            Tolerance.SecondDerivative);
 
         Tensor Second(Tensor y, Tensor[] of)
         {

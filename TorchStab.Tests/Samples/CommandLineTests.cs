@@ -3,6 +3,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests.Samples;
 
 /// <summary>What every sample's command line has in common.</summary>
+[Collection(OtherProcesses.Name)]
 public class CommandLineTests
 {
     public static TheoryData<string> Samples => ["Audit", "CharRnn", "DataParallel", "Gallery", "SwapModules", "TrainMnist"];

@@ -5,6 +5,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests.Samples;
 
 /// <summary>TrainMnist as a user runs it: a process of its own, in a folder of the user's.</summary>
+[Collection(OtherProcesses.Name)]
 public sealed class TrainMnistTests : IDisposable
 {
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "TrainMnist.dll");
@@ -37,7 +38,8 @@ public sealed class TrainMnistTests : IDisposable
         DotNet.Succeed(_folder, Path.Combine(AppContext.BaseDirectory, $"{sample}.dll"), "--quick", "--precision", precision);
         string csv = File.ReadAllText(Directory.GetFiles(Path.Combine(_folder, "out"), "*.csv").Single());
         Assert.True(csv.Split('\n').Length > 3, csv);
-        if (sample == "TrainMnist") Assert.True(csv.Split('\n')[1..^1].Select(line => line.Split(',')).GroupBy(f => f[0]).Select(g => double.Parse(g.Last()[3])).ElementAt(1) > 0.4, csv);
+        if (sample == "TrainMnist") Assert.True(csv.Split('\n')[1..^1].Select(line => line.Split(',')).GroupBy(f => f[0]).Select(g => double.Parse(g.Last()[3]))
+            .ElementAt(1) > 0.4, csv);
     }
 
     [Theory]
@@ -82,7 +84,8 @@ public sealed class TrainMnistTests : IDisposable
         using var process = Process.Start(Interruptible(Program, "--epochs", "1000"))!;
         using var guard = new Timer(_ => process.Kill(entireProcessTree: true), null, TimeSpan.FromMinutes(3), Timeout.InfiniteTimeSpan);
         string first = "";
-        while (!first.Contains("epoch 1/1000", StringComparison.Ordinal)) first = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException("it ended by itself");
+        while (!first.Contains("epoch 1/1000", StringComparison.Ordinal))
+            first = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException("it ended by itself");
         using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
         string rest = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

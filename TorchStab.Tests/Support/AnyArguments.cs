@@ -87,7 +87,8 @@ internal sealed class AnyArguments(Random random, bool anyDevice = false)
         if (type == typeof(GradientClip)) return Make.Rules(1)[random.Next(9)];
         if (type == typeof(Func<string, bool>)) return (string _) => random.Next(2) == 0;
         if (type.IsGenericType && typeof(ParamGroup).IsAssignableFrom(type.GetGenericArguments()[0])) return Groups(type.GetGenericArguments()[0]);
-        if (type.Namespace == "TorchStab" | typeof(TorchStab.Modules.ClipOptions).IsAssignableFrom(type) && type.GetConstructor([]) is not null) return Options(type);
+        if (type.Namespace == "TorchStab" | typeof(TorchStab.Modules.ClipOptions).IsAssignableFrom(type) && type.GetConstructor([]) is not null)
+            return Options(type);
         if (type == typeof(Action)) return () => { };
         return null;
     }
@@ -160,7 +161,8 @@ internal sealed class AnyArguments(Random random, bool anyDevice = false)
         nn.Module[] modules =
         [
             nn.Linear(_channels, 3), nn.Conv2d(_channels, 3, 1), nn.BatchNorm1d(3), stab.nn.BatchNorm2d(3), stab.nn.LayerNorm(3), nn.GroupNorm(1, 3),
-            nn.Sequential(nn.Linear(_channels, 3), nn.BatchNorm1d(3), nn.ReLU()), nn.Sequential(), nn.Sequential(nn.Conv2d(_channels, 3, 1), stab.nn.BatchNorm2d(3)),
+            nn.Sequential(nn.Linear(_channels, 3), nn.BatchNorm1d(3), nn.ReLU()), nn.Sequential(),
+            nn.Sequential(nn.Conv2d(_channels, 3, 1), stab.nn.BatchNorm2d(3)),
         ];
         foreach (var m in modules) m.train(random.Next(2) == 0);
         random.Shuffle(modules);

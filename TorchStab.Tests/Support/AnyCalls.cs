@@ -71,7 +71,8 @@ internal static partial class AnyCalls
             return member is ConstructorInfo constructor ? constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, values, null)
                 : member.Invoke(null, BindingFlags.DoNotWrapExceptions, null, values, null);
         }
-        catch (Exception e) when (e is ArgumentException or InvalidOperationException && !IsDocumented(member, e) && !(e is ObjectDisposedException || e.Message == DisposedTensor))
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException && !IsDocumented(member, e)
+            && !(e is ObjectDisposedException || e.Message == DisposedTensor))
         {
             throw new FormatException($"raises an undocumented {e.GetType().Name}: {e.Message}\n{e.StackTrace}");
         }
@@ -85,8 +86,10 @@ internal static partial class AnyCalls
     /// Whether the refusal names an argument of the member, or an option of one (lr is PyTorch's name of LearningRate): what it says is about what its
     /// caller wrote. A model that was run may raise what it likes; TorchSharp's call of it is looked for too, since a compiled forward may be inlined there.
     /// </summary>
-    public static bool NamesArgument(MethodBase member, ArgumentException refusal) => (refusal.TargetSite?.Module == typeof(Tensor).Module && refusal.ParamName is null)
-        || RanModel().IsMatch(refusal.StackTrace!) || member.GetParameters().Any(p => p.Name == refusal.ParamName || OptionsOf(p.ParameterType).Contains(refusal.ParamName));
+    public static bool NamesArgument(MethodBase member, ArgumentException refusal) =>
+        (refusal.TargetSite?.Module == typeof(Tensor).Module && refusal.ParamName is null)
+        || RanModel().IsMatch(refusal.StackTrace!)
+            || member.GetParameters().Any(p => p.Name == refusal.ParamName || OptionsOf(p.ParameterType).Contains(refusal.ParamName));
 
     private static IEnumerable<string?> OptionsOf(Type type) => !typeof(TorchStab.Modules.ClipOptions).IsAssignableFrom(type) ? []
         : type.GetProperties().Select(o => o.Name == nameof(TorchStab.Modules.ClipOptions.LearningRate) ? "lr" : o.Name);
@@ -94,7 +97,8 @@ internal static partial class AnyCalls
     [GeneratedRegex(@"\.forward\(|TorchSharp\.torch\.nn\.Module`\d\.call\(")]
     private static partial Regex RanModel();
 
-    private static bool IsDocumented(MethodBase member, Exception e) => XmlDocs.Of(member is MethodInfo { IsGenericMethod: true } m ? m.GetGenericMethodDefinition() : member)
+    private static bool IsDocumented(MethodBase member, Exception e) =>
+        XmlDocs.Of(member is MethodInfo { IsGenericMethod: true } m ? m.GetGenericMethodDefinition() : member)
         .Elements("exception").Select(x => Type.GetType(x.Attribute("cref")!.Value[2..])).Any(type => type?.IsInstanceOfType(e) == true);
 
     // libtorch appends its stack, whose addresses are others each time where code was compiled anew meanwhile.

@@ -11,7 +11,8 @@ internal static class Compare
         if (expected is null && actual is null) return;
         Assert.True(expected is not null && actual is not null, $"{what}: {(actual is null ? "missing" : "not expected")}");
         Assert.True(expected!.dtype == actual!.dtype, $"{what}: dtype {actual.dtype}, expected {expected.dtype}");
-        Assert.True(expected.shape.SequenceEqual(actual.shape), $"{what}: shape [{string.Join(", ", actual.shape)}], expected [{string.Join(", ", expected.shape)}]");
+        Assert.True(expected.shape.SequenceEqual(actual.shape),
+            $"{what}: shape [{string.Join(", ", actual.shape)}], expected [{string.Join(", ", expected.shape)}]");
         if (expected.numel() == 0) return;
         using var scope = NewDisposeScope();
         using var _ = no_grad();

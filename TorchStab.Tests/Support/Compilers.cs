@@ -13,16 +13,20 @@ internal sealed class Compilers : IDisposable
     ];
 
     /// <summary>Compiles a file of C#; a warning is an error.</summary>
-    public byte[] CSharp(string source) => Compile("Roslyn/bincore/csc.dll", "edited.cs", source, ["-warnaserror", "-nologo", "-nostdlib", "-t:library"], "-out:", "\"");
+    public byte[] CSharp(string source) =>
+        Compile("Roslyn/bincore/csc.dll", "edited.cs", source, ["-warnaserror", "-nologo", "-nostdlib", "-t:library"], "-out:", "\"");
 
     /// <summary>Compiles a file of F#.</summary>
-    public byte[] FSharp(string source) => Compile("FSharp/fsc.dll", "edited.fs", source, ["--nologo", "--noframework", "--targetprofile:netcore", "--target:library", "--nowin32manifest", "--warnaserror"], "--out:", "");
+    public byte[] FSharp(string source) =>
+        Compile("FSharp/fsc.dll", "edited.fs", source,
+            ["--nologo", "--noframework", "--targetprofile:netcore", "--target:library", "--nowin32manifest", "--warnaserror"], "--out:", "");
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private byte[] Compile(string compiler, string file, string source, string[] options, string output, string quote)
     {
-        string path = Path.Combine(_folder, file), made = Path.Combine(_folder, Path.GetRandomFileName() + ".dll"), arguments = Path.Combine(_folder, "arguments.rsp");
+        string path = Path.Combine(_folder, file), made = Path.Combine(_folder, Path.GetRandomFileName() + ".dll"),
+            arguments = Path.Combine(_folder, "arguments.rsp");
         File.WriteAllText(path, source);
         File.WriteAllLines(arguments, [.. options, .. References.Select(r => $"-r:{quote}{r}{quote}")]);
         var (exitCode, text) = DotNet.Run(_folder, Path.Combine(Sdk(), compiler), $"@{arguments}", output + made, path);

@@ -23,7 +23,8 @@ internal static class Mpirun
     }
 
     /// <summary>Two ranks in network namespaces of their own, as on two hosts.</summary>
-    public static (int ExitCode, string Output) RunOnTwoHosts(params string[] program) => Run(new ProcessStartInfo(Repository.File(".ci", "two-hosts"), program));
+    public static (int ExitCode, string Output) RunOnTwoHosts(params string[] program) =>
+        Run(new ProcessStartInfo(Repository.File(".ci", "two-hosts"), program));
 
     /// <summary>Runs and asserts that every rank went to the end.</summary>
     public static string Succeed(int ranks, params string[] program)
@@ -52,13 +53,16 @@ internal static class Mpirun
         (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, "mpirun")));
 }
 
-/// <summary>A test that needs Open MPI; without it the runner reports it as not run. In a CI on Linux, where .ci/run installs it, the test fails instead.</summary>
+/// <summary>
+/// A test that needs Open MPI; without it the runner reports it as not run. In a CI on Linux, where .ci/run installs it, the test fails instead.
+/// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 internal sealed class MpiFactAttribute : FactAttribute
 {
     public override string? Skip
     {
-        get => Mpirun.IsMissing && !(OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("CI") == "true") ? "not run: Open MPI is not installed (apt-get install openmpi-bin)" : null;
+        get => Mpirun.IsMissing && !(OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("CI") == "true")
+            ? "not run: Open MPI is not installed (apt-get install openmpi-bin)" : null;
     }
 }
 
@@ -69,7 +73,8 @@ internal sealed class TwoHostsFactAttribute : FactAttribute
     private const int NotRun = 77;
 
     private static readonly Lazy<string?> Obstacle = new(() =>
-        !OperatingSystem.IsLinux() ? "not run: network namespaces are Linux's" : Mpirun.RunOnTwoHosts("hostname") is (NotRun, var reason) ? reason.Trim() : null);
+        !OperatingSystem.IsLinux() ? "not run: network namespaces are Linux's" : Mpirun.RunOnTwoHosts("hostname") is (NotRun, var reason)
+            ? reason.Trim() : null);
 
     public override string? Skip
     {

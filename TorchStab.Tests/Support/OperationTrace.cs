@@ -6,14 +6,15 @@ using TorchSharp;
 namespace TorchStab.Tests.Support;
 
 /// <summary>
-/// The operations of libtorch that a piece of code calls, by libtorch's own execution-trace observer. Those that another operation calls are left out, and so are
-/// those that by themselves only look at a tensor: what is left is, on a GPU, at least one launch each.
+/// The operations of libtorch that a piece of code calls, by libtorch's own execution-trace observer. Those that another operation calls are left out, and so
+/// are those that by themselves only look at a tensor: what is left is, on a GPU, at least one launch each.
 /// </summary>
 internal static unsafe class OperationTrace
 {
     private static readonly nint Library = NativeLibrary.Load("LibTorchSharp", typeof(torch).Assembly, null);
 
-    private static readonly string[] WithoutWork = ["aten::view", "aten::reshape", "aten::as_strided", "aten::permute", "aten::transpose", "aten::transpose_", "aten::expand", "aten::squeeze",
+    private static readonly string[] WithoutWork =
+        ["aten::view", "aten::reshape", "aten::as_strided", "aten::permute", "aten::transpose", "aten::transpose_", "aten::expand", "aten::squeeze",
         "aten::unsqueeze", "aten::slice", "aten::select", "aten::alias", "aten::detach", "aten::detach_", "aten::contiguous", "aten::empty", "aten::empty_like",
         "aten::empty_strided", "aten::t", "aten::flatten", "aten::to", "aten::view_as", "aten::result_type", "aten::is_same_size", "aten::_unsafe_view"];
 
@@ -52,7 +53,8 @@ internal static unsafe class OperationTrace
         Dictionary<long, (string Name, long Parent)> all = [];
         foreach (var node in nodes.EnumerateArray())
             all[node.GetProperty("id").GetInt64()] = (node.GetProperty("name").GetString()!, node.GetProperty("ctrl_deps").GetInt64());
-        return [.. all.OrderBy(node => node.Key).Where(node => IsOperation(node.Value.Name) && !HasOperationAbove(node.Value.Parent)).Select(node => node.Value.Name)];
+        return [.. all.OrderBy(node => node.Key).Where(node => IsOperation(node.Value.Name) && !HasOperationAbove(node.Value.Parent))
+            .Select(node => node.Value.Name)];
 
         static bool IsOperation(string name) => name.StartsWith("aten::", StringComparison.Ordinal) && !WithoutWork.Contains(name);
 

@@ -7,11 +7,19 @@ namespace TorchStab.Tests.Support;
 public sealed class PackedLibrary : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("torchstab").FullName;
+    private readonly Lazy<string> _feed;
 
-    public PackedLibrary()
+    public PackedLibrary() => _feed = new(Pack);
+
+    /// <summary>The folder with TorchStab.nupkg and its symbols, packed when it is first asked for.</summary>
+    public string Feed => _feed.Value;
+
+    private string Pack()
     {
+        string feed = Path.Combine(_folder, "feed");
         // A version of its own: a package of the released version may be in the cache, and would be taken instead.
-        DotNet.Succeed(Repository.Root, "pack", "TorchStab", "--no-build", "-c", Repository.Configuration, "-o", Feed, $"-p:PackageVersion=99.0.{Random.Shared.Next()}");
+        DotNet.Succeed(Repository.Root, "pack", "TorchStab", "--no-build", "-c", Repository.Configuration, "-o", feed,
+            $"-p:PackageVersion=99.0.{Random.Shared.Next()}");
         Directory.CreateDirectory(Path.Combine(_folder, "packages"));
         File.WriteAllText(Path.Combine(_folder, "nuget.config"), $"""
             <configuration>
@@ -20,10 +28,8 @@ public sealed class PackedLibrary : IDisposable
               <fallbackPackageFolders><clear /><add key="cache" value="{PackageCache}" /></fallbackPackageFolders>
             </configuration>
             """);
+        return feed;
     }
-
-    /// <summary>The folder with TorchStab.nupkg and its symbols.</summary>
-    public string Feed => Path.Combine(_folder, "feed");
 
     /// <summary>Where NuGet unpacked the packages of this build.</summary>
     public static string PackageCache => Environment.GetEnvironmentVariable("NUGET_PACKAGES")
@@ -41,7 +47,7 @@ public sealed class PackedLibrary : IDisposable
     /// <returns>Its folder.</returns>
     public string NewProject(string name, string program, bool backend = true, bool fsharp = false, bool pybridge = false)
     {
-        string folder = Directory.CreateDirectory(Path.Combine(_folder, name)).FullName;
+        string folder = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(Feed)!, name)).FullName;
         File.WriteAllText(Path.Combine(folder, name + (fsharp ? ".fsproj" : ".csproj")), $"""
             <Project Sdk="Microsoft.NET.Sdk">
               <PropertyGroup>
@@ -73,7 +79,8 @@ public sealed class PackedLibrary : IDisposable
     {
         // "E" marks a source that is enabled; its address follows.
         var sources = DotNet.Succeed(Path.GetTempPath(), "nuget", "list", "source", "--format", "short").Split('\n')
-            .Where(line => line.StartsWith('E')).Select((line, i) => $"<add key=\"machine{i}\" value=\"{line[(line.IndexOf(' ', StringComparison.Ordinal) + 1)..].Trim()}\" />");
+            .Where(line => line.StartsWith('E'))
+                .Select((line, i) => $"<add key=\"machine{i}\" value=\"{line[(line.IndexOf(' ', StringComparison.Ordinal) + 1)..].Trim()}\" />");
         File.WriteAllText(Path.Combine(folder, "nuget.config"), $"<configuration><packageSources>{string.Concat(sources)}</packageSources></configuration>");
     }
 

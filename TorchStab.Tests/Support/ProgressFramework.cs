@@ -12,11 +12,14 @@ namespace TorchStab.Tests.Support;
 /// </summary>
 public sealed class ProgressFramework(IMessageSink diagnostics) : XunitTestFramework(diagnostics)
 {
-    protected override ITestFrameworkExecutor CreateExecutor(AssemblyName assemblyName) => new Executor(assemblyName, SourceInformationProvider, DiagnosticMessageSink);
+    protected override ITestFrameworkExecutor CreateExecutor(AssemblyName assemblyName) =>
+        new Executor(assemblyName, SourceInformationProvider, DiagnosticMessageSink);
 
-    private sealed class Executor(AssemblyName name, ISourceInformationProvider sources, IMessageSink diagnostics) : XunitTestFrameworkExecutor(name, sources, diagnostics)
+    private sealed class Executor(AssemblyName name, ISourceInformationProvider sources, IMessageSink diagnostics)
+        : XunitTestFrameworkExecutor(name, sources, diagnostics)
     {
-        protected override void RunTestCases(IEnumerable<IXunitTestCase> testCases, IMessageSink executionMessageSink, ITestFrameworkExecutionOptions executionOptions)
+        protected override void RunTestCases(IEnumerable<IXunitTestCase> testCases, IMessageSink executionMessageSink,
+            ITestFrameworkExecutionOptions executionOptions)
         {
             var cases = testCases.ToList();
             var counter = new Counter(cases.Count, executionMessageSink, DiagnosticMessageSink);

@@ -12,6 +12,9 @@ public sealed class SeededPropertyAttribute : PropertyAttribute
 {
     private const string Fixed = "(20261128,17)"; // the second must be odd: FsCheck's generator takes it as its increment
 
+    /// <summary>Whether this run draws other numbers than the last.</summary>
+    public static bool IsRandom => Environment.GetEnvironmentVariable("TORCHSTAB_SEED") == "random";
+
     public SeededPropertyAttribute() => Replay = Environment.GetEnvironmentVariable("TORCHSTAB_SEED") switch
     {
         null or "" => Fixed,

@@ -57,8 +57,8 @@ internal static class Tolerance
     public const double Synced = 1e-12;
 
     /// <summary>
-    /// Parameters after a few steps on from another program's checkpoint, float64: 1e-9. A bias before a norm has a gradient of rounding, 1e-17, which Adam divides by
-    /// √v + 1e-8: 1e-9 of the rate of 1e-2 a step, in either direction.
+    /// Parameters after a few steps on from another program's checkpoint, float64: 1e-9. A bias before a norm has a gradient of rounding, 1e-17, which Adam
+    /// divides by √v + 1e-8: 1e-9 of the rate of 1e-2 a step, in either direction.
     /// </summary>
     public const double Continued = 1e-9;
 

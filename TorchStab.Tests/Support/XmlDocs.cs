@@ -8,7 +8,8 @@ namespace TorchStab.Tests.Support;
 /// <summary>The library's XML documentation as an editor shows it: every inheritdoc followed, members found by reflection.</summary>
 internal static class XmlDocs
 {
-    private const BindingFlags Declared = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
+    private const BindingFlags Declared =
+        BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
 
     private static readonly Dictionary<string, XElement> Raw = XDocument.Load(Path.Combine(AppContext.BaseDirectory, "TorchStab.xml"))
         .Descendants("member").ToDictionary(m => m.Attribute("name")!.Value);
@@ -39,7 +40,8 @@ internal static class XmlDocs
     public static string Name(MemberInfo member) => Id(member)[2..].Replace("TorchStab.", "", StringComparison.Ordinal);
 
     // What stands in attributes (cref, name, langword) is shown as text.
-    private static string Words(XElement e) => string.Concat(e.Nodes().Select(n => n is XElement x ? string.Concat(x.Attributes().Select(a => $" {a.Value} ")) + Words(x) : $"{n}"));
+    private static string Words(XElement e) =>
+        string.Concat(e.Nodes().Select(n => n is XElement x ? string.Concat(x.Attributes().Select(a => $" {a.Value} ")) + Words(x) : $"{n}"));
 
     private static XElement Resolve(string id, int depth)
     {
@@ -78,19 +80,21 @@ internal static class XmlDocs
 
     // The nearest class above that has docs of its own.
     private static MethodInfo? Above(Type type, MethodInfo m) => type.GetMethods(Declared)
-        .FirstOrDefault(other => other.GetBaseDefinition() == m.GetBaseDefinition() && Raw.ContainsKey(Id(other))) ?? (type.BaseType is { } next ? Above(next, m) : null);
+        .FirstOrDefault(other => other.GetBaseDefinition() == m.GetBaseDefinition() && Raw.ContainsKey(Id(other)))
+            ?? (type.BaseType is { } next ? Above(next, m) : null);
 
     private static MethodInfo? Interface(MethodInfo m) => m.DeclaringType!.IsInterface ? null : m.DeclaringType.GetInterfaces()
         .Select(m.DeclaringType.GetInterfaceMap).SelectMany(map => map.TargetMethods.Zip(map.InterfaceMethods)).FirstOrDefault(pair => pair.First == m).Second;
 
-    private static bool IsSeen(MemberInfo member) => member.GetCustomAttribute<CompilerGeneratedAttribute>() is null && !member.Name.Contains('<') && member switch
-    {
-        Type t => t.IsVisible,
-        MethodBase m => m.IsPublic && (!m.IsSpecialName || m.IsConstructor) && Raw.ContainsKey(Id(m)) | !IsOfARecord(m),
-        PropertyInfo p => p.GetMethod is { IsPublic: true } && p.Name != "EqualityContract",
-        FieldInfo f => f.IsPublic && !f.IsSpecialName,
-        _ => false,
-    };
+    private static bool IsSeen(MemberInfo member) => member.GetCustomAttribute<CompilerGeneratedAttribute>() is null
+        && !member.Name.Contains('<') && member switch
+        {
+            Type t => t.IsVisible,
+            MethodBase m => m.IsPublic && (!m.IsSpecialName || m.IsConstructor) && Raw.ContainsKey(Id(m)) | !IsOfARecord(m),
+            PropertyInfo p => p.GetMethod is { IsPublic: true } && p.Name != "EqualityContract",
+            FieldInfo f => f.IsPublic && !f.IsSpecialName,
+            _ => false,
+        };
 
     // A record's own constructor is documented by the record, an implicit one by nobody.
     private static bool IsOfARecord(MethodBase m) => m.IsConstructor && (m.GetParameters().Length == 0 || m.DeclaringType!.GetMethod("<Clone>$") is not null);
@@ -98,7 +102,8 @@ internal static class XmlDocs
     private static string Id(MemberInfo member) => member switch
     {
         Type t => "T:" + Plain(t),
-        MethodBase m => $"M:{Plain(m.DeclaringType!)}.{m.Name.Replace('.', '#')}{(m.IsGenericMethod ? $"``{m.GetGenericArguments().Length}" : "")}{Parameters(m.GetParameters())}",
+        MethodBase m => $"M:{Plain(m.DeclaringType!)}.{m.Name.Replace('.', '#')}"
+            + $"{(m.IsGenericMethod ? $"``{m.GetGenericArguments().Length}" : "")}{Parameters(m.GetParameters())}",
         PropertyInfo p => $"P:{Plain(p.DeclaringType!)}.{p.Name}{Parameters(p.GetIndexParameters())}",
         _ => $"F:{Plain(member.DeclaringType!)}.{member.Name}",
     };

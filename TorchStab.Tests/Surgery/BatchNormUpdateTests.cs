@@ -155,8 +155,10 @@ public class BatchNormUpdateTests
                 model.call(data);
                 foreach (var (name, seen) in new[] { ("first", cat(model.Inputs)), ("last", cat(model.LastInputs)) })
                 {
-                    RealModels.Relative(seen.mean([0]), model.get_buffer(name + ".running_mean"), dtype == ScalarType.Float64 ? 1e-10 : 1e-5, name + ": mean", 1);
-                    RealModels.Relative(seen.var([0], unbiased: true), model.get_buffer(name + ".running_var"), dtype == ScalarType.Float64 ? 1e-10 : 1e-5, name + ": variance", 1);
+                    RealModels.Relative(seen.mean([0]), model.get_buffer(name + ".running_mean"), dtype == ScalarType.Float64 ? 1e-10 : 1e-5,
+                        name + ": mean", 1);
+                    RealModels.Relative(seen.var([0], unbiased: true), model.get_buffer(name + ".running_var"), dtype == ScalarType.Float64 ? 1e-10 : 1e-5,
+                        name + ": variance", 1);
                 }
             }
     }

@@ -22,7 +22,8 @@ public sealed class EditsTests : IDisposable
         string source = File.ReadAllText(Repository.File("TorchStab.Tests", "Surgery", "Models", "TypedModels.cs"));
         var models = TypedModels.All.Select(make => make()).ToList();
         string edited = Edit(source, models, CSharp);
-        Check(models, Models(_compilers.CSharp("global using System; global using System.Collections.Generic; global using System.Linq;\n#nullable enable\n" + edited)));
+        Check(models, Models(_compilers.CSharp("global using System; global using System.Collections.Generic; global using System.Linq;\n#nullable enable\n"
+            + edited)));
     }
 
     [Fact]
@@ -34,7 +35,9 @@ public sealed class EditsTests : IDisposable
         Check(models, Models(_compilers.FSharp(edited)));
     }
 
-    /// <summary>What a person does who follows a refusal: finds the class, changes the declaration, and makes the norm by the function that the reason names.</summary>
+    /// <summary>
+    /// What a person does who follows a refusal: finds the class, changes the declaration, and makes the norm by the function that the reason names.
+    /// </summary>
     private static string Edit(string source, List<nn.Module<Tensor, Tensor>> models, Func<string, ModuleRefusal, string> edit)
     {
         foreach (var model in models)
@@ -45,7 +48,8 @@ public sealed class EditsTests : IDisposable
             {
                 Assert.True(refusal.Line is not null, report.ToString());
                 string name = Regex.Match(refusal.Reason, @"' of (\w+) ").Groups[1].Value;
-                var type = Regex.Match(source, $@"(?<!open )(class|record|type) {name}\b.*?(?=\n *\n[^\n]*(///|class |type |let All)|$)", RegexOptions.Singleline);
+                var type = Regex.Match(source, $@"(?<!open )(class|record|type) {name}\b.*?(?=\n *\n[^\n]*(///|class |type |let All)|$)",
+                    RegexOptions.Singleline);
                 Assert.True(type.Success, $"no class '{name}' for: {refusal.Reason}");
                 string text = edit(type.Value, refusal);
                 if (Regex.Match(refusal.Reason, @"make it by stab\.nn\.(\w+)") is { Success: true } made)
@@ -90,7 +94,8 @@ public sealed class EditsTests : IDisposable
     {
         var context = new AssemblyLoadContext("edited", isCollectible: false);
         using var stream = new MemoryStream(assembly);
-        var all = context.LoadFromStream(stream).GetType("TorchStab.Tests.Surgery.Models.TypedModels")!.GetProperty("All", BindingFlags.Static | BindingFlags.Public)!.GetValue(null)!;
+        var all = context.LoadFromStream(stream)
+            .GetType("TorchStab.Tests.Surgery.Models.TypedModels")!.GetProperty("All", BindingFlags.Static | BindingFlags.Public)!.GetValue(null)!;
         return [.. ((System.Collections.IEnumerable)all).Cast<object>().Select(Make)];
     }
 

@@ -23,7 +23,8 @@ public class FlowProofTests
     /// <summary>conv → bn → ReLU → conv → bn → mean → linear, the layers registered in another order than they run.</summary>
     private static (Net model, BatchNorm2d last) TwoNorms(bool bias, bool affine, double eps = 1e-5, Func<Tensor, Tensor>? require = null)
     {
-        nn.Module<Tensor, Tensor> a = nn.Conv2d(2, 5, 3, padding: 1, bias: bias, dtype: ScalarType.Float64), b = nn.Conv2d(5, 5, 3, bias: bias, dtype: ScalarType.Float64);
+        nn.Module<Tensor, Tensor> a = nn.Conv2d(2, 5, 3, padding: 1, bias: bias, dtype: ScalarType.Float64),
+            b = nn.Conv2d(5, 5, 3, bias: bias, dtype: ScalarType.Float64);
         var (m, n) = (nn.BatchNorm2d(5, eps, affine: affine, dtype: ScalarType.Float64), nn.BatchNorm2d(5, eps, affine: affine, dtype: ScalarType.Float64));
         var (first, last) = (new Place { Norm = m }, new Place { Norm = n });
         var end = nn.Linear(5, 2, dtype: ScalarType.Float64);
@@ -31,7 +32,8 @@ public class FlowProofTests
             ("a", a), ("b", b), ("m", m), ("n", n), ("end", end));
         using (no_grad())
             foreach (var (name, tensor) in model.state_dict())
-                if (tensor.is_floating_point()) tensor.copy_(name.EndsWith("running_var", StringComparison.Ordinal) ? rand_like(tensor) + 0.5 : randn_like(tensor));
+                if (tensor.is_floating_point())
+                    tensor.copy_(name.EndsWith("running_var", StringComparison.Ordinal) ? rand_like(tensor) + 0.5 : randn_like(tensor));
         model.eval();
         return (model, n);
     }
@@ -112,7 +114,8 @@ public class FlowProofTests
         model.eval();
         stab.nn.utils.fuse_norms(model, out var report);
         Assert.Equal(found ? ["norm"] : [], report.Changes.Select(c => c.Path));
-        Assert.Equal(!found, report.Refusals.Count == 1 && report.Refusals[0].Reason.EndsWith("pass an example input, which shows more", StringComparison.Ordinal));
+        Assert.Equal(!found, report.Refusals.Count == 1
+            && report.Refusals[0].Reason.EndsWith("pass an example input, which shows more", StringComparison.Ordinal));
         if (rank == 3) Assert.DoesNotContain(64, sizes);
         if (found) return;
         Assert.Empty(stab.nn.utils.fuse_norms(model, out var shown, randn([2, 1, .. Enumerable.Repeat(size, rank)])).children().OfType<BatchNorm>());
@@ -125,7 +128,8 @@ public class FlowProofTests
         using var scope = NewDisposeScope();
         var (used, idle, norm) = (nn.Linear(3, 4, hasBias: false), nn.Linear(3, 4, hasBias: false), nn.BatchNorm1d(4));
         var place = new Place { Norm = norm };
-        using var model = new Net(x => x.ndim == 2 ? place.Norm.call(used.call(x)) : throw new FormatException(), ("used", used), ("idle", idle), ("norm", norm));
+        using var model = new Net(x => x.ndim == 2 ? place.Norm.call(used.call(x)) : throw new FormatException(), ("used", used),
+            ("idle", idle), ("norm", norm));
         model.eval();
         stab.nn.utils.fuse_norms(model, out var report);
         Assert.Equal("torch.nn.Identity, folded into used", report.Changes.Single().To);

@@ -92,7 +92,8 @@ public class FoldingDimensionTests
                 stab.nn.utils.fuse_norms(model, out var report, example ? x : null);
                 Assert.Empty(report.Changes);
                 Compare.Identical(expected, model.call(x), "left");
-                Assert.Contains("normalizes along another dimension", Assert.Throws<ArgumentException>("bn", () => stab.nn.utils.fuse_linear_bn_eval(layer, norm)).Message, StringComparison.Ordinal);
+                Assert.Contains("normalizes along another dimension",
+                    Assert.Throws<ArgumentException>("bn", () => stab.nn.utils.fuse_linear_bn_eval(layer, norm)).Message, StringComparison.Ordinal);
                 using var conv = nn.Conv1d(3, 6, 1);
                 conv.eval();
                 Assert.Throws<ArgumentException>("bn", () => stab.nn.utils.fuse_conv_bn_eval(conv, norm));
@@ -106,7 +107,8 @@ public class FoldingDimensionTests
         using var scope = NewDisposeScope();
         foreach (bool flat in (bool[])[false, true])
         {
-            using var model = nn.Sequential([.. flat ? [nn.Flatten()] : Array.Empty<nn.Module<Tensor, Tensor>>(), nn.Linear(4, 6), Random(nn.BatchNorm1d(6)), nn.ReLU(),
+            using var model = nn.Sequential([.. flat ? [nn.Flatten()] : Array.Empty<nn.Module<Tensor, Tensor>>(), nn.Linear(4, 6),
+                Random(nn.BatchNorm1d(6)), nn.ReLU(),
                 nn.Linear(6, flat ? 6 : 5), Random(nn.BatchNorm1d(flat ? 6 : 5))]);
             model.eval();
             var x = randn(3, 4);
@@ -154,7 +156,8 @@ public class FoldingDimensionTests
             var expected = model.call(x);
             stab.nn.utils.fuse_norms(model, out var report, example ? x : null);
             Assert.Equal(["torch.nn.Identity, folded into 0.conv"], report.Changes.Select(c => c.To));
-            Compare.Close(expected, model.call(x), "folded", dtype == ScalarType.BFloat16 ? 0.1 : Tolerance.Folded(dtype)); // statistics rounded once more, in eight bits
+            // statistics rounded once more, in eight bits
+            Compare.Close(expected, model.call(x), "folded", dtype == ScalarType.BFloat16 ? 0.1 : Tolerance.Folded(dtype));
         }
     }
 
@@ -179,7 +182,8 @@ public class FoldingDimensionTests
         manual_seed(5);
         var (conv, norm) = (nn.Conv2d(3, 3, 1), Random(nn.BatchNorm2d(3)));
         var place = new Place { Norm = norm };
-        using var model = new Custom(x => x.dtype == ScalarType.Float32 ? place.Norm.call(conv.call(x)).relu() : throw new FormatException()).With(("conv", conv), ("norm", norm));
+        using var model = new Custom(x => x.dtype == ScalarType.Float32 ? place.Norm.call(conv.call(x)).relu() : throw new FormatException())
+            .With(("conv", conv), ("norm", norm));
         model.eval();
         stab.nn.utils.fuse_norms(model, out var report, randn(2, 3, 4, 4));
         Assert.Single(report.Changes);

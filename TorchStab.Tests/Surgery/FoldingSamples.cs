@@ -67,7 +67,8 @@ internal static class FoldingSamples
         ["circular"] = t => (nn.Conv3d(2, 3, 3, padding: 1, padding_mode: PaddingModes.Circular, dtype: t), 3, randn([2, 2, 4, 4, 4], dtype: t)),
         ["transposed, grouped"] = t => (nn.ConvTranspose1d(4, 6, 3, stride: 2, groups: 2, dtype: t), 6, randn(2, 4, 5, dtype: t)),
         ["transposed, depthwise"] = t => (nn.ConvTranspose2d(4, 4, 2, groups: 4, bias: false, dtype: t), 4, randn(2, 4, 5, 5, dtype: t)),
-        ["transposed, all settings"] = t => (nn.ConvTranspose2d(6, 9, (3, 2), (2, 2), (1, 0), (1, 1), (2, 1), groups: 3, dtype: t), 9, randn(2, 6, 4, 5, dtype: t)),
+        ["transposed, all settings"] = t =>
+            (nn.ConvTranspose2d(6, 9, (3, 2), (2, 2), (1, 0), (1, 1), (2, 1), groups: 3, dtype: t), 9, randn(2, 6, 4, 5, dtype: t)),
         ["transposed 3d, grouped"] = t => (nn.ConvTranspose3d(4, 2, 2, groups: 2, dtype: t), 2, randn([2, 4, 3, 3, 3], dtype: t)),
         ["linear without bias"] = t => (nn.Linear(4, 3, hasBias: false, dtype: t), 3, randn(5, 4, dtype: t)),
         ["linear, norm of one channel"] = t => (nn.Linear(4, 3, dtype: t), 1, randn(5, 1, 4, dtype: t)),

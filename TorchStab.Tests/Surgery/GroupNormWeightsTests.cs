@@ -62,7 +62,8 @@ public class GroupNormWeightsTests
         stab.nn.utils.restore_norms_(model);
         var report = stab.nn.utils.swap_norms_(model, new SwapOptions { GroupNorm = GroupNormWeights.Reset });
         Assert.Contains("0 and 1 more", Assert.Single(report.Warnings), StringComparison.Ordinal);
-        Assert.All(model.children().OfType<TorchStab.Modules.GroupNorm>(), n => Assert.True(n.weight!.eq(1).all().item<bool>() && n.bias!.eq(0).all().item<bool>()));
+        Assert.All(model.children().OfType<TorchStab.Modules.GroupNorm>(),
+            n => Assert.True(n.weight!.eq(1).all().item<bool>() && n.bias!.eq(0).all().item<bool>()));
         Assert.All(model.parameters(), p => Assert.True(p.is_leaf && p.requires_grad));
     }
 

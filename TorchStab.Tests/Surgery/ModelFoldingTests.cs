@@ -8,7 +8,8 @@ namespace TorchStab.Tests.Surgery;
 /// <summary>fuse_norms.</summary>
 public class ModelFoldingTests
 {
-    public static TheoryData<string, bool> Networks => new() { { "ResNet-18", true }, { "ResNet-18", false }, { "MobileNetV2", false }, { "U-Net", true }, { "U-Net", false } };
+    public static TheoryData<string, bool> Networks =>
+        new() { { "ResNet-18", true }, { "ResNet-18", false }, { "MobileNetV2", false }, { "U-Net", true }, { "U-Net", false } };
 
     [Theory]
     [MemberData(nameof(Networks))]
@@ -66,7 +67,8 @@ public class ModelFoldingTests
             stab.nn.utils.fuse_norms(model, out var report, example);
             Assert.Empty(report.Changes);
             Assert.Equal(["bn1", "bn2", "bn3", "sealedNorm"], report.Refusals.Select(r => r.Path).Order());
-            Assert.Contains("Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> sealedNorm;", report.Refusals.Single(r => r.Path == "sealedNorm").Replacement);
+            Assert.Contains("Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> sealedNorm;",
+                report.Refusals.Single(r => r.Path == "sealedNorm").Replacement);
             foreach (var (key, value) in model.state_dict()) Compare.Identical(before[key], value, key);
         }
     }

@@ -91,7 +91,8 @@ public class NormSwapTests
     {
         using var scope = NewDisposeScope();
         var relu = nn.ReLU(inplace: true);
-        using var model = nn.Sequential(("conv", nn.Conv2d(3, 4, 3)), ("bn", nn.BatchNorm2d(4)), ("relu", relu), ("conv2", nn.Conv2d(4, 4, 1)), ("relu2", relu));
+        using var model = nn.Sequential(("conv", nn.Conv2d(3, 4, 3)), ("bn", nn.BatchNorm2d(4)), ("relu", relu),
+            ("conv2", nn.Conv2d(4, 4, 1)), ("relu2", relu));
         model.eval();
         var x = randn(2, 3, 6, 6);
         var expected = model.call(x);

@@ -63,9 +63,11 @@ public class SurgeryLimitsTests
         using var relu = stab.nn.BatchNormReLU1d(3);
         using var norm = nn.BatchNorm1d(3);
         foreach (var m in (nn.Module[])[linear, conv, relu, norm]) m.eval();
-        Assert.Contains("ends in a ReLU", Assert.Throws<ArgumentException>("bn", () => stab.nn.utils.fuse_linear_bn_eval(linear, relu)).Message, StringComparison.Ordinal);
+        Assert.Contains("ends in a ReLU", Assert.Throws<ArgumentException>("bn", () => stab.nn.utils.fuse_linear_bn_eval(linear, relu)).Message,
+            StringComparison.Ordinal);
         linear.train();
-        Assert.Contains("Fusion only for eval!", Assert.Throws<InvalidOperationException>(() => stab.nn.utils.fuse_linear_bn_eval(linear, norm)).Message, StringComparison.Ordinal);
+        Assert.Contains("Fusion only for eval!", Assert.Throws<InvalidOperationException>(() => stab.nn.utils.fuse_linear_bn_eval(linear, norm)).Message,
+            StringComparison.Ordinal);
         linear.eval();
         norm.train();
         Assert.Throws<InvalidOperationException>(() => stab.nn.utils.fuse_linear_bn_eval(linear, norm));
@@ -126,7 +128,8 @@ public class SurgeryLimitsTests
         Assert.True(((nn.Module)model[1]).training);
         var error = Assert.Throws<InvalidOperationException>(() => stab.nn.utils.update_bn(model, [randn(1, 2)]));
         Assert.Contains("'b' got one value per channel", error.Message, StringComparison.Ordinal);
-        Assert.Contains("null instead of a batch", Assert.Throws<InvalidOperationException>(() => stab.nn.utils.update_bn(model, [null!])).Message, StringComparison.Ordinal);
+        Assert.Contains("null instead of a batch", Assert.Throws<InvalidOperationException>(() => stab.nn.utils.update_bn(model, [null!])).Message,
+            StringComparison.Ordinal);
         using var none = nn.Sequential(nn.Linear(2, 2));
         Assert.Empty(stab.nn.utils.update_bn(none, [randn(1, 2)]));
     }

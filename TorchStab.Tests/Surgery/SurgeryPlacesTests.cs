@@ -57,10 +57,18 @@ public class SurgeryPlacesTests
         var report = stab.nn.utils.swap_norms_(model);
         Assert.True(report.Changes.Count == 11 && report.Refusals.Count == 0, report.ToString());
         Assert.Equal(names, model.named_modules().Select(m => m.name));
-        Assert.DoesNotContain(model.modules(), m => m.GetType().Name.Contains("Norm", StringComparison.Ordinal) && m.GetType().Namespace == "TorchSharp.Modules");
+        Assert.DoesNotContain(model.modules(), m => m.GetType().Name.Contains("Norm", StringComparison.Ordinal)
+            && m.GetType().Namespace == "TorchSharp.Modules");
         var used = new HashSet<string>();
         foreach (var (name, module) in model.named_modules())
-            if (module is nn.Module<Tensor, Tensor> norm) norm.register_forward_pre_hook((m, x) => { if (m.GetType().Namespace == "TorchStab.Modules") used.Add(name); return x; }); // the old module has the same hooks
+        {
+            if (module is not nn.Module<Tensor, Tensor> norm) continue;
+            norm.register_forward_pre_hook((m, x) =>
+            {
+                if (m.GetType().Namespace == "TorchStab.Modules") used.Add(name); // the old module has the same hooks
+                return x;
+            });
+        }
         model.call(randn(2, 4, 4, 4));
         Assert.Equal(report.Changes.Select(c => c.Path).Order(), used.Order());
         Assert.Equal(11, stab.nn.utils.restore_norms_(model).Changes.Count);
@@ -107,8 +115,10 @@ public class SurgeryPlacesTests
         Assert.Equal("private readonly BatchNorm2d bn1;", lines["0.bn1"].Line);
         Assert.Equal("private readonly TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> bn1;", lines["0.bn1"].Replacement);
         Assert.Contains("field 'bn1' of Sealed", lines["0.bn1"].Reason);
-        Assert.Contains("TorchSharp.Modules.ModuleList<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>> norms;", lines["0.norms.0"].Replacement);
-        Assert.Equal("public TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Property { get; private set; }", lines["0.<Property>k__BackingField"].Replacement);
+        Assert.Contains("TorchSharp.Modules.ModuleList<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>> norms;",
+            lines["0.norms.0"].Replacement);
+        Assert.Equal("public TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Property { get; private set; }",
+            lines["0.<Property>k__BackingField"].Replacement);
         Assert.Contains("hash table", lines["0.bn2"].Reason);
         Assert.Contains("delegate", lines["0.bn3"].Reason);
         Assert.Equal(modules.SkipLast(0).Where(m => m.name != "1"), model.named_modules().Where(m => m.name != "1"));

@@ -48,15 +48,26 @@ public class SurgeryReportTests
     }
 
     [Theory]
-    [InlineData("many0", "field 'many' of Typed can only hold a BatchNorm2d; make its value of the new type, too", "protected readonly BatchNorm2d[] many;", "protected readonly TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>[] many;")]
-    [InlineData("pair", "field 'pair' of Typed can only hold a BatchNorm2d", "internal (BatchNorm2d, int) pair;", "internal (TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>, int) pair;")]
-    [InlineData("table", "field 'table' of Typed can only hold a BatchNorm2d; make its value of the new type, too", "public Dictionary<string, List<BatchNorm2d>> table;", "public System.Collections.Generic.Dictionary<string, System.Collections.Generic.List<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>>> table;")]
-    [InlineData("plain", "field 'plain' of Typed can only hold a BatchNorm2d", "private BatchNorm2d plain;", "private TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> plain;")]
-    [InlineData("captured", "captured variable 'captured' of Typed can only hold a BatchNorm2d", "BatchNorm2d captured", "TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> captured")]
-    [InlineData("init", "property 'Init' of Typed can only hold a BatchNorm2d", "public BatchNorm2d Init { get; init; }", "public TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Init { get; init; }")]
-    [InlineData("own", "property 'Own' of Typed can only hold a BatchNorm2d", "private BatchNorm2d Own { get; set; }", "private TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Own { get; set; }")]
-    [InlineData("kin", "property 'Kin' of Typed can only hold a BatchNorm2d", "protected BatchNorm2d Kin { get; }", "protected TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Kin { get; }")]
-    [InlineData("near", "property 'Near' of Typed can only hold a BatchNorm2d", "internal BatchNorm2d Near { get; set; }", "internal TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Near { get; set; }")]
+    [InlineData("many0", "field 'many' of Typed can only hold a BatchNorm2d; make its value of the new type, too", "protected readonly BatchNorm2d[] many;",
+        "protected readonly TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>[] many;")]
+    [InlineData("pair", "field 'pair' of Typed can only hold a BatchNorm2d", "internal (BatchNorm2d, int) pair;",
+        "internal (TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>, int) pair;")]
+    [InlineData("table", "field 'table' of Typed can only hold a BatchNorm2d; make its value of the new type, too",
+        "public Dictionary<string, List<BatchNorm2d>> table;",
+        "public System.Collections.Generic.Dictionary<string, System.Collections.Generic.List<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, "
+        + "TorchSharp.torch.Tensor>>> table;")]
+    [InlineData("plain", "field 'plain' of Typed can only hold a BatchNorm2d", "private BatchNorm2d plain;",
+        "private TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> plain;")]
+    [InlineData("captured", "captured variable 'captured' of Typed can only hold a BatchNorm2d", "BatchNorm2d captured",
+        "TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> captured")]
+    [InlineData("init", "property 'Init' of Typed can only hold a BatchNorm2d", "public BatchNorm2d Init { get; init; }",
+        "public TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Init { get; init; }")]
+    [InlineData("own", "property 'Own' of Typed can only hold a BatchNorm2d", "private BatchNorm2d Own { get; set; }",
+        "private TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Own { get; set; }")]
+    [InlineData("kin", "property 'Kin' of Typed can only hold a BatchNorm2d", "protected BatchNorm2d Kin { get; }",
+        "protected TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Kin { get; }")]
+    [InlineData("near", "property 'Near' of Typed can only hold a BatchNorm2d", "internal BatchNorm2d Near { get; set; }",
+        "internal TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> Near { get; set; }")]
     public void The_line_to_change_is_the_one_in_the_source(string path, string reason, string line, string replacement)
     {
         using var model = new Typed();
@@ -69,7 +80,8 @@ public class SurgeryReportTests
     {
         using var model = new Primary(nn.BatchNorm2d(3)).Registered();
         var refusal = stab.nn.utils.swap_norms_(model).Refusals.Single();
-        Assert.Equal(("primary-constructor parameter 'norm' of Primary can only hold a BatchNorm2d", "BatchNorm2d norm", "TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> norm"),
+        Assert.Equal(("primary-constructor parameter 'norm' of Primary can only hold a BatchNorm2d", "BatchNorm2d norm",
+            "TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor> norm"),
             (refusal.Reason, refusal.Line, refusal.Replacement));
     }
 

@@ -91,7 +91,8 @@ public class SurgeryStateTests
         Assert.Equal(1, model.Known);
         var seen = new List<string>();
         foreach (var (name, module) in model.named_modules())
-            ((nn.Module<Tensor, Tensor>)module).register_forward_pre_hook((m, x) => { seen.Add(m.GetType().Namespace + name); return x; }); // the old module has the same hooks
+            // the old module has the same hooks
+            ((nn.Module<Tensor, Tensor>)module).register_forward_pre_hook((m, x) => { seen.Add(m.GetType().Namespace + name); return x; });
         model.forward(randn(2, 3, 4, 4));
         Assert.Equal(["TorchStab.Moduleslate", "TorchStab.Modulestuple"], seen);
     }
@@ -113,7 +114,8 @@ public class SurgeryStateTests
     [Fact]
     public void Settings_go_over_and_nothing_is_restored_or_frozen_twice()
     {
-        nn.Module<Tensor, Tensor>[] norms = [nn.InstanceNorm1d(4, momentum: 0.3), nn.InstanceNorm2d(4, momentum: 0.3), nn.InstanceNorm3d(4, momentum: 0.3), nn.GroupNorm(2, 4)];
+        nn.Module<Tensor, Tensor>[] norms =
+            [nn.InstanceNorm1d(4, momentum: 0.3), nn.InstanceNorm2d(4, momentum: 0.3), nn.InstanceNorm3d(4, momentum: 0.3), nn.GroupNorm(2, 4)];
         using var model = nn.Sequential(norms);
         stab.nn.utils.swap_norms_(model, new SwapOptions { RequireAll = true });
         Assert.All(model.children().OfType<TorchStab.Modules.NormBase>(), n => Assert.Equal(0.3, n.momentum));
@@ -122,7 +124,8 @@ public class SurgeryStateTests
         stab.nn.utils.restore_norms_(model);
         using var elsewhere = nn.Sequential(twin);
         Assert.Empty(stab.nn.utils.restore_norms_(elsewhere).Changes);
-        foreach (Action call in new Action[] { () => stab.nn.utils.freeze_norms_(model, p => p == "3"), () => stab.nn.utils.swap_norms_(model), () => stab.nn.utils.restore_norms_(model) }) call();
+        foreach (Action call in new Action[] { () => stab.nn.utils.freeze_norms_(model, p => p == "3"), () => stab.nn.utils.swap_norms_(model),
+            () => stab.nn.utils.restore_norms_(model) }) call();
         Assert.Contains("3", stab.nn.utils.freeze_norms_(model).Changes.Select(c => c.Path));
     }
 
@@ -184,9 +187,11 @@ public class SurgeryStateTests
         using var relu = nn.ReLU();
         var norm = nn.BatchNorm1d(3);
         foreach (var m in (nn.Module[])[linear, norm, relu]) m.eval();
-        Assert.Contains("expected a BatchNorm", Assert.Throws<ArgumentException>("bn", () => stab.nn.utils.fuse_linear_bn_eval(linear, relu)).Message, StringComparison.Ordinal);
+        Assert.Contains("expected a BatchNorm", Assert.Throws<ArgumentException>("bn", () => stab.nn.utils.fuse_linear_bn_eval(linear, relu)).Message,
+            StringComparison.Ordinal);
         norm.Dispose();
-        Assert.Contains("build the model anew", Assert.Throws<ObjectDisposedException>(() => stab.nn.utils.fuse_linear_bn_eval(linear, norm)).Message, StringComparison.Ordinal);
+        Assert.Contains("build the model anew", Assert.Throws<ObjectDisposedException>(() => stab.nn.utils.fuse_linear_bn_eval(linear, norm)).Message,
+            StringComparison.Ordinal);
         var gone = nn.Dropout();
         using var model = nn.Sequential(nn.BatchNorm1d(3), gone);
         gone.Dispose();

@@ -9,7 +9,8 @@ public class SyncBatchNormConversionTests
     [Fact]
     public void Norms_of_both_libraries_hand_over_their_tensors_mode_and_arguments()
     {
-        using var model = nn.Sequential(("a", nn.BatchNorm1d(3, 1e-3, 0.2)), ("b", nn.Sequential(("c", stab.nn.BatchNorm1d(3, affine: false)))), ("d", nn.ReLU()));
+        using var model = nn.Sequential(("a", nn.BatchNorm1d(3, 1e-3, 0.2)),
+            ("b", nn.Sequential(("c", stab.nn.BatchNorm1d(3, affine: false)))), ("d", nn.ReLU()));
         model.eval();
         var (keys, weight) = (model.state_dict().Keys.ToList(), model.named_parameters().First().parameter);
         var report = stab.nn.utils.convert_sync_batchnorm_(model);
@@ -28,7 +29,8 @@ public class SyncBatchNormConversionTests
     public void A_norm_that_has_to_stay_is_an_error_and_nothing_is_changed()
     {
         using var fused = nn.Sequential(nn.BatchNorm1d(3), stab.nn.BatchNormReLU1d(3));
-        Assert.Contains("1  stab.nn.BatchNormReLU1d: it is more than a BatchNorm", Assert.Throws<InvalidOperationException>(() => stab.nn.utils.convert_sync_batchnorm_(fused)).Message);
+        Assert.Contains("1  stab.nn.BatchNormReLU1d: it is more than a BatchNorm",
+            Assert.Throws<InvalidOperationException>(() => stab.nn.utils.convert_sync_batchnorm_(fused)).Message);
         Assert.IsType<TorchSharp.Modules.BatchNorm1d>(fused.children().First());
         using var typed = new Typed();
         Assert.Contains("can only hold a", Assert.Throws<InvalidOperationException>(() => stab.nn.utils.convert_sync_batchnorm_(typed)).Message);

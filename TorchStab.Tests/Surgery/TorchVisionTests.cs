@@ -61,7 +61,8 @@ public class TorchVisionTests
         Assert.Empty(report.Untouched);
         var convolutions = report.Entries.Where(e => e.Parameter.EndsWith("weight", StringComparison.Ordinal) && e.Fan is not null).ToList();
         if (name == "ResNet-18")
-            Assert.All(convolutions, e => Assert.StartsWith(e.Parameter == "fc.weight" ? "Xavier" : "He normal (before ReLU", e.Scheme, StringComparison.Ordinal));
+            Assert.All(convolutions, e => Assert.StartsWith(e.Parameter == "fc.weight" ? "Xavier" : "He normal (before ReLU", e.Scheme,
+                StringComparison.Ordinal));
         else
             Assert.Contains(convolutions, e => e.Scheme.StartsWith("He normal", StringComparison.Ordinal));
     }
@@ -76,7 +77,8 @@ public class TorchVisionTests
         gradients.Step(optimizer);
         Assert.True(optimizer.LastStep is { Clipped: true, Skipped: false }, $"{optimizer.LastStep}");
         foreach (var diagnosis in new[] { gradients.Judge(), activations.Judge() })
-            Assert.DoesNotContain(diagnosis.Layers, v => !IsUnused(v.Layer) && v.Kind is VerdictKind.NonFinite or VerdictKind.NotSeen or VerdictKind.NotRegistered or VerdictKind.NotConnected);
+            Assert.DoesNotContain(diagnosis.Layers, v => !IsUnused(v.Layer)
+                && v.Kind is VerdictKind.NonFinite or VerdictKind.NotSeen or VerdictKind.NotRegistered or VerdictKind.NotConnected);
     }
 
     /// <summary>What stab.nn norms saved loads into torch.nn norms, and the other way.</summary>
@@ -99,7 +101,8 @@ public class TorchVisionTests
         }
     }
 
-    private static void Folds(nn.Module<Tensor, Tensor> model, TorchStab.Modules.ClippingAwareOptimizer optimizer, Tensor x, Tensor y, int norms, ScalarType dtype)
+    private static void Folds(nn.Module<Tensor, Tensor> model, TorchStab.Modules.ClippingAwareOptimizer optimizer, Tensor x, Tensor y,
+        int norms, ScalarType dtype)
     {
         var expected = Output(model, x);
         stab.nn.utils.fuse_norms(model, out var report, x);

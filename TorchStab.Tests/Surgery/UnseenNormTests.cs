@@ -8,7 +8,8 @@ namespace TorchStab.Tests.Surgery;
 /// <summary>Norms that a swap does not reach, or whose class the model's own code insists on, are listed; nothing is passed over.</summary>
 public class UnseenNormTests
 {
-    public static TheoryData<string, int> Native => new() { { "TransformerEncoderLayer", 2 }, { "TransformerEncoder", 6 }, { "TransformerDecoder", 9 }, { "Transformer", 12 } };
+    public static TheoryData<string, int> Native =>
+        new() { { "TransformerEncoderLayer", 2 }, { "TransformerEncoder", 6 }, { "TransformerDecoder", 9 }, { "Transformer", 12 } };
 
     private static nn.Module Make(string kind) => kind switch
     {
@@ -77,7 +78,8 @@ public class UnseenNormTests
     /// <summary>Several ways in which code takes a module for a LayerNorm; each field or table entry is used in one.</summary>
     private abstract class Casting : nn.Module<Tensor, Tensor>
     {
-        protected readonly ModuleDict<nn.Module<Tensor, Tensor>> d = nn.ModuleDict<nn.Module<Tensor, Tensor>>(("ln", nn.LayerNorm(4)), ("bn", nn.BatchNorm1d(4)));
+        protected readonly ModuleDict<nn.Module<Tensor, Tensor>> d =
+            nn.ModuleDict<nn.Module<Tensor, Tensor>>(("ln", nn.LayerNorm(4)), ("bn", nn.BatchNorm1d(4)));
         protected readonly nn.Module<Tensor, Tensor> free = nn.LayerNorm(4);
 
         protected Casting() : base(nameof(Casting))
@@ -138,7 +140,8 @@ public class UnseenNormTests
 
     public static TheoryData<Type, string> Casts => new()
     {
-        { typeof(Computed), "d.ln" }, { typeof(Unused), "d.ln" }, { typeof(FromField), "other" }, { typeof(InLambda), "d.ln,free" }, { typeof(Both), "" }, { typeof(Failing), "" },
+        { typeof(Computed), "d.ln" }, { typeof(Unused), "d.ln" }, { typeof(FromField), "other" }, { typeof(InLambda), "d.ln,free" }, { typeof(Both), "" },
+        { typeof(Failing), "" },
     };
 
     [Theory]
@@ -151,7 +154,9 @@ public class UnseenNormTests
         var x = randn(5, 4);
         var expected = model.call(x);
         var report = stab.nn.utils.swap_norms_(model);
-        Assert.Equal(left.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(p => "m." + p).Order(), report.Refusals.SelectMany(r => Enumerable.Repeat(r.Path, r.Count)).Order().Select((p, i) => i > 0 && left.Contains(',', StringComparison.Ordinal) ? "m." + left.Split(',')[i] : p).Order());
+        Assert.Equal(left.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(p => "m." + p).Order(),
+            report.Refusals.SelectMany(r => Enumerable.Repeat(r.Path, r.Count)).Order()
+            .Select((p, i) => i > 0 && left.Contains(',', StringComparison.Ordinal) ? "m." + left.Split(',')[i] : p).Order());
         Assert.Contains("n", report.Changes.Select(c => c.Path));
         Compare.Close(expected, model.call(x), type.Name);
         if (left.Length > 0) Assert.Contains("LayerNorm", report.Refusals[0].Reason, StringComparison.Ordinal);

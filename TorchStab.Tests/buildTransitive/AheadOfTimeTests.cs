@@ -4,7 +4,7 @@ using Xunit.Abstractions;
 namespace TorchStab.Tests.buildTransitive;
 
 /// <summary>A program that is compiled ahead of time: what is promised to work there does, and what cannot says so.</summary>
-[Collection(SharesPackedLibrary.Name)]
+[Collection(OtherProcesses.Name)]
 public class AheadOfTimeTests(PackedLibrary package, ITestOutputHelper log)
 {
     // Each line of the output is checked below. The norm's gradient is compared with torch's own, which has no reflection in it.

@@ -3,6 +3,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests.buildTransitive;
 
 /// <summary>The build task on its own: what it changes in a library, and what it leaves alone.</summary>
+[Collection(OtherProcesses.Name)]
 public sealed class WeakenSymbolVersionTests : IDisposable
 {
     private const byte Weak = 2;
@@ -89,7 +90,8 @@ public sealed class WeakenSymbolVersionTests : IDisposable
         string project = Write("fuzz.proj", []);
         File.WriteAllText(project, $"""
             <Project>
-              <UsingTask TaskName="TorchStab.Build.DamageLibrary" TaskFactory="RoslynCodeTaskFactory" AssemblyFile="$(MSBuildToolsPath)/Microsoft.Build.Tasks.Core.dll">
+              <UsingTask TaskName="TorchStab.Build.DamageLibrary" TaskFactory="RoslynCodeTaskFactory"
+                         AssemblyFile="$(MSBuildToolsPath)/Microsoft.Build.Tasks.Core.dll">
                 <Task><Code Type="Class" Language="cs" Source="{source}" /></Task>
               </UsingTask>
               <Target Name="Damage"><TorchStab.Build.DamageLibrary SourceFile="{PackedLibrary.OriginalLibrary}" /></Target>
@@ -111,7 +113,10 @@ public sealed class WeakenSymbolVersionTests : IDisposable
     private void Weaken(params string[] sources)
     {
         string tasks = string.Concat(sources.Select(source =>
-            $"""<TorchStab.Build.WeakenSymbolVersion SourceFile="{source}" DestinationFile="{Copy(source)}" StampFile="{Copy(source)}.stamp" VersionName="GLIBCXX_3.4.32" />"""));
+            $"""
+            <TorchStab.Build.WeakenSymbolVersion SourceFile="{source}" DestinationFile="{Copy(source)}" StampFile="{Copy(source)}.stamp"
+                                                 VersionName="GLIBCXX_3.4.32" />
+            """));
         string project = Path.Combine(_folder, "weaken.proj");
         File.WriteAllText(project, $"""
             <Project>

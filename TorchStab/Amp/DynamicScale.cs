@@ -52,7 +52,8 @@ internal readonly record struct DynamicScale(float Value, double Growth, double 
     public DynamicScale Checked(string? argument) => WhyNot() is { } fault ? throw new ArgumentException(fault.Why, argument ?? fault.Argument) : this;
 
     private (string Argument, string Why)? WhyNot() =>
-        !(Value >= Smallest && float.IsFinite(Value)) ? ("init_scale", FormattableString.Invariant($"expected a scale from {Smallest} to {float.MaxValue}, which float32 holds, got {Value}"))
+        !(Value >= Smallest && float.IsFinite(Value))
+            ? ("init_scale", FormattableString.Invariant($"expected a scale from {Smallest} to {float.MaxValue}, which float32 holds, got {Value}"))
         : !(Growth > 1 && double.IsFinite(Growth)) ? ("growth_factor", FormattableString.Invariant($"The growth factor must be > 1.0., got {Growth}"))
         : !(Backoff is > 0 and < 1) ? ("backoff_factor", FormattableString.Invariant($"The backoff factor must be < 1.0., and above 0, got {Backoff}"))
         : Interval < 1 ? ("growth_interval", FormattableString.Invariant($"expected a growth interval of at least 1, got {Interval}"))

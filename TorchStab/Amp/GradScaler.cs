@@ -1,3 +1,4 @@
+using System.Globalization;
 using TorchStab.Amp;
 using TorchStab.Clipping;
 using TorchStab.Optimization;
@@ -62,10 +63,12 @@ public sealed class GradScaler
         ArgumentNullException.ThrowIfNull(optimizer);
         if (!_enabled) return;
         var progress = Of(optimizer);
-        if (progress.Stage == Stage.Unscaled) throw new InvalidOperationException("unscale_() has already been called on this optimizer since the last update().");
+        if (progress.Stage == Stage.Unscaled)
+            throw new InvalidOperationException("unscale_() has already been called on this optimizer since the last update().");
         if (progress.Stage == Stage.Stepped) throw new InvalidOperationException("unscale_() is being called after step().");
         if (optimizer is IScaledStep { IsDue: false })
-            throw new InvalidOperationException("unscale_() inside a window of accumulate(): gradients of more passes are still to be added. Call it before the step that completes the window.");
+            throw new InvalidOperationException("unscale_() inside a window of accumulate(): gradients of more passes are still to be added. Call it before "
+                + "the step that completes the window.");
         Unscale(optimizer, progress);
     }
 
@@ -84,14 +87,17 @@ public sealed class GradScaler
             optimizer.step();
             return;
         }
-        if (NeedsClosure(optimizer)) throw new ArgumentException("Closure use is not currently supported if GradScaler is enabled: LBFGS cannot be stepped without one", nameof(optimizer));
+        if (optimizer is TorchSharp.Modules.LBFGS or Modules.ClippedOptimizer { StepsByClosure: true })
+            throw new ArgumentException("Closure use is not currently supported if GradScaler is enabled: LBFGS cannot be stepped without one",
+                nameof(optimizer));
         var progress = Of(optimizer);
         if (progress.Stage == Stage.Stepped) throw new InvalidOperationException("step() has already been called since the last update().");
         if (!(optimizer is IScaledStep own ? StepOwn(own, progress) : StepOther(optimizer, progress))) return;
         progress.Stage = Stage.Stepped;
         if (progress.FoundInf == true && _scale.IsSmallest)
-            throw new InvalidOperationException(FormattableString.Invariant($"the gradient of {progress.Name} holds NaN or an infinity at the smallest loss scale, {_scale.Value}: ") +
-                "the model or its data is at fault, not the scale. Nothing was changed; find the cause with torch.autograd.detect_anomaly.");
+            throw new InvalidOperationException($"the gradient of {progress.Name} holds NaN or an infinity at the smallest loss scale, "
+                + string.Create(CultureInfo.InvariantCulture, $"{_scale.Value}: the model or its data is at fault, not the scale. Nothing was changed; ")
+                + "find the cause with torch.autograd.detect_anomaly.");
     }
 
     /// <summary>
@@ -106,7 +112,8 @@ public sealed class GradScaler
         if (!_enabled) return;
         if (new_scale is { } given) _scale = (_scale with { Value = (float)given }).Checked(nameof(new_scale));
         else if (_optimizers.Values.Any(p => p.FoundInf is not null)) _scale = _scale.After(_optimizers.Values.Any(p => p.FoundInf == true));
-        else if (!_waits) throw new InvalidOperationException("No inf checks were recorded prior to update. Call step() or unscale_() of an optimizer with gradients first.");
+        else if (!_waits)
+            throw new InvalidOperationException("No inf checks were recorded prior to update. Call step() or unscale_() of an optimizer with gradients first.");
         _optimizers.Clear();
         _waits = false;
     }
@@ -155,7 +162,7 @@ public sealed class GradScaler
     private bool StepOther(Optimizer optimizer, Progress progress)
     {
         if (progress.Stage == Stage.Ready) Unscale(optimizer, progress);
-        if (progress.FoundInf is null) throw new InvalidOperationException("No inf checks were recorded for this optimizer: none of its parameters has a gradient. Call backward() on the scaled loss before step()");
+        if (progress.FoundInf is null) throw StepGuard.NothingChecked();
         if (progress.FoundInf == false) optimizer.step();
         return true;
     }
@@ -176,23 +183,15 @@ public sealed class GradScaler
         if (bad >= 0) progress.Name = gradients.Name(bad) ?? $"parameter {gradients.ParameterIndex(bad)}";
     }
 
-    private Progress Of(Optimizer optimizer)
-    {
-        if (!_optimizers.TryGetValue(optimizer, out var progress)) _optimizers[optimizer] = progress = new();
-        return progress;
-    }
-
-    private static bool NeedsClosure(Optimizer optimizer) => optimizer is TorchSharp.Modules.LBFGS or Modules.ClippedOptimizer { StepsByClosure: true };
+    private Progress Of(Optimizer optimizer) => _optimizers.TryGetValue(optimizer, out var known) ? known : _optimizers[optimizer] = new();
 
     /// <summary>The state of an optimizer since the last <see cref="update"/>.</summary>
     private sealed class Progress
     {
         public Stage Stage { get; set; }
 
-        /// <summary>Whether a gradient was not finite; null: not checked yet.</summary>
-        public bool? FoundInf { get; set; }
+        public bool? FoundInf { get; set; } // whether a gradient was not finite; null: not checked yet
 
-        /// <summary>The name of the first parameter whose gradient was not finite.</summary>
-        public string? Name { get; set; }
+        public string? Name { get; set; } // of the first parameter whose gradient was not finite
     }
 }

@@ -123,7 +123,8 @@ public sealed partial class AveragedModel : nn.Module
     {
         var values = Match(model);
         RequireUpdates();
-        if (_applied && ReferenceEquals(model, _model)) throw new InvalidOperationException("the averages are in the model: dispose what Apply() returned before CopyTo()");
+        if (_applied && ReferenceEquals(model, _model))
+            throw new InvalidOperationException("the averages are in the model: dispose what Apply() returned before CopyTo()");
         using var _ = no_grad();
         foreach (var (tensor, value) in _tensors.Zip(values)) Writable.Require(value, tensor.Key); // before the first copy
         foreach (var (tensor, value) in _tensors.Zip(values)) value.copy_(tensor.Average);

@@ -25,7 +25,8 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         double[] least = DeviceNumbers.Read(scales.ConvertAll(s => s.min()));
         for (int k = 0; k < least.Length; k++)
         {
-            var dtype = least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(indices[k])) : KernelSelection.WideDtype(scales[k]);
+            var dtype = least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(indices[k]))
+                : KernelSelection.WideDtype(scales[k]);
             coefficients[indices[k]] = new(1, UnitScale: scales[k].to(dtype));
         }
         return new(gradients.TotalNorm(2), least.Aggregate(1.0, Math.Min), GradientCoefficient.Identity, coefficients);
@@ -47,7 +48,8 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
 
     // One number for each unit, which broadcasts over the parameter.
     private static Tensor NewScale(Tensor parameter) =>
-        empty(parameter.dim() <= 1 ? [] : [parameter.size(0), .. Enumerable.Repeat(1L, (int)parameter.dim() - 1)], KernelSelection.WideDtype(parameter), parameter.device);
+        empty(parameter.dim() <= 1 ? [] : [parameter.size(0), .. Enumerable.Repeat(1L, (int)parameter.dim() - 1)],
+            KernelSelection.WideDtype(parameter), parameter.device);
 
     // Computes in float64, where the device has it: squares of gradients above 1e19 overflow float32.
     private void WriteScale(Tensor result, GradientSet gradients, int i)

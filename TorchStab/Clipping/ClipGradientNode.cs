@@ -20,7 +20,8 @@ internal sealed class ClipGradientNode : TensorOp
     }
 
     /// <inheritdoc/>
-    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) =>
+    public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input,
+        Tensor? weight, Tensor? bias) =>
         Differentiate(state, outputGradient, input, weight);
 
     /// <inheritdoc/>

@@ -23,7 +23,9 @@ internal static class GradientNorms
         return norms;
     }
 
-    /// <summary>As <see cref="Of(IReadOnlyList{Tensor}, double)"/> for p of 0, 2 or ∞. A norm that no kernel computes is NaN until <paramref name="later"/> is read.</summary>
+    /// <summary>
+    /// As <see cref="Of(IReadOnlyList{Tensor}, double)"/> for p of 0, 2 or ∞. A norm that no kernel computes is NaN until <paramref name="later"/> is read.
+    /// </summary>
     public static double[] Of(IReadOnlyList<Tensor> tensors, double order, DeviceNumbers later)
     {
         double[] norms = new double[tensors.Count];
@@ -53,7 +55,8 @@ internal static class GradientNorms
         double least = t.dtype == ScalarType.Float64 ? LeastNormalDouble : GradientCoefficient.LeastNormal, largest = double.NaN;
         var m = linalg.vector_norm(t, double.PositiveInfinity);
         later.Add(m, value => largest = value);
-        later.Add(linalg.vector_norm(t / m.clamp(least), order), part => set(largest > 0 && double.IsFinite(largest) ? Math.Max(largest, least) * part : largest));
+        later.Add(linalg.vector_norm(t / m.clamp(least), order),
+            part => set(largest > 0 && double.IsFinite(largest) ? Math.Max(largest, least) * part : largest));
     }
 
     /// <summary>Writes the norms into <paramref name="norms"/>. <paramref name="tensor"/> returns a tensor that no kernel can measure, by index.</summary>
@@ -109,7 +112,8 @@ internal static class GradientNorms
 
     private static void InLists(List<Tensor> tensors, List<int> indices, double order, Span<double> norms)
     {
-        var lists = Enumerable.Range(0, tensors.Count).GroupBy(k => (tensors[k].device_type, tensors[k].device_index, tensors[k].dtype)).Select(list => list.ToArray()).ToList();
+        var lists = Enumerable.Range(0, tensors.Count).GroupBy(k => (tensors[k].device_type, tensors[k].device_index, tensors[k].dtype))
+            .Select(list => list.ToArray()).ToList();
         double[] values = DeviceNumbers.ReadAll(lists.ConvertAll(list => ForeachNorm.Of(Array.ConvertAll(list, k => tensors[k]), order)));
         int next = 0;
         foreach (int k in lists.SelectMany(list => list)) norms[indices[k]] = values[next++];

@@ -10,8 +10,9 @@ internal sealed class SpikeWindow
     {
         if (_values.Count < Math.Max(2, policy.Window / 2)) return null;
         double mean = _values.Average(), deviation = Math.Sqrt(_values.Sum(v => (v - mean) * (v - mean)) / (_values.Count - 1));
-        return !(value - mean > policy.Sigma * deviation) ? null : FormattableString.Invariant(
-            $"{what} {value:g4} is {(value - mean) / deviation:g3} deviations above the mean {mean:g4} of the last {_values.Count} steps; {policy.Sigma:g3} are allowed");
+        if (!(value - mean > policy.Sigma * deviation)) return null;
+        return FormattableString.Invariant($"{what} {value:g4} is {(value - mean) / deviation:g3} deviations above the mean {mean:g4} ")
+            + FormattableString.Invariant($"of the last {_values.Count} steps; {policy.Sigma:g3} are allowed");
     }
 
     public void Add(double value, SpikePolicy policy)

@@ -64,7 +64,8 @@ internal sealed class ActivationJudge
             return Of(VerdictKind.Saturated, i, $"{Share(saturated)} of its output is in the function's flat ends", Remedies.Saturated(normalized), saturated);
         double largest = OverLatest(layer.Layer, l => l.LargestMagnitude);
         if (largest > _thresholds.LargestLogit)
-            return Of(VerdictKind.LargeLogits, i, $"logits beyond {Number(_thresholds.LargestLogit)}: the largest is {Number(largest)}", Remedies.LargeLogits, largest);
+            return Of(VerdictKind.LargeLogits, i, $"logits beyond {Number(_thresholds.LargestLogit)}: the largest is {Number(largest)}",
+                Remedies.LargeLogits, largest);
         return Of(VerdictKind.Healthy, i, $"mean {Number(layer.Mean)}, deviation {Number(layer.Std)}", "", double.NaN);
     }
 

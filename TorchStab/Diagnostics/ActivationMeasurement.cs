@@ -70,7 +70,8 @@ internal sealed class ActivationMeasurement
     {
         var counted = _layer.Shape switch
         {
-            ActivationShape.Rectifier when _hasUnits => linalg.vector_norm(x.amax([.. Enumerable.Range(0, (int)x.dim()).Where(d => d != axis).Select(d => (long)d)]), 0),
+            ActivationShape.Rectifier when _hasUnits =>
+                linalg.vector_norm(x.amax([.. Enumerable.Range(0, (int)x.dim()).Where(d => d != axis).Select(d => (long)d)]), 0),
             // The slope is below the share s of its largest where 4y(1 − y) < s, so |y − ½| > ½√(1 − s); for tanh where 1 − y² < s, so |y| > √(1 − s).
             ActivationShape.Sigmoid => x.sub(0.5).abs_().gt(Math.Sqrt(1 - flatSlope) / 2).sum(),
             ActivationShape.Tanh => x.abs().gt(Math.Sqrt(1 - flatSlope)).sum(),

@@ -57,7 +57,8 @@ internal sealed class GradientJudge
         {
             Kind = VerdictKind.NonFinite,
             Layer = gradient.Name,
-            Evidence = $"{gradient.Name}: {Share(gradient.NonFiniteShare)} of its gradient is not finite in step {_latest[^1].Step}, the first of the backward pass: it arose between {before} and {gradient.Name}",
+            Evidence = $"{gradient.Name}: {Share(gradient.NonFiniteShare)} of its gradient is not finite in step {_latest[^1].Step}, the first of the backward "
+                + $"pass: it arose between {before} and {gradient.Name}",
             Remedy = Remedies.BadGradient(_context),
             Value = gradient.NonFiniteShare,
         };

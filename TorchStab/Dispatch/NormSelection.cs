@@ -76,15 +76,16 @@ internal static class NormSelection
         || (statistics.dim() == 1 && IsPlainBeside(input, statistics) && statistics.is_contiguous()
             && statistics.dtype == (form == NormForm.NativeInFloat32 ? ScalarType.Float32 : weight?.dtype ?? input.dtype));
 
-    // libtorch's operations over rows and groups take parameters of the input's dtype only, those over channels also float32 beside a half type. On the CPU they
-    // round statistics of half types to the half type, which costs too much precision.
+    // libtorch's operations over rows and groups take parameters of the input's dtype only, those over channels also float32 beside a half type. On the CPU
+    // they round statistics of half types to the half type, which costs too much precision.
     private static NormForm NativeForm(NativeNorm norm, Tensor input, Tensor? weight, Tensor? bias)
     {
         if (!KernelSelection.WantsNative(input.device_type) || (weight is null && bias is not null) || !IsPlainBeside(input, input)) return NormForm.TensorOps;
         bool half = IsHalf(input);
         if (!half && input.dtype is not (ScalarType.Float32 or ScalarType.Float64)) return NormForm.TensorOps;
         var parameters = weight?.dtype ?? input.dtype;
-        if ((bias is not null && bias.dtype != parameters) || (parameters != input.dtype && !(half && parameters == ScalarType.Float32))) return NormForm.TensorOps;
+        if ((bias is not null && bias.dtype != parameters) || (parameters != input.dtype && !(half && parameters == ScalarType.Float32)))
+            return NormForm.TensorOps;
         if (!IsPlainBeside(input, weight) || !IsPlainBeside(input, bias) || !NativeProbe.Works(norm, input)) return NormForm.TensorOps;
         return half && (input.device_type == DeviceType.CPU || (parameters != input.dtype && norm != NativeNorm.Batch))
             ? NormForm.NativeInFloat32 : NormForm.Native;

@@ -55,7 +55,8 @@ internal sealed class SyncBatchNormNode(ProcessGroup group) : TensorOp
     private static (Tensor Mean, Tensor Inverse, double Count, double Eps) SavedNumbers(NodeState state)
     {
         int channels = CountOf(state);
-        return (tensor(state.SavedNumbers[..channels].ToArray(), device: CPU), tensor(state.SavedNumbers[channels..^2].ToArray(), device: CPU), state.SavedNumbers[^2], state.SavedNumbers[^1]);
+        return (tensor(state.SavedNumbers[..channels].ToArray(), device: CPU), tensor(state.SavedNumbers[channels..^2].ToArray(), device: CPU),
+            state.SavedNumbers[^2], state.SavedNumbers[^1]);
     }
 
     private static int CountOf(NodeState state) => (state.SavedNumbers.Length - 2) / 2;

@@ -36,7 +36,8 @@ internal sealed class Lsuv
                 + "use the overload with an action that runs the model", nameof(model));
         }
 
-        ModuleTree.RequireValues(model, batch, "the batch", KernelSelection.HasMemory(batch) ? nameof(model) : nameof(batch), "move it to a device that has memory first");
+        ModuleTree.RequireValues(model, batch, "the batch", KernelSelection.HasMemory(batch) ? nameof(model) : nameof(batch),
+            "move it to a device that has memory first");
         return Run(model, () => callable.call(batch), tol, max_iterations, generator);
     }
 

@@ -54,7 +54,8 @@ internal sealed partial class ModelInitializer
     {
         if (options.Example is not { } example)
         {
-            if (options.Run is not null) ModuleTree.RequireValues(model, null, "", nameof(options), "leave Run out, and the order of modules shows the functions");
+            if (options.Run is not null) ModuleTree.RequireValues(model, null, "", nameof(options),
+                "leave Run out, and the order of modules shows the functions");
             return options.Run;
         }
         if (options.Run is not null) throw new ArgumentException("expected an Example or a Run, got both", nameof(options));
@@ -99,7 +100,8 @@ internal sealed partial class ModelInitializer
     {
         if (LayerKind.ComputationOf(node.Module, name) is not { } computes) return;
         computes.Follow();
-        if (computes.Scale is var (key, scale)) Report(new($"{full[..^computes.MatrixName.Length]}{key}", $"norms of {computes.MatrixName}", null, null, double.NaN), scale);
+        if (computes.Scale is var (key, scale))
+            Report(new($"{full[..^computes.MatrixName.Length]}{key}", $"norms of {computes.MatrixName}", null, null, double.NaN), scale);
     }
 
     private void Leave(ModuleNode node, string full, string reason) => _untouched.Add(new(full, node.Module.GetType().Name) { Reason = reason });

@@ -1,8 +1,8 @@
 namespace TorchStab.Kernels;
 
 /// <summary>
-/// The formulas of <see cref="BatchNormKernel{Relu}"/> on contiguous (samples, channels, positions), for one element at a time in double. Tests compare the kernels
-/// with them.
+/// The formulas of <see cref="BatchNormKernel{Relu}"/> on contiguous (samples, channels, positions), for one element at a time in double. Tests compare the
+/// kernels with them.
 /// </summary>
 internal sealed class BatchNormReference(int samples, int channels, int positions, double eps, bool relu)
 {

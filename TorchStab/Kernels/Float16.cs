@@ -27,7 +27,8 @@ internal static class Float16
         var normal = magnitude + Vector128.Create(Rebias);
         var subnormal = ((normal + Vector128.Create(One)).AsSingle() - Vector128.Create(LeastNormal)).AsUInt32();
         var signed = magnitude.AsInt32();
-        var bits = Vector128.ConditionalSelect(Vector128.GreaterThan(signed, Vector128.Create(0x0F7FFFFF)).AsUInt32(), normal + Vector128.Create(Rebias), normal);
+        var bits = Vector128.ConditionalSelect(Vector128.GreaterThan(signed, Vector128.Create(0x0F7FFFFF)).AsUInt32(),
+            normal + Vector128.Create(Rebias), normal);
         bits = Vector128.ConditionalSelect(Vector128.LessThan(signed, Vector128.Create((int)One)).AsUInt32(), subnormal, bits);
         return bits | ((half & Vector128.Create(0x8000u)) << 16);
     }
@@ -40,7 +41,8 @@ internal static class Float16
         var signed = magnitude.AsInt32();
         var normal = (magnitude + ((magnitude >> 13) & Vector128<uint>.One) + Vector128.Create(RoundAndRebias)) >> 13;
         var subnormal = (magnitude.AsSingle() + Vector128.Create(0.5f)).AsUInt32() - Vector128.Create(HalfBits);
-        var special = Vector128.ConditionalSelect(Vector128.GreaterThan(signed, Vector128.Create(0x7F800000)).AsUInt32(), Vector128.Create(NaN), Vector128.Create(Infinity));
+        var special = Vector128.ConditionalSelect(Vector128.GreaterThan(signed, Vector128.Create(0x7F800000)).AsUInt32(), Vector128.Create(NaN),
+            Vector128.Create(Infinity));
         var half = Vector128.ConditionalSelect(Vector128.GreaterThan(signed, Vector128.Create(0x477FFFFF)).AsUInt32(), special, normal);
         half = Vector128.ConditionalSelect(Vector128.LessThan(signed, Vector128.Create((int)LeastNormalBits)).AsUInt32(), subnormal, half);
         return half | ((bits >> 16) & Vector128.Create(0x8000u));
@@ -54,7 +56,8 @@ internal static class Float16
         var normal = magnitude + Vector256.Create(Rebias);
         var subnormal = ((normal + Vector256.Create(One)).AsSingle() - Vector256.Create(LeastNormal)).AsUInt32();
         var signed = magnitude.AsInt32();
-        var bits = Vector256.ConditionalSelect(Vector256.GreaterThan(signed, Vector256.Create(0x0F7FFFFF)).AsUInt32(), normal + Vector256.Create(Rebias), normal);
+        var bits = Vector256.ConditionalSelect(Vector256.GreaterThan(signed, Vector256.Create(0x0F7FFFFF)).AsUInt32(),
+            normal + Vector256.Create(Rebias), normal);
         bits = Vector256.ConditionalSelect(Vector256.LessThan(signed, Vector256.Create((int)One)).AsUInt32(), subnormal, bits);
         return bits | ((half & Vector256.Create(0x8000u)) << 16);
     }
@@ -67,7 +70,8 @@ internal static class Float16
         var signed = magnitude.AsInt32();
         var normal = (magnitude + ((magnitude >> 13) & Vector256<uint>.One) + Vector256.Create(RoundAndRebias)) >> 13;
         var subnormal = (magnitude.AsSingle() + Vector256.Create(0.5f)).AsUInt32() - Vector256.Create(HalfBits);
-        var special = Vector256.ConditionalSelect(Vector256.GreaterThan(signed, Vector256.Create(0x7F800000)).AsUInt32(), Vector256.Create(NaN), Vector256.Create(Infinity));
+        var special = Vector256.ConditionalSelect(Vector256.GreaterThan(signed, Vector256.Create(0x7F800000)).AsUInt32(), Vector256.Create(NaN),
+            Vector256.Create(Infinity));
         var half = Vector256.ConditionalSelect(Vector256.GreaterThan(signed, Vector256.Create(0x477FFFFF)).AsUInt32(), special, normal);
         half = Vector256.ConditionalSelect(Vector256.LessThan(signed, Vector256.Create((int)LeastNormalBits)).AsUInt32(), subnormal, half);
         return half | ((bits >> 16) & Vector256.Create(0x8000u));
@@ -81,7 +85,8 @@ internal static class Float16
         var normal = magnitude + Vector512.Create(Rebias);
         var subnormal = ((normal + Vector512.Create(One)).AsSingle() - Vector512.Create(LeastNormal)).AsUInt32();
         var signed = magnitude.AsInt32();
-        var bits = Vector512.ConditionalSelect(Vector512.GreaterThan(signed, Vector512.Create(0x0F7FFFFF)).AsUInt32(), normal + Vector512.Create(Rebias), normal);
+        var bits = Vector512.ConditionalSelect(Vector512.GreaterThan(signed, Vector512.Create(0x0F7FFFFF)).AsUInt32(),
+            normal + Vector512.Create(Rebias), normal);
         bits = Vector512.ConditionalSelect(Vector512.LessThan(signed, Vector512.Create((int)One)).AsUInt32(), subnormal, bits);
         return bits | ((half & Vector512.Create(0x8000u)) << 16);
     }
@@ -94,7 +99,8 @@ internal static class Float16
         var signed = magnitude.AsInt32();
         var normal = (magnitude + ((magnitude >> 13) & Vector512<uint>.One) + Vector512.Create(RoundAndRebias)) >> 13;
         var subnormal = (magnitude.AsSingle() + Vector512.Create(0.5f)).AsUInt32() - Vector512.Create(HalfBits);
-        var special = Vector512.ConditionalSelect(Vector512.GreaterThan(signed, Vector512.Create(0x7F800000)).AsUInt32(), Vector512.Create(NaN), Vector512.Create(Infinity));
+        var special = Vector512.ConditionalSelect(Vector512.GreaterThan(signed, Vector512.Create(0x7F800000)).AsUInt32(), Vector512.Create(NaN),
+            Vector512.Create(Infinity));
         var half = Vector512.ConditionalSelect(Vector512.GreaterThan(signed, Vector512.Create(0x477FFFFF)).AsUInt32(), special, normal);
         half = Vector512.ConditionalSelect(Vector512.LessThan(signed, Vector512.Create((int)LeastNormalBits)).AsUInt32(), subnormal, half);
         return half | ((bits >> 16) & Vector512.Create(0x8000u));

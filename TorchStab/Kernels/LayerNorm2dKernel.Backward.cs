@@ -113,7 +113,9 @@ internal static unsafe class PositionTilesBackward<V, T, E>
         Add(channelSums + 4, s2, p2);
         Add(channelSums + 6, s3, p3);
         if (j == width) return;
-        for (int k = 0; k < RowsAtOnce; k++) AddRest(x + (k * (long)n), dy + (k * (long)n), j, width, T.CreateTruncating(Parameter<T>.Read(job->Weight, c + k, 1)), tables, channelSums + (2 * k));
+        for (int k = 0; k < RowsAtOnce; k++)
+            AddRest(x + (k * (long)n), dy + (k * (long)n), j, width, T.CreateTruncating(Parameter<T>.Read(job->Weight, c + k, 1)), tables,
+                channelSums + (2 * k));
     }
 
     [MethodImpl(Jit.Loop)]

@@ -61,7 +61,8 @@ internal readonly struct PositionTile
     }
 
     // A multiple of LeastColumns, so that tiles consist of whole cache lines.
-    private static int Width(int channels, int elementSize) => Math.Clamp(Bytes / elementSize / channels / LeastColumns * LeastColumns, LeastColumns, MostColumns);
+    private static int Width(int channels, int elementSize) =>
+        Math.Clamp(Bytes / elementSize / channels / LeastColumns * LeastColumns, LeastColumns, MostColumns);
 }
 
 /// <summary>The forward pass over tiles of positions.</summary>
@@ -102,8 +103,9 @@ internal static unsafe class PositionTiles<V, T, E>
             (tables.High[j], tables.Scale[j], tables.Offset[j]) = RowNorm<V, T, E>.Split(job->Mean[position + j], job->InverseDeviation[position + j]);
     }
 
-    // Measures the positions, stores their statistics and fills the tables. Sums are about a shift that is near the mean. If that is not near enough for some position (an outlier was among the shift's channels), the tile is summed
-    // again about the means. A position for which even that is not accurate is summed in double.
+    // Measures the positions, stores their statistics and fills the tables. Sums are about a shift that is near the mean. If that is not near enough for some
+    // position (an outlier was among the shift's channels), the tile is summed again about the means. A position for which even that is not accurate is summed
+    // in double.
     private static void Measure(ChannelNormJob* job, in PositionTile tile, ColumnTables<T> tables)
     {
         int width = tile.Columns, rows = Math.Min(job->Channels, ShiftRows);
@@ -116,7 +118,8 @@ internal static unsafe class PositionTiles<V, T, E>
         long position = Position(job, tile);
         for (int j = 0; j < width; j++)
         {
-            double offset = sums[j] / job->Channels, mean = double.CreateTruncating(shift[j]) + offset, variance = (squares[j] / job->Channels) - (offset * offset);
+            double offset = sums[j] / job->Channels, mean = double.CreateTruncating(shift[j]) + offset,
+                variance = (squares[j] / job->Channels) - (offset * offset);
             if (!Statistics<V, T, E>.IsAccurate(variance, offset)) (mean, variance) = Centred(job, x + j, mean);
             double square = variance + job->Epsilon;
             if (!Magnitude<T>.Holds(square)) Magnitude<T>.Report(job->Extreme, mean);

@@ -134,7 +134,8 @@ internal readonly unsafe struct V128<T>(Vector128<T> value) : IVector<V128<T>, T
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V128<T> Load(Half* source)
     {
-        if (typeof(T) == typeof(double)) return new(Vector128.WidenLower(Float16.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(uint*)source).AsUInt16())).AsSingle()).As<double, T>());
+        if (typeof(T) == typeof(double))
+            return new(Vector128.WidenLower(Float16.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(uint*)source).AsUInt16())).AsSingle()).As<double, T>());
         return new(Float16.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16())).As<uint, T>());
     }
 

@@ -131,7 +131,8 @@ internal readonly unsafe struct V256<T>(Vector256<T> value) : IVector<V256<T>, T
     public static V256<T> Load(Half* source)
     {
         if (typeof(T) == typeof(double))
-            return new(Avx.ConvertToVector256Double(Float16.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16())).AsSingle()).As<double, T>());
+            return new(Avx.ConvertToVector256Double(Float16.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16())).AsSingle())
+                .As<double, T>());
         return new(Float16.Widen(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32()).As<uint, T>());
     }
 

@@ -131,7 +131,8 @@ internal readonly unsafe struct V512<T>(Vector512<T> value) : IVector<V512<T>, T
     public static V512<T> Load(Half* source)
     {
         if (typeof(T) == typeof(double))
-            return new(Avx512F.ConvertToVector512Double(Float16.Widen(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32()).AsSingle()).As<double, T>());
+            return new(Avx512F.ConvertToVector512Double(Float16.Widen(Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)source)).AsUInt32()).AsSingle())
+                .As<double, T>());
         return new(Float16.Widen(Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)source))).As<uint, T>());
     }
 

@@ -57,9 +57,11 @@ internal static class BatchNormCheck
 
     /// <summary>PyTorch's error for a channel with one value or, under a mask, fewer.</summary>
     public static ArgumentException TooFewValues(Tensor input, bool hasRunning, bool masked) => new(
-        $"Expected more than 1 value per channel when training, got input size {Repr.Size(input)}{(masked ? " and a mask of weight 1 or less in a channel" : "")}; "
+        "Expected more than 1 value per channel when training, got input size "
+        + $"{Repr.Size(input)}{(masked ? " and a mask of weight 1 or less in a channel" : "")}; "
         + (hasRunning ? "use a larger batch, eval(), or SingleValuePolicy.UseRunningStatistics on the module"
-            : "use a larger batch: without running statistics (track_running_stats: false, or none given) the batch's own normalize in eval mode too"), nameof(input));
+            : "use a larger batch: without running statistics (track_running_stats: false, or none given) the batch's own normalize in eval mode too"),
+                nameof(input));
 
     /// <summary>The number of values of a channel: the batch size times the spatial sizes.</summary>
     public static long ValuesPerChannel(Tensor input) => input.size(0) * ShapeCheck.Positions(input);

@@ -86,7 +86,8 @@ internal static partial class BatchNormFunctional
         var inverse = (Wide(variance.detach()) + a.Eps).rsqrt(); // before the cast to x's dtype: a float64 variance may be out of float32's range
         var centred = x - ChannelDims.Broadcast(mean.detach(), x);
         // Subtracts in two steps: the rounding error of a mean in x's dtype may be as large as a small deviation.
-        if (mean.dtype == ScalarType.Float64 && x.dtype != ScalarType.Float64) centred = centred - ChannelDims.Broadcast(mean.detach() - mean.detach().to(x.dtype), x);
+        if (mean.dtype == ScalarType.Float64 && x.dtype != ScalarType.Float64)
+            centred = centred - ChannelDims.Broadcast(mean.detach() - mean.detach().to(x.dtype), x);
         return Output(Affine(centred, ChannelDims.Broadcast(inverse, x), a.Weight, a.Bias), a.Input, a.Relu).MoveToOuterDisposeScope();
     }
 

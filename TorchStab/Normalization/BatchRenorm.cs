@@ -24,7 +24,8 @@ public abstract class BatchRenorm : BatchNorm
     public double rmax
     {
         get => _rmax;
-        set => _rmax = value >= 1 ? value : throw new ArgumentOutOfRangeException(nameof(rmax), value, "rmax must be at least 1; 1 with dmax 0 is batch normalization");
+        set => _rmax = value >= 1 ? value
+            : throw new ArgumentOutOfRangeException(nameof(rmax), value, "rmax must be at least 1; 1 with dmax 0 is batch normalization");
     }
 
     /// <summary>The bound of |d|, at least 0.</summary>
@@ -32,7 +33,8 @@ public abstract class BatchRenorm : BatchNorm
     public double dmax
     {
         get => _dmax;
-        set => _dmax = value >= 0 ? value : throw new ArgumentOutOfRangeException(nameof(dmax), value, "dmax must be at least 0; 0 with rmax 1 is batch normalization");
+        set => _dmax = value >= 0 ? value
+            : throw new ArgumentOutOfRangeException(nameof(dmax), value, "dmax must be at least 0; 0 with rmax 1 is batch normalization");
     }
 
     /// <summary>
@@ -59,6 +61,7 @@ public abstract class BatchRenorm : BatchNorm
         long step = (long)(double)num_batches_tracked;
         var bounds = Schedule(step);
         return bounds is { rmax: >= 1, dmax: >= 0 } ? bounds
-            : throw new InvalidOperationException($"Schedule({step}) gave rmax {Repr.Of(bounds.rmax)} and dmax {Repr.Of(bounds.dmax)}; they must be at least 1 and 0");
+            : throw new InvalidOperationException($"Schedule({step}) gave rmax {Repr.Of(bounds.rmax)} and dmax {Repr.Of(bounds.dmax)}; they must be at least 1 "
+                + "and 0");
     }
 }

@@ -15,7 +15,8 @@ public sealed class GroupNorm : AffineModule
     internal GroupNorm(long num_groups, long num_channels, double eps, bool affine, Device? device, ScalarType? dtype) : base(nameof(GroupNorm))
     {
         if (num_groups <= 0)
-            throw new ArgumentOutOfRangeException(nameof(num_groups), FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
+            throw new ArgumentOutOfRangeException(nameof(num_groups),
+                FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
         if (num_channels % num_groups != 0)
             throw new ArgumentException(
                 FormattableString.Invariant($"num_channels must be divisible by num_groups; got num_channels = {num_channels} and num_groups = {num_groups}"),

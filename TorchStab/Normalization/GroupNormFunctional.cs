@@ -52,7 +52,8 @@ internal static class GroupNormFunctional
         if (input.dim() < 2)
             throw new ArgumentException($"Expected at least 2 dimensions for input tensor but received {input.dim()}", nameof(input));
         if (num_groups <= 0)
-            throw new ArgumentOutOfRangeException(nameof(num_groups), FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
+            throw new ArgumentOutOfRangeException(nameof(num_groups),
+                FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
         RequireMoreThanOneValue(input, num_groups);
         if (input.size(1) % num_groups != 0)
             throw new ArgumentException($"Expected number of channels in input to be divisible by num_groups, but got input of shape {Repr.List(input.shape)} "

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Normalization;
 
 /// <summary>
-/// The autograd node of group normalization by kernel or native operation. Instance normalization is group normalization with one channel per group; errors use its own
-/// name.
+/// The autograd node of group normalization by kernel or native operation. Instance normalization is group normalization with one channel per group; errors use
+/// its own name.
 /// </summary>
 internal sealed class GroupNormNode : GraphOp
 {

@@ -12,8 +12,8 @@ namespace TorchStab.Modules;
 /// its own position only.
 /// </summary>
 /// <remarks>
-/// On the CPU a contiguous or channels_last input is normalized where it is; any other is copied before and after. Source: Liu et al., A ConvNet for the 2020s, 2022
-/// (arXiv 2201.03545), whose eps is 1e-6.
+/// On the CPU a contiguous or channels_last input is normalized where it is; any other is copied before and after. Source: Liu et al., A ConvNet for the 2020s,
+/// 2022 (arXiv 2201.03545), whose eps is 1e-6.
 /// </remarks>
 public sealed class LayerNorm2d : AffineModule
 {

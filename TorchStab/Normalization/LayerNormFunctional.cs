@@ -29,7 +29,8 @@ internal static class LayerNormFunctional
     internal static Tensor ApplyInFloat32(Tensor input, long[] normalized_shape, Tensor? weight, Tensor? bias, double eps, Tensor? mask)
     {
         using var scope = NewDisposeScope();
-        return Apply(input.to(ScalarType.Float32), normalized_shape, weight?.to(ScalarType.Float32), bias?.to(ScalarType.Float32), eps, mask).MoveToOuterDisposeScope();
+        return Apply(input.to(ScalarType.Float32), normalized_shape, weight?.to(ScalarType.Float32), bias?.to(ScalarType.Float32), eps, mask)
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>The equation in tensor operations, on any device, differentiable twice.</summary>

@@ -135,7 +135,8 @@ public abstract class NormBase : AffineModule
     private static void RequireSize(long num_features)
     {
         if (num_features < 0)
-            throw new ArgumentOutOfRangeException(nameof(num_features), FormattableString.Invariant($"Trying to create tensor with negative dimension {num_features}: [{num_features}]"));
+            throw new ArgumentOutOfRangeException(nameof(num_features),
+                FormattableString.Invariant($"Trying to create tensor with negative dimension {num_features}: [{num_features}]"));
     }
 
     private void SetBuffer(ref Tensor? field, Tensor? value)

@@ -28,7 +28,8 @@ internal static class ParameterFactory
     public static void Require(ReadOnlySpan<long> shape, ScalarType? dtype, string argument)
     {
         foreach (long size in shape)
-            if (size < 0) throw new ArgumentOutOfRangeException(argument, FormattableString.Invariant($"Trying to create tensor with negative dimension {size}: {Repr.List(shape)}"));
+            if (size < 0) throw new ArgumentOutOfRangeException(argument,
+                FormattableString.Invariant($"Trying to create tensor with negative dimension {size}: {Repr.List(shape)}"));
         if (dtype is { } d && d is not (ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64
             or ScalarType.ComplexFloat32 or ScalarType.ComplexFloat64))
             throw new ArgumentException($"Only Tensors of floating point and complex dtype can require gradients; got dtype {Repr.Of(d)}", nameof(dtype));

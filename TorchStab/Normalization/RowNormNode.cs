@@ -60,9 +60,12 @@ internal sealed class RowNormNode : GraphOp
         return new() { Input = BackwardPass.Take(state.InputWanted, input), Weight = BackwardPass.Take(state.WeightWanted, weight) };
     }
 
-    private (Tensor? Input, Tensor? Weight, Tensor? Bias) Gradients(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor standardized, Tensor rate)
+    private (Tensor? Input, Tensor? Weight, Tensor? Bias) Gradients(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight,
+        Tensor standardized, Tensor rate)
     {
-        long[] dims = NormalizedShape.Dims(state.NormalizedShape!), shape = [.. Enumerable.Repeat(1L, (int)input.dim() - dims.Length), .. state.NormalizedShape!];
-        return NormGradient.Of(state, outputGradient, standardized, input, weight, shape, d => NormGradient.ThroughStatistics(d, standardized, rate, dims, _centred));
+        long[] dims = NormalizedShape.Dims(state.NormalizedShape!),
+            shape = [.. Enumerable.Repeat(1L, (int)input.dim() - dims.Length), .. state.NormalizedShape!];
+        return NormGradient.Of(state, outputGradient, standardized, input, weight, shape,
+            d => NormGradient.ThroughStatistics(d, standardized, rate, dims, _centred));
     }
 }

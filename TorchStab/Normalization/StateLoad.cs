@@ -108,7 +108,8 @@ internal sealed class StateLoad
         }
         catch (ExternalException refusal)
         {
-            throw new InvalidOperationException($"{key}: expected values that can be copied to a tensor on {own.device}: {AutogradLibrary.WithoutTrace(refusal.Message)}", refusal);
+            throw new InvalidOperationException($"{key}: expected values that can be copied to a tensor on {own.device}: "
+                + $"{AutogradLibrary.WithoutTrace(refusal.Message)}", refusal);
         }
     }
 

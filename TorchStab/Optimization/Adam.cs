@@ -58,7 +58,10 @@ public sealed class Adam : AdamOptimizer<Adam.Options>
         public ParamGroup(IEnumerable<Parameter> parameters, double? lr = null, double? beta1 = null, double? beta2 = null, double? eps = null,
             double? weight_decay = null, bool? amsgrad = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null,
             double? global_clipnorm = null, bool? master_weights = null)
-            : base(parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
+            : base(parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm,
+                master_weights))
+        {
+        }
 
         /// <summary>A group for Adam whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
@@ -67,6 +70,9 @@ public sealed class Adam : AdamOptimizer<Adam.Options>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? beta1 = null, double? beta2 = null,
             double? eps = null, double? weight_decay = null, bool? amsgrad = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null,
             double? global_clipnorm = null, bool? master_weights = null)
-            : base(named_parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
+            : base(named_parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm,
+                master_weights))
+        {
+        }
     }
 }

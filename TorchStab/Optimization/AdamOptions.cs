@@ -25,8 +25,8 @@ public abstract class AdamOptions : ClipOptions
     public double? beta2 { get; set; }
 
     /// <summary>
-    /// Added to the root of the second moment. A smaller value than 1e-22 (1e-161 in float64) acts as that value, so that a zero gradient does not give 0/0 = NaN, as
-    /// PyTorch's eps = 0 does.
+    /// Added to the root of the second moment. A smaller value than 1e-22 (1e-161 in float64) acts as that value, so that a zero gradient does not give 0/0 =
+    /// NaN, as PyTorch's eps = 0 does.
     /// </summary>
     public double? eps { get; set; }
 
@@ -44,5 +44,6 @@ public abstract class AdamOptions : ClipOptions
 
     internal static T New<T>(double? lr, double? beta1, double? beta2, double? eps, double? weight_decay, bool? amsgrad, bool? maximize,
         double? clipnorm, double? clipvalue, double? global_clipnorm, bool? master_weights) where T : AdamOptions, new() =>
-        With(new T { beta1 = beta1, beta2 = beta2, eps = eps, amsgrad = amsgrad }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm, master_weights);
+        With(new T { beta1 = beta1, beta2 = beta2, eps = eps, amsgrad = amsgrad }, lr, weight_decay, maximize, clipnorm, clipvalue,
+            global_clipnorm, master_weights);
 }

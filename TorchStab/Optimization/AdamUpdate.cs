@@ -22,7 +22,8 @@ internal static class AdamUpdate
             if (warmUp.Step != state.step) warmUp = WarmUp.At(options, state.step);
             if (update.IsUniform && pass.TryAdd(Arguments(options, decoupled, update, warmUp, memory.State0.Dtype), memory)) continue;
             fused ??= Fused(options, decoupled);
-            if (!update.IsUniform || !fused.TryAdd(memory, update.Parameter, update.Coefficient.Scale, update.Coefficient.Bound, state.step)) TensorForm(options, decoupled, update);
+            if (!update.IsUniform || !fused.TryAdd(memory, update.Parameter, update.Coefficient.Scale, update.Coefficient.Bound, state.step))
+                TensorForm(options, decoupled, update);
         }
         pass.Run();
         fused?.Run();
@@ -50,7 +51,8 @@ internal static class AdamUpdate
     }
 
     // The same for many parameters on a device without kernels.
-    private static FusedStep Fused(AdamOptions o, bool decoupled) => new(dtype => new FusedAdam(decoupled, o.LearningRate!.Value, o.beta1!.Value, o.beta2!.Value,
+    private static FusedStep Fused(AdamOptions o, bool decoupled) =>
+        new(dtype => new FusedAdam(decoupled, o.LearningRate!.Value, o.beta1!.Value, o.beta2!.Value,
         ParameterUpdate.LeastEps(o.eps!.Value, dtype), o.weight_decay!.Value, o.amsgrad == true, o.maximize == true));
 
     // The arguments of the kernel, which computes the same in one pass.

@@ -40,19 +40,27 @@ public sealed class AdamW : AdamOptimizer<AdamW.Options>
         /// <param name="options">The options; a null takes the optimizer's value.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, Options options) : base(parameters, options) { }
 
-        /// <inheritdoc cref="Adam.ParamGroup.ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?, bool?)"/>
+        /// <inheritdoc cref="Adam.ParamGroup.ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?,
+        /// double?, bool?)"/>
         public ParamGroup(IEnumerable<Parameter> parameters, double? lr = null, double? beta1 = null, double? beta2 = null, double? eps = null,
             double? weight_decay = null, bool? amsgrad = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null,
             double? global_clipnorm = null, bool? master_weights = null)
-            : base(parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
+            : base(parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm,
+                master_weights))
+        {
+        }
 
         /// <summary>A group for AdamW whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
-        /// <inheritdoc cref="Adam.ParamGroup.ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?, double?, bool?)"/>
+        /// <inheritdoc cref="Adam.ParamGroup.ParamGroup(IEnumerable{Parameter}, double?, double?, double?, double?, double?, bool?, bool?, double?, double?,
+        /// double?, bool?)"/>
         /// <exception cref="ArgumentNullException"><paramref name="named_parameters"/> is null.</exception>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? beta1 = null, double? beta2 = null,
             double? eps = null, double? weight_decay = null, bool? amsgrad = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null,
             double? global_clipnorm = null, bool? master_weights = null)
-            : base(named_parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
+            : base(named_parameters, AdamOptions.New<Options>(lr, beta1, beta2, eps, weight_decay, amsgrad, maximize, clipnorm, clipvalue, global_clipnorm,
+                master_weights))
+        {
+        }
     }
 }

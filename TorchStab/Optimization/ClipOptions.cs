@@ -15,7 +15,8 @@ public abstract class ClipOptions : OptimizerOptions
     private const double LargestDecay = 1e8;
 
     /// <summary>The two options that every optimizer has. Each class lists them at their position in its file format.</summary>
-    private protected static readonly Option DecayOption = Option.Number<ClipOptions>(nameof(weight_decay), "Invalid weight_decay value: ", new(0, LargestDecay)),
+    private protected static readonly Option DecayOption =
+        Option.Number<ClipOptions>(nameof(weight_decay), "Invalid weight_decay value: ", new(0, LargestDecay)),
         MaximizeOption = Option.Flag<ClipOptions>(nameof(maximize));
 
     private static readonly OptionTable Common = new("this optimizer", [], [DecayOption, MaximizeOption]);

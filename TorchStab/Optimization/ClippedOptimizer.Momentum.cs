@@ -6,12 +6,13 @@ namespace TorchStab.Modules;
 public partial class ClippedOptimizer
 {
     // TorchSharp's cyclic schedulers test the optimizer's type to find which kind of momentum it has.
-    internal static ClippedOptimizer Of(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite, IEnumerable<(string name, Parameter parameter)>? names) => inner switch
-    {
-        IMomentum => new WithMomentum(inner, clip, nonFinite, names),
-        IBetas => new WithBetas(inner, clip, nonFinite, names),
-        _ => new(inner, clip, nonFinite, names),
-    };
+    internal static ClippedOptimizer Of(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite,
+        IEnumerable<(string name, Parameter parameter)>? names) => inner switch
+        {
+            IMomentum => new WithMomentum(inner, clip, nonFinite, names),
+            IBetas => new WithBetas(inner, clip, nonFinite, names),
+            _ => new(inner, clip, nonFinite, names),
+        };
 
     private sealed class WithMomentum(Optimizer inner, GradientClip clip, NonFinitePolicy? nonFinite, IEnumerable<(string name, Parameter parameter)>? names)
         : ClippedOptimizer(inner, clip, nonFinite, names), IMomentum

@@ -98,8 +98,10 @@ public partial class ClippedOptimizer
     {
         for (int i = 0; i < Math.Min(found.Count, own.Count); i++)
             foreach (var field in own[i].GetType().GetFields())
-                if (found[i]?.GetType() == own[i].GetType() && field.GetValue(own[i]) is Tensor expected && field.GetValue(found[i]) is Tensor got && !got.shape.SequenceEqual(expected.shape))
-                    throw new InvalidOperationException($"expected {field.Name} of shape [{string.Join(", ", expected.shape)}], got [{string.Join(", ", got.shape)}]; " +
+                if (found[i]?.GetType() == own[i].GetType() && field.GetValue(own[i]) is Tensor expected && field.GetValue(found[i]) is Tensor got
+                    && !got.shape.SequenceEqual(expected.shape))
+                    throw new InvalidOperationException($"expected {field.Name} of shape [{string.Join(", ", expected.shape)}], got "
+                        + $"[{string.Join(", ", got.shape)}]; " +
                         "load the state of an optimizer over the same model, its parameters in the same order");
     }
 

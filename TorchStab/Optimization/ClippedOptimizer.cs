@@ -74,7 +74,8 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     /// <exception cref="InvalidOperationException">The inner optimizer calls the closure itself (LBFGS), so there are no passes to average.</exception>
     public void accumulate(int passes)
     {
-        if (_inner is LBFGS && passes > 1) throw new InvalidOperationException("LBFGS calls its closure itself, several times a step; accumulate inside the closure.");
+        if (_inner is LBFGS && passes > 1)
+            throw new InvalidOperationException("LBFGS calls its closure itself, several times a step; accumulate inside the closure.");
         _guard.Accumulate(passes);
     }
 
@@ -105,7 +106,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
         return loss!;
     }
 
-    /// <summary>Sets every gradient of the inner optimizer's parameters to null. A step does not change a parameter without a gradient, even with momentum.</summary>
+    /// <summary>Sets every gradient of the inner optimizer's parameters to null. A parameter without one does not change, even with momentum.</summary>
     public override void zero_grad() => zero_grad(true);
 
     /// <inheritdoc cref="ClippingAwareOptimizer.zero_grad(bool)"/>
@@ -150,8 +151,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
         using var _ = no_grad();
         using var gradients = Collect();
         _guard.RequireAny(gradients);
-        var verdict = _guard.Examine(gradients, Clip.Order, Clip.Decide);
-        verdict = _guard.Suspect(verdict);
+        var verdict = _guard.Suspect(_guard.Examine(gradients, Clip.Order, Clip.Decide));
         RequireStep(gradients);
         if (verdict.Decision is { } decision) gradients.RequireWritable(decision);
         if (!_guard.Record(verdict)) return false;
@@ -164,7 +164,8 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     private void RequireStep(GradientSet gradients)
     {
         for (int i = 0; i < gradients.Count; i++)
-            if (Writable.WhyNot(gradients.Parameter(i)) is { } why) throw new InvalidOperationException($"The optimizer's {gradients.Name(i)} cannot be updated: {why}");
+            if (Writable.WhyNot(gradients.Parameter(i)) is { } why)
+                throw new InvalidOperationException($"The optimizer's {gradients.Name(i)} cannot be updated: {why}");
         if (_inner is ClippingAwareOptimizer own) own.Check();
         else RequireOptions(_inner, "Options");
     }
@@ -186,8 +187,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     // The parameters of a native optimizer are other objects than the caller's, so they are matched by position.
     private void Name(IEnumerable<(string name, Parameter parameter)>? named)
     {
-        if (named is null) return;
-        var list = named.ToList();
+        if (named?.ToList() is not { } list) return;
         if (list.Exists(n => n.parameter is null)) throw new ArgumentException("expected parameters, got null among them", "named_parameters");
         if (_native is not null && _native.Count != list.Count)
             throw new ArgumentException($"expected the names of the optimizer's {_native.Count} parameters, got {list.Count}", "named_parameters");

@@ -34,7 +34,8 @@ public abstract partial class ClippingAwareOptimizer
         var names = (group as INamedGroup)?.Names;
         if (parameters.Count == 0) throw new ArgumentException("optimizer got an empty parameter list", argument);
         if (names is not null && names.Count != parameters.Count)
-            throw new ArgumentException($"expected the names of {parameters.Count} parameters, got {names.Count}; give a group its parameters once, with their names", argument);
+            throw new ArgumentException($"expected the names of {parameters.Count} parameters, got {names.Count}; give a group its parameters once, with their "
+                + "names", argument);
         Check(parameters, argument);
         var filled = NewOptions();
         filled.Copy(options);
@@ -86,7 +87,8 @@ public abstract partial class ClippingAwareOptimizer
 
     private ClipOptions OptionsOf(ParamGroup group, string argument = "Options") =>
         group.Options is ClipOptions own && own.GetType() == _defaults.GetType() ? own
-        : throw new ArgumentException($"expected a {GetType().FullName}.ParamGroup, got {group.GetType().FullName} with {group.Options?.GetType().FullName ?? "no Options"}", argument);
+        : throw new ArgumentException($"expected a {GetType().FullName}.ParamGroup, got {group.GetType().FullName} with "
+            + $"{group.Options?.GetType().FullName ?? "no Options"}", argument);
 
     private void Check(List<Parameter> added, string argument)
     {
@@ -102,7 +104,8 @@ public abstract partial class ClippingAwareOptimizer
             if (known.TryGetValue(memory, out var other) && other == leaf)
                 throw new ArgumentException("some parameters appear in more than one parameter group", argument);
             if (known.ContainsKey(memory) || (here.TryGetValue(memory, out other) && other != leaf))
-                throw new ArgumentException("two parameters lie in one memory and have a gradient each, so that neither step would be right; let one layer use the other's (head.weight = embedding.weight)", argument);
+                throw new ArgumentException("two parameters lie in one memory and have a gradient each, so that neither step would be right; let one layer use "
+                    + "the other's (head.weight = embedding.weight)", argument);
             here[memory] = leaf;
             if (!p.is_leaf) throw new ArgumentException("can't optimize a non-leaf Tensor", argument);
             if (!p.is_floating_point()) throw new ArgumentException($"expected parameters of a floating dtype, got {p.dtype}", argument);
@@ -112,7 +115,8 @@ public abstract partial class ClippingAwareOptimizer
 
     private List<ParameterSlot> Slots(List<Parameter> parameters, IReadOnlyList<string>? names, ClipOptions options) =>
         [.. Enumerable.Range(0, parameters.Count).GroupBy(i => ParameterIdentity.OfLeaf(parameters[i])).Select(places =>
-            new ParameterSlot(parameters[places.First()], names is null ? [] : [.. places.Select(i => names[i])], InitialState(parameters[places.First()], options)))];
+            new ParameterSlot(parameters[places.First()], names is null ? [] : [.. places.Select(i => names[i])],
+                InitialState(parameters[places.First()], options)))];
 
     private MomentState InitialState(Parameter parameter, ClipOptions options)
     {

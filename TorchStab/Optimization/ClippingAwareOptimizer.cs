@@ -135,7 +135,8 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
             list.Read(_guard.Average);
             _guard.RequireAny(list.Gradients);
             bool ordinary = list.IsOrdinary();
-            var verdict = ordinary ? StepGuard.Admit(list.Gradients, list.Plan.Order, list.Decide) : _guard.Examine(list.Gradients, list.Plan.Order, list.Decide);
+            var verdict = ordinary ? StepGuard.Admit(list.Gradients, list.Plan.Order, list.Decide)
+                : _guard.Examine(list.Gradients, list.Plan.Order, list.Decide);
             verdict = _guard.Suspect(verdict);
             Check(list, verdict.Decision); // after the rules' callbacks, which may change anything
             var rest = ordinary ? null : UpdateLarge(list, ref verdict);

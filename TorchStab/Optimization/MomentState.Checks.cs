@@ -94,8 +94,10 @@ public abstract partial class MomentState
         string? why = WhyNot(Table.StepsOf(source));
         for (int k = 0; k < tensors.Length && why is null; k++)
         {
-            if (tensors[k] is not { IsInvalid: false } t) why = !Table.All[k].IsOptional || tensors[k] is not null ? "expected moments, got one that is missing or disposed" : null;
-            else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META) why = $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
+            if (tensors[k] is not { IsInvalid: false } t)
+                why = !Table.All[k].IsOptional || tensors[k] is not null ? "expected moments, got one that is missing or disposed" : null;
+            else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META) why =
+                $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
             else if (!TensorShape.Same(t, Owner)) why = $"expected state of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", t.shape)}]";
         }
         if (why is not null)

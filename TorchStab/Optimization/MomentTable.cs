@@ -27,7 +27,8 @@ internal sealed record MomentTable(string Owner, Type[] Hosts, Moment[] Moments,
     {
         if (source is MomentState own && own.Table == this) return Array.ConvertAll(All, m => m.Of(own));
         if (!Array.Exists(Hosts, host => host.IsInstanceOfType(source)))
-            throw new InvalidOperationException($"expected the state of {Owner}, got {source.GetType().FullName}; load the state_dict of an optimizer of the same kind");
+            throw new InvalidOperationException($"expected the state of {Owner}, got {source.GetType().FullName}; load the state_dict of an optimizer of the "
+                + "same kind");
         return Array.ConvertAll(All, m => m.IsMaster ? null : (Tensor?)Field(source, m.Name));
     }
 

@@ -13,7 +13,8 @@ public abstract class MomentumParamGroup<TOptions> : ClipParamGroup<TOptions>, I
 
     private protected MomentumParamGroup(IEnumerable<Parameter> parameters, TOptions options) : base(parameters, options) { }
 
-    private protected MomentumParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, TOptions options) : base(named_parameters, options) { }
+    private protected MomentumParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, TOptions options)
+        : base(named_parameters, options) { }
 
     /// <summary>The momentum, which some schedulers change.</summary>
     public double Momentum

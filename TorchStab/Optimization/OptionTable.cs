@@ -66,7 +66,8 @@ internal abstract class Option(string name)
     /// <summary>An option that is true or false.</summary>
     /// <typeparam name="TOptions">The class that has the property.</typeparam>
     /// <param name="name">The property, a <c>bool?</c>.</param>
-    public static Option Flag<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string name) where TOptions : ClipOptions =>
+    public static Option Flag<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] TOptions>(string name)
+        where TOptions : ClipOptions =>
         new Option<TOptions, bool>(name, r => r.ReadBoolean(), (w, v) => w.Write(v), v =>
         {
             if (v is null) throw new ArgumentException($"expected {name} to be set, got null", name);

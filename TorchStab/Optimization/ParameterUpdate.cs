@@ -17,7 +17,9 @@ internal readonly record struct ParameterUpdate(GradientSet Gradients, int Index
     /// <summary>Whether all elements have the same clip coefficient, as the kernels require.</summary>
     public bool IsUniform => Coefficient.IsUniform;
 
-    /// <summary>The memory of the parameter, its gradient, the moments that the options need, and the master copy; moments that do not exist are created.</summary>
+    /// <summary>
+    /// The memory of the parameter, its gradient, the moments that the options need, and the master copy; moments that do not exist are created.
+    /// </summary>
     public StepMemory Memory(ClipOptions options) =>
         Gradients.Memory(Index, State.View(0, options), State.View(1, options), State.View(2, options), State.MasterView());
 

@@ -11,7 +11,8 @@ public sealed partial class RMSprop : MomentumOptimizer<RMSprop.Options>
     /// <param name="defaults">All options but the thresholds must be set.</param>
     /// <param name="nonFinite">What to do with NaN and infinities; null (the default): <see cref="NonFinitePolicy.Skip"/>.</param>
     /// <exception cref="ArgumentException">An option is not set or outside its range, there are no parameters, or a parameter appears twice.</exception>
-    public RMSprop(IEnumerable<ParamGroup> parameters, Options defaults, NonFinitePolicy? nonFinite = null) : base(defaults, nonFinite) => AddGroups(parameters);
+    public RMSprop(IEnumerable<ParamGroup> parameters, Options defaults, NonFinitePolicy? nonFinite = null)
+        : base(defaults, nonFinite) => AddGroups(parameters);
 
     internal RMSprop(ParamGroup only, Options defaults, NonFinitePolicy? nonFinite) : base(defaults, nonFinite) => AddOnly(only);
 
@@ -51,7 +52,10 @@ public sealed partial class RMSprop : MomentumOptimizer<RMSprop.Options>
         public ParamGroup(IEnumerable<Parameter> parameters, double? lr = null, double? alpha = null, double? eps = null, double? weight_decay = null,
             double? momentum = null, bool? centered = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null,
             double? global_clipnorm = null, bool? master_weights = null)
-            : base(parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
+            : base(parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm,
+                master_weights))
+        {
+        }
 
         /// <summary>A group for RMSprop whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
@@ -60,6 +64,9 @@ public sealed partial class RMSprop : MomentumOptimizer<RMSprop.Options>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? alpha = null, double? eps = null,
             double? weight_decay = null, double? momentum = null, bool? centered = null, bool? maximize = null, double? clipnorm = null,
             double? clipvalue = null, double? global_clipnorm = null, bool? master_weights = null)
-            : base(named_parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
+            : base(named_parameters, RMSprop.Options.New(lr, alpha, eps, weight_decay, momentum, centered, maximize, clipnorm, clipvalue, global_clipnorm,
+                master_weights))
+        {
+        }
     }
 }

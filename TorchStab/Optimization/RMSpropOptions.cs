@@ -34,6 +34,7 @@ public sealed partial class RMSprop
 
         internal static Options New(double? lr, double? alpha, double? eps, double? weight_decay, double? momentum, bool? centered, bool? maximize,
             double? clipnorm, double? clipvalue, double? global_clipnorm, bool? master_weights) =>
-            With(new Options { alpha = alpha, eps = eps, momentum = momentum, centered = centered }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm, master_weights);
+            With(new Options { alpha = alpha, eps = eps, momentum = momentum, centered = centered }, lr, weight_decay, maximize, clipnorm, clipvalue,
+                global_clipnorm, master_weights);
     }
 }

@@ -23,7 +23,8 @@ internal static class Rebinding
         var found = slots.TrueForAll(s => s.Name is not null) ? ByName(slots, now) : ByPosition(slots, now);
         foreach (var (slot, p) in found)
             if (!p.is_leaf || !p.is_floating_point() || p.is_sparse)
-                throw Refused($"expected a leaf of a floating dtype, dense, for {slot.Name ?? "a parameter"}, got one of {p.dtype}{(p.is_leaf ? "" : ", not a leaf")}");
+                throw Refused($"expected a leaf of a floating dtype, dense, for {slot.Name ?? "a parameter"}, got one of "
+                    + $"{p.dtype}{(p.is_leaf ? "" : ", not a leaf")}");
         if (GradientSet.Distinct(found.Values).Count != found.Count)
             throw Refused("some parameters appear in more than one parameter group");
         return found;
@@ -35,8 +36,10 @@ internal static class Rebinding
         foreach (var (name, parameter) in now) byName.TryAdd(name, parameter);
         var found = slots.Where(s => byName.ContainsKey(s.Name!)).ToDictionary(s => s, s => byName[s.Name!]);
         foreach (var (slot, parameter) in found)
-            if (slot.Names.FirstOrDefault(n => byName.TryGetValue(n, out var other) && ParameterIdentity.OfLeaf(other) != ParameterIdentity.OfLeaf(parameter)) is { } untied)
-                throw Refused($"'{untied}' was the same parameter as '{slot.Name}' and is one of its own now, as model.to() makes of tied weights; tie them again, then rebind");
+            if (slot.Names.FirstOrDefault(n => byName.TryGetValue(n, out var other) && ParameterIdentity.OfLeaf(other) != ParameterIdentity.OfLeaf(parameter))
+                is { } untied)
+                throw Refused($"'{untied}' was the same parameter as '{slot.Name}' and is one of its own now, as model.to() makes of tied weights; tie them "
+                    + "again, then rebind");
         return found.Count > 0 ? found : throw Refused("expected the model this optimizer was built from, got one that has none of its " +
             $"parameters' names ('{slots[0].Name}', …)");
     }

@@ -46,8 +46,12 @@ public sealed partial class SGD : MomentumOptimizer<SGD.Options>
         /// </param>
         /// <param name="master_weights">Whether half-precision parameters have float32 master copies; null (the default): the optimizer's.</param>
         public ParamGroup(IEnumerable<Parameter> parameters, double? lr = null, double? momentum = null, double? dampening = null, double? weight_decay = null,
-            bool? nesterov = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null, bool? master_weights = null)
-            : base(parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
+            bool? nesterov = null, bool? maximize = null, double? clipnorm = null, double? clipvalue = null, double? global_clipnorm = null,
+            bool? master_weights = null)
+            : base(parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm,
+                master_weights))
+        {
+        }
 
         /// <summary>A group for SGD whose parameters have names, which reports use; a null takes the optimizer's value.</summary>
         /// <param name="named_parameters">The parameters to optimize, with the names that reports use.</param>
@@ -56,6 +60,9 @@ public sealed partial class SGD : MomentumOptimizer<SGD.Options>
         public ParamGroup(IEnumerable<(string name, Parameter parameter)> named_parameters, double? lr = null, double? momentum = null,
             double? dampening = null, double? weight_decay = null, bool? nesterov = null, bool? maximize = null, double? clipnorm = null,
             double? clipvalue = null, double? global_clipnorm = null, bool? master_weights = null)
-            : base(named_parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm, master_weights)) { }
+            : base(named_parameters, SGD.Options.New(lr, momentum, dampening, weight_decay, nesterov, maximize, clipnorm, clipvalue, global_clipnorm,
+                master_weights))
+        {
+        }
     }
 }

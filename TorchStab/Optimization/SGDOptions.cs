@@ -12,7 +12,8 @@ public sealed partial class SGD
         private static readonly OptionTable Declared = new("SGD", [typeof(Hosts.SGD.Options)],
         [
             MomentumOption,
-            Option.Number<Options>(nameof(dampening), "Invalid dampening value: ", new(-Numbers.Largest, Numbers.Largest)), // PyTorch accepts a negative dampening
+            // PyTorch accepts a negative dampening
+            Option.Number<Options>(nameof(dampening), "Invalid dampening value: ", new(-Numbers.Largest, Numbers.Largest)),
             DecayOption,
             Option.Flag<Options>(nameof(nesterov)),
             MaximizeOption,
@@ -28,7 +29,8 @@ public sealed partial class SGD
 
         internal static Options New(double? lr, double? momentum, double? dampening, double? weight_decay, bool? nesterov, bool? maximize,
             double? clipnorm, double? clipvalue, double? global_clipnorm, bool? master_weights) =>
-            With(new Options { momentum = momentum, dampening = dampening, nesterov = nesterov }, lr, weight_decay, maximize, clipnorm, clipvalue, global_clipnorm, master_weights);
+            With(new Options { momentum = momentum, dampening = dampening, nesterov = nesterov }, lr, weight_decay, maximize, clipnorm, clipvalue,
+                global_clipnorm, master_weights);
 
         internal override void Validate()
         {

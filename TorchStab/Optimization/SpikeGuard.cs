@@ -56,7 +56,9 @@ internal sealed class SpikeGuard
     public void Load(BinaryReader reader)
     {
         if (_policy.Window == 0 || (reader.BaseStream.CanSeek && reader.BaseStream.Position >= reader.BaseStream.Length)) return;
-        if (reader.ReadString() != Marker) throw new InvalidDataException("the file holds something else where the memory of SpikePolicy was expected: load it with the clipping rule and the policy that it was saved with");
+        if (reader.ReadString() != Marker)
+            throw new InvalidDataException("the file holds something else where the memory of SpikePolicy was expected: load it with the clipping rule and the "
+                + "policy that it was saved with");
         var (norms, losses) = (SpikeWindow.Read(reader, _policy), SpikeWindow.Read(reader, _policy));
         (_norms, _losses, Row) = (norms, losses, 0);
     }

@@ -6,7 +6,9 @@ using static TorchSharp.torch.optim;
 
 namespace TorchStab.Optimization;
 
-/// <summary>The file format of TorchSharp's optimizers: name, counts, options and states, then optionally the master copies and the memory of a clipping rule.</summary>
+/// <summary>
+/// The file format of TorchSharp's optimizers: name, counts, options and states, then optionally the master copies and the memory of a clipping rule.
+/// </summary>
 internal static class StateFile
 {
     private const string Masters = nameof(MomentState.master_param);
@@ -19,7 +21,8 @@ internal static class StateFile
     {
         ArgumentException.ThrowIfNullOrEmpty(location);
         if (Path.Exists(location) && !FileKind.IsRegular(location))
-            throw new ArgumentException($"expected the name of a file, got {location}, which is a folder, a device, a pipe or a socket; write to it through save_state_dict(BinaryWriter)",
+            throw new ArgumentException($"expected the name of a file, got {location}, which is a folder, a device, a pipe or a socket; write to it through "
+                + "save_state_dict(BinaryWriter)",
                 nameof(location));
         string target = new FileInfo(location).LinkTarget is null ? location : File.ResolveLinkTarget(location, returnFinalTarget: true)!.FullName;
         string temporary = $"{target}.{Guid.NewGuid():N}.tmp";

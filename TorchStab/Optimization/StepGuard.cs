@@ -74,7 +74,8 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     public bool? WithScale(LossScale scale, Action update)
     {
         if (InsideWindow && _windowScale is { } first && first.Value != scale.Value)
-            throw new InvalidOperationException(FormattableString.Invariant($"the loss scale changed from {first.Value} to {scale.Value} between passes that are ") +
+            throw new InvalidOperationException(
+                FormattableString.Invariant($"the loss scale changed from {first.Value} to {scale.Value} between passes that are ") +
                 "accumulated for one step, so their gradients do not add up; call update() only after the step that completes the window of accumulate()");
         _windowScale = scale;
         if (!CompletesWindow()) return null;
@@ -93,9 +94,11 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     /// <summary>Throws for a scaled step without any gradient, because it gives no information about the scale.</summary>
     public void RequireAny(GradientSet gradients)
     {
-        if (Scale is not null && gradients.Count == 0)
-            throw new InvalidOperationException("No inf checks were recorded for this optimizer: none of its parameters has a gradient. Call backward() on the scaled loss before step()");
+        if (Scale is not null && gradients.Count == 0) throw NothingChecked();
     }
+
+    public static InvalidOperationException NothingChecked() => new(
+        "No inf checks were recorded for this optimizer: none of its parameters has a gradient. Call backward() on the scaled loss before step()");
 
     /// <summary>Measures and decides. Calls <paramref name="decide"/> only if the gradients are finite or the policy allows non-finite ones.</summary>
     public Verdict Examine(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide)
@@ -153,8 +156,9 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         Spikes.Remember(verdict.Norm, spike: true);
         _row = 0;
         if (Spikes.Row > Spikes.Policy.MaxConsecutive)
-            throw new InvalidOperationException($"{Spikes.Row} steps in a row were outliers; {Spikes.Policy.MaxConsecutive} may be skipped. The last one: {verdict.Spike}. Nothing was changed: "
-                + "the training diverges, which skipping cannot stop. Go back to a checkpoint and lower the learning rate, normalize queries and keys, or set Spikes = SpikePolicy.Off.");
+            throw new InvalidOperationException($"{Spikes.Row} steps in a row were outliers; {Spikes.Policy.MaxConsecutive} may be skipped. The last one: "
+                + $"{verdict.Spike}. Nothing was changed: the training diverges, which skipping cannot stop. Go back to a checkpoint and lower the learning "
+                + "rate, normalize queries and keys, or set Spikes = SpikePolicy.Off.");
         _passes = 0;
         return false;
     }
@@ -163,14 +167,16 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
         new() { GradNorm = verdict.Norm, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, LossScale = Scale?.Value ?? 1 };
 
     private static InvalidOperationException Busy(string call) =>
-        new($"{call} was called while this optimizer takes a step: by a callback of that step, such as the " +
-        "'exclude' of a clipping rule, or by another thread. Nothing was changed by this call; make it when step() has returned, and let one thread at a time use an optimizer.");
+        new($"{call} was called while this optimizer takes a step: by a callback of that step, such as the 'exclude' of a clipping rule, or by another "
+            + "thread. Nothing was changed by this call; make it when step() has returned, and let one thread at a time use an optimizer.");
 
     private InvalidOperationException Refusal(int row, string name, bool overflows) => new(Policy.MaxConsecutive == 0
-        ? $"The gradient of {name} {(overflows ? "is finite, but so large that its update is not" : "holds NaN or an infinity")}; nothing was changed. Lower the learning rate or clip harder, use " +
-          "NonFinitePolicy.Skip() to leave such steps out, or find the cause with torch.autograd.detect_anomaly."
-        : $"{row} steps in a row had a gradient {(overflows ? "that overflows its update" : "with NaN or an infinity")}, first in {name}; {Policy.MaxConsecutive} may be skipped. Nothing was changed: " +
-          "the model or its data is at fault from here on. Lower the learning rate, or find the cause with torch.autograd.detect_anomaly.");
+        ? $"The gradient of {name} {(overflows ? "is finite, but so large that its update is not" : "holds NaN or an infinity")}; nothing was changed. "
+            + "Lower the learning rate or clip harder, use NonFinitePolicy.Skip() to leave such steps out, or find the cause with "
+            + "torch.autograd.detect_anomaly."
+        : $"{row} steps in a row had a gradient {(overflows ? "that overflows its update" : "with NaN or an infinity")}, first in {name}; "
+            + $"{Policy.MaxConsecutive} may be skipped. Nothing was changed: the model or its data is at fault from here on. Lower the learning rate, or "
+            + "find the cause with torch.autograd.detect_anomaly.");
 
     /// <summary>Ends the call that <see cref="Enter"/> began.</summary>
     internal readonly struct Turn(StepGuard guard) : IDisposable

@@ -66,7 +66,8 @@ internal sealed class StepList
             int place = Gradients.ParameterIndex(i);
             var slot = _slots[place];
             if (i + Ahead < Gradients.Count) _slots[Gradients.ParameterIndex(i + Ahead)].State.Prefetch();
-            string? why = slot.IsInference && !inference ? Writable.Locked : !Gradients.ParameterView(i).Dense && Writable.Overlaps(slot.Parameter) ? Writable.Shared : null;
+            string? why = slot.IsInference && !inference ? Writable.Locked : !Gradients.ParameterView(i).Dense && Writable.Overlaps(slot.Parameter)
+                ? Writable.Shared : null;
             if (why is not null) throw new InvalidOperationException($"The optimizer's {Label(place)} cannot be updated: {why}");
             if (slot.State.WhyNot((ClipOptions)groups[_groups[place]].Options, Gradients.ParameterView(i)) is { } wrong) throw Unfit(Label(place), wrong);
         }

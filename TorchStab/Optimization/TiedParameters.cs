@@ -22,7 +22,8 @@ internal static class TiedParameters
         var distinct = GradientSet.Distinct(all);
         if (distinct.Count == all.Count) return;
         if (optimizer is not OptimizerHelper managed)
-            throw new ArgumentException($"{optimizer.GetType().Name} was given {all.Count - distinct.Count} parameters twice (tied weights) and would step them twice; "
+            throw new ArgumentException($"{optimizer.GetType().Name} was given {all.Count - distinct.Count} parameters twice (tied weights) and would step "
+                + "them twice; "
                 + "leave one of each out", argument);
         var groups = managed.ParamGroups.Cast<ParamGroup>().ToList();
         var lists = groups.ConvertAll(g => GradientSet.Distinct(g.Parameters));

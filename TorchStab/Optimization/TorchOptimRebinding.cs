@@ -84,7 +84,8 @@ internal static class TorchOptimRebinding
         return moved;
     }
 
-    private static List<Parameter?> Match(List<(IntPtr Handle, OptimizerState State)> old, Dictionary<IntPtr, string> names, List<(string Name, Parameter Parameter)> now, string argument = "model")
+    private static List<Parameter?> Match(List<(IntPtr Handle, OptimizerState State)> old, Dictionary<IntPtr, string> names,
+        List<(string Name, Parameter Parameter)> now, string argument = "model")
     {
         var byHandle = now.ToDictionary(n => n.Parameter.Handle, n => n.Parameter);
         if (old.TrueForAll(o => byHandle.ContainsKey(o.Handle))) return old.ConvertAll(o => (Parameter?)byHandle[o.Handle]);

@@ -83,7 +83,8 @@ public abstract class WarmupScheduler : lr_scheduler.LRScheduler
         ArgumentNullException.ThrowIfNull(state_dict);
         string[] expected = [Count, .. Enumerable.Range(0, _baseRates.Length).Select(i => $"{BaseRates}{i}")];
         if (!state_dict.Keys.ToHashSet().SetEquals(expected))
-            throw new ArgumentException($"expected the keys {string.Join(", ", expected)} (one base_lrs entry for each parameter group), got {string.Join(", ", state_dict.Keys)}", nameof(state_dict));
+            throw new ArgumentException($"expected the keys {string.Join(", ", expected)} (one base_lrs entry for each parameter group), got "
+                + $"{string.Join(", ", state_dict.Keys)}", nameof(state_dict));
         double count = state_dict[Count];
         if (!(count >= 0 && count <= int.MaxValue && Math.Floor(count) == count))
             throw new ArgumentException(FormattableString.Invariant($"expected {Count} to be a whole number from 0 to {int.MaxValue}, got {count}"),

@@ -27,13 +27,15 @@ public sealed class WeightDecayGroups :
     {
         ArgumentNullException.ThrowIfNull(model);
         if (!(weight_decay >= 0 && double.IsFinite(weight_decay)))
-            throw new ArgumentOutOfRangeException(nameof(weight_decay), weight_decay, FormattableString.Invariant($"Invalid weight_decay value: {weight_decay}; expected a finite number of at least 0"));
+            throw new ArgumentOutOfRangeException(nameof(weight_decay), weight_decay,
+                FormattableString.Invariant($"Invalid weight_decay value: {weight_decay}; expected a finite number of at least 0"));
         WeightDecay = weight_decay;
         string[] patterns = [.. no_weight_decay_list ?? []];
         foreach (var (name, parameter) in model.named_parameters().DistinctBy(p => ParameterIdentity.OfLeaf(p.parameter)))
         {
             if (!parameter.requires_grad) continue;
-            bool decays = parameter.dim() > 1 && !IsBias(name) && !Array.Exists(patterns, pattern => FileSystemName.MatchesSimpleExpression(pattern, name, ignoreCase: false));
+            bool decays = parameter.dim() > 1 && !IsBias(name)
+                && !Array.Exists(patterns, pattern => FileSystemName.MatchesSimpleExpression(pattern, name, ignoreCase: false));
             (decays ? _decayed : _undecayed).Add((name, parameter));
         }
     }
@@ -64,25 +66,35 @@ public sealed class WeightDecayGroups :
 
     IEnumerator<RMSprop.ParamGroup> IEnumerable<RMSprop.ParamGroup>.GetEnumerator() => Named((p, decay) => new RMSprop.ParamGroup(p, weight_decay: decay));
 
-    IEnumerator<Theirs.Adadelta.ParamGroup> IEnumerable<Theirs.Adadelta.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.Adadelta.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.Adadelta.ParamGroup> IEnumerable<Theirs.Adadelta.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.Adadelta.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.Adagrad.ParamGroup> IEnumerable<Theirs.Adagrad.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.Adagrad.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.Adagrad.ParamGroup> IEnumerable<Theirs.Adagrad.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.Adagrad.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.Adam.ParamGroup> IEnumerable<Theirs.Adam.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.Adam.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.Adam.ParamGroup> IEnumerable<Theirs.Adam.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.Adam.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.Adamax.ParamGroup> IEnumerable<Theirs.Adamax.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.Adamax.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.Adamax.ParamGroup> IEnumerable<Theirs.Adamax.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.Adamax.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.AdamW.ParamGroup> IEnumerable<Theirs.AdamW.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.AdamW.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.AdamW.ParamGroup> IEnumerable<Theirs.AdamW.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.AdamW.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.ASGD.ParamGroup> IEnumerable<Theirs.ASGD.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.ASGD.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.ASGD.ParamGroup> IEnumerable<Theirs.ASGD.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.ASGD.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.NAdam.ParamGroup> IEnumerable<Theirs.NAdam.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.NAdam.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.NAdam.ParamGroup> IEnumerable<Theirs.NAdam.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.NAdam.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.RAdam.ParamGroup> IEnumerable<Theirs.RAdam.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.RAdam.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.RAdam.ParamGroup> IEnumerable<Theirs.RAdam.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.RAdam.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.RMSProp.ParamGroup> IEnumerable<Theirs.RMSProp.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.RMSProp.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.RMSProp.ParamGroup> IEnumerable<Theirs.RMSProp.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.RMSProp.ParamGroup(p, new() { weight_decay = decay }));
 
-    IEnumerator<Theirs.SGD.ParamGroup> IEnumerable<Theirs.SGD.ParamGroup>.GetEnumerator() => Plain((p, decay) => new Theirs.SGD.ParamGroup(p, new() { weight_decay = decay }));
+    IEnumerator<Theirs.SGD.ParamGroup> IEnumerable<Theirs.SGD.ParamGroup>.GetEnumerator() =>
+        Plain((p, decay) => new Theirs.SGD.ParamGroup(p, new() { weight_decay = decay }));
 
     IEnumerator IEnumerable.GetEnumerator() => Groups().GetEnumerator();
 

@@ -60,5 +60,6 @@ public abstract partial class LayerNormCell<TState, TResult> : IParametrizable
     private Parameter Plain(Parameter value, string name) => _table?.Of(name) is null ? value : throw IsParametrized(name);
 
     private static InvalidOperationException IsParametrized(string name) =>
-        new($"{name} is computed by parametrizations.{name}: read and write its parameters, or call stab.nn.utils.parametrize.remove_parametrizations(cell, \"{name}\") first");
+        new($"{name} is computed by parametrizations.{name}: read and write its parameters, or call stab.nn.utils.parametrize.remove_parametrizations(cell, "
+            + $"\"{name}\") first");
 }

@@ -42,7 +42,8 @@ public abstract partial class LayerNormCell<TState, TResult> : nn.Module<Tensor,
     public double eps { get; }
 
     /// <summary>The input weights, shape (gates · hidden_size, input_size). The module owns a parameter that is set here.</summary>
-    /// <exception cref="InvalidOperationException">The weight is parametrized (<c>stab.nn.utils.parametrizations</c>): it is computed, and no parameter.</exception>
+    /// <exception cref="InvalidOperationException">The weight is parametrized (<c>stab.nn.utils.parametrizations</c>): it is computed, and no
+    /// parameter.</exception>
     public Parameter weight_ih
     {
         get => _weight_ih ?? throw IsParametrized(nameof(weight_ih));
@@ -50,7 +51,8 @@ public abstract partial class LayerNormCell<TState, TResult> : nn.Module<Tensor,
     }
 
     /// <summary>The recurrent weights, shape (gates · hidden_size, hidden_size). The module owns a parameter that is set here.</summary>
-    /// <exception cref="InvalidOperationException">The weight is parametrized (<c>stab.nn.utils.parametrizations</c>): it is computed, and no parameter.</exception>
+    /// <exception cref="InvalidOperationException">The weight is parametrized (<c>stab.nn.utils.parametrizations</c>): it is computed, and no
+    /// parameter.</exception>
     public Parameter weight_hh
     {
         get => _weight_hh ?? throw IsParametrized(nameof(weight_hh));

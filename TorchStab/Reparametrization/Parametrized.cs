@@ -61,7 +61,8 @@ public sealed class Parametrized : nn.Module<Tensor, Tensor>, IParametrized
     /// </summary>
     /// <inheritdoc cref="AffineModule.load_state_dict"/>
     public override (IList<string> missing_keys, IList<string> unexpected_keyes) load_state_dict(
-        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) => new StateLoad(GetName(), state_dict(), OlderKeys.Renamed(this, source), skip).Run(strict);
+        Dictionary<string, Tensor> source, bool strict = true, IList<string>? skip = null) =>
+            new StateLoad(GetName(), state_dict(), OlderKeys.Renamed(this, source), skip).Run(strict);
 
     /// <inheritdoc cref="AffineModule.load"/>
     public override nn.Module load(
@@ -103,7 +104,9 @@ public sealed class Parametrized : nn.Module<Tensor, Tensor>, IParametrized
         return MoveBias(new StateMove(null, dtype, non_blocking));
     }
 
-    /// <summary>Does nothing: the constructor has registered the layer and its parametrization under PyTorch's names, which differ from the field names.</summary>
+    /// <summary>
+    /// Does nothing: the constructor has registered the layer and its parametrization under PyTorch's names, which differ from the field names.
+    /// </summary>
     protected override void RegisterComponents() { }
 
     /// <inheritdoc/>

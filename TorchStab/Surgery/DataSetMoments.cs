@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Surgery;
 
 /// <summary>
-/// Count, mean and sum of squared deviations of each channel over any number of batches, in float64 (in float32 on a device without it). Batches are merged by the formula of Chan, Golub and
-/// LeVeque (1979): the result does not depend on the split of the data, except in the last bits.
+/// Count, mean and sum of squared deviations of each channel over any number of batches, in float64 (in float32 on a device without it). Batches are merged by
+/// the formula of Chan, Golub and LeVeque (1979): the result does not depend on the split of the data, except in the last bits.
 /// </summary>
 internal sealed class DataSetMoments : IDisposable
 {

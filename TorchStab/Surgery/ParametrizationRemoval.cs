@@ -24,9 +24,11 @@ internal static class ParametrizationRemoval
             if (node.Module is Parametrized p) plan.TryReplace(node, p.Layer.GetType(), NormNames.Of(p.Layer), () => p.Layer);
             else plan.Alter(node, NormNames.Of(node.Module));
         }
-        if (plan.Refusals.Count > 0) throw new InvalidOperationException($"the model is unchanged, because not every layer can be put back:\n{new SurgeryReport([], plan.Refusals)}");
+        if (plan.Refusals.Count > 0) throw new InvalidOperationException("the model is unchanged, because not every layer can be put "
+            + $"back:\n{new SurgeryReport([], plan.Refusals)}");
         var report = plan.Commit((old, now) => Finish(old, now, name));
-        return report.Changes.Count > 0 ? module : throw new ArgumentException($"Module {module.GetName()} does not have a parametrization on {name}", nameof(name));
+        return report.Changes.Count > 0 ? module
+            : throw new ArgumentException($"Module {module.GetName()} does not have a parametrization on {name}", nameof(name));
     }
 
     private static bool Computes(IParametrized module, string name) => module.Parametrizations.Any(p => p.Name == name);

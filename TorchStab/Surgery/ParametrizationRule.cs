@@ -12,13 +12,17 @@ internal sealed record ParametrizationRule(string Word, Func<nn.Module, Paramete
     public static ParametrizationRule SpectralNorm(long n_power_iterations, double eps, long? dim)
     {
         if (n_power_iterations < 1)
-            throw new ArgumentOutOfRangeException(nameof(n_power_iterations), FormattableString.Invariant($"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"));
-        if (!(eps >= 0 && double.IsFinite(eps))) throw new ArgumentOutOfRangeException(nameof(eps), $"expected a finite number of at least 0, got {Repr.Of(eps)}");
+            throw new ArgumentOutOfRangeException(nameof(n_power_iterations),
+                FormattableString.Invariant($"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"));
+        if (!(eps >= 0 && double.IsFinite(eps)))
+            throw new ArgumentOutOfRangeException(nameof(eps), $"expected a finite number of at least 0, got {Repr.Of(eps)}");
         return new("spectral_norm", (_, w) => NoSuch(dim, w) ?? (w.numel() == 0 ? "it has no elements" : null),
             (layer, w) => new SpectralNorm(w, n_power_iterations, eps, dim ?? (layer is Convolution { transposed: true } ? 1 : 0)));
     }
 
-    private static string? NoSuch(long? dim, Parameter weight) => !weight.is_floating_point() ? $"its weight is of {weight.dtype}; expected a real floating-point dtype"
-        : dim is { } d && (d < 0 || d >= weight.dim()) ? FormattableString.Invariant($"dim {d} is out of range: its weight of shape {Repr.Size(weight)} has the dimensions 0 to {weight.dim() - 1}")
+    private static string? NoSuch(long? dim, Parameter weight) => !weight.is_floating_point()
+        ? $"its weight is of {weight.dtype}; expected a real floating-point dtype"
+        : dim is { } d && (d < 0 || d >= weight.dim())
+            ? FormattableString.Invariant($"dim {d} is out of range: its weight of shape {Repr.Size(weight)} has the dimensions 0 to {weight.dim() - 1}")
         : null;
 }

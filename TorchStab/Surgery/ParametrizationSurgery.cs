@@ -27,7 +27,8 @@ internal sealed class ParametrizationSurgery
     }
 
     /// <summary>The same; what can't be is in the report.</summary>
-    public static nn.Module Register(nn.Module module, string name, ParametrizationRule rule, Func<string, bool>? filter, out SurgeryReport report, bool requireAll = false)
+    public static nn.Module Register(nn.Module module, string name, ParametrizationRule rule, Func<string, bool>? filter, out SurgeryReport report,
+        bool requireAll = false)
     {
         ArgumentNullException.ThrowIfNull(module);
         ArgumentNullException.ThrowIfNull(name);
@@ -37,7 +38,8 @@ internal sealed class ParametrizationSurgery
         foreach (var node in surgery._plan.Nodes)
             if (filter?.Invoke(node.Name) ?? true) surgery.Plan(node);
         if (requireAll && surgery._plan.Refusals.Count > 0)
-            throw new InvalidOperationException($"the model is unchanged, because not every '{name}' can be parametrized (the overload with a report does those that can):\n{new SurgeryReport([], surgery._plan.Refusals)}");
+            throw new InvalidOperationException($"the model is unchanged, because not every '{name}' can be parametrized (the overload with a report does "
+                + $"those that can):\n{new SurgeryReport([], surgery._plan.Refusals)}");
         report = surgery._plan.Commit(surgery.Finish);
         return module;
     }
@@ -45,7 +47,8 @@ internal sealed class ParametrizationSurgery
     private static nn.Module One(nn.Module module, string name, Parameter weight, ParametrizationRule rule, out SurgeryReport report)
     {
         SurgeryCheck.RequireAlive(module, "");
-        if (rule.Obstacle(module, weight) is { } obstacle) throw new ArgumentException($"{NormNames.Of(module)} can't have {rule.Word} of '{name}': {obstacle}", nameof(module));
+        if (rule.Obstacle(module, weight) is { } obstacle)
+            throw new ArgumentException($"{NormNames.Of(module)} can't have {rule.Word} of '{name}': {obstacle}", nameof(module));
         report = new([new("", NormNames.Of(module), $"{NormNames.Of(module)}, {rule.Word} of {name}")], []);
         var made = rule.Make(module, weight);
         if (module is IParametrizable cell)
@@ -66,10 +69,12 @@ internal sealed class ParametrizationSurgery
         else if (WeightOf(module, _name) is null)
         {
             // A norm's scale and the like have no direction.
-            if (weight?.dim() > 1 && !_plan.Nodes.Any(n => n.Parent == module && n.Name == node.NameOf(_name))) _plan.Refuse(node, $"its '{_name}' is not that of a Linear, Conv1d to 3d, ConvTranspose1d to 3d, Embedding, or of a recurrent cell of stab.nn");
+            if (weight?.dim() > 1 && !_plan.Nodes.Any(n => n.Parent == module && n.Name == node.NameOf(_name)))
+                _plan.Refuse(node, $"its '{_name}' is not that of a Linear, Conv1d to 3d, ConvTranspose1d to 3d, Embedding, or of a recurrent cell of stab.nn");
         }
         else if (_rule.Obstacle(module, weight!) is { } obstacle) _plan.Refuse(node, obstacle);
-        else if (Sharer(node, weight!) is { } other) _plan.Refuse(node, $"'{other}' shares its weight, and would go on with the parameter that the weight is computed from");
+        else if (Sharer(node, weight!) is { } other) _plan.Refuse(node,
+            $"'{other}' shares its weight, and would go on with the parameter that the weight is computed from");
         else Replace(node, weight!);
     }
 
@@ -101,7 +106,8 @@ internal sealed class ParametrizationSurgery
     private string? Sharer(ModuleNode node, Parameter weight)
     {
         var identity = ParameterIdentity.OfLeaf(weight);
-        var other = _plan.Nodes.FirstOrDefault(n => n.Module != node.Module && n.Module.named_parameters(false).Any(p => ParameterIdentity.OfLeaf(p.parameter) == identity));
+        var other = _plan.Nodes.FirstOrDefault(n => n.Module != node.Module
+            && n.Module.named_parameters(false).Any(p => ParameterIdentity.OfLeaf(p.parameter) == identity));
         return other is null ? null : other.Name.Length == 0 ? "the model itself" : other.Name;
     }
 
@@ -114,6 +120,8 @@ internal sealed class ParametrizationSurgery
     };
 
     private static ArgumentException Missing(nn.Module module, string name) => new(
-        $"Module '{module.GetName()}' does not have a parameter '{name}' that could be parametrized: expected the 'weight' of a Linear, Conv1d to 3d, ConvTranspose1d to 3d or Embedding, or the 'weight_ih' or 'weight_hh' "
-        + "of a recurrent cell of stab.nn, in the module or in one inside it; one that is parametrized already is left to remove_parametrizations", nameof(module));
+        $"Module '{module.GetName()}' does not have a parameter '{name}' that could be parametrized: expected the 'weight' of a Linear, Conv1d to 3d, "
+            + "ConvTranspose1d to 3d or Embedding, or the 'weight_ih' or 'weight_hh' "
+        + "of a recurrent cell of stab.nn, in the module or in one inside it; one that is parametrized already is left to remove_parametrizations",
+            nameof(module));
 }

@@ -111,7 +111,8 @@ namespace TorchStab.Build
             {
                 int header = checked((int)(table + (long)i * size));
                 if (BitConverter.ToUInt32(elf, header) != type) continue;
-                long offset = BitConverter.ToInt64(elf, header + 8), start = BitConverter.ToInt64(elf, header + 16), length = BitConverter.ToInt64(elf, header + 32);
+                long offset = BitConverter.ToInt64(elf, header + 8), start = BitConverter.ToInt64(elf, header + 16),
+                    length = BitConverter.ToInt64(elf, header + 32);
                 if (address < 0) return checked((int)offset);
                 if (address >= start && address < start + length) return checked((int)(offset + address - start));
             }

@@ -11,7 +11,8 @@ namespace TorchStab.Benchmarks;
 
 /// <summary>
 /// What DistributedDataParallel's sum of the gradients costs against one raw MPI_Allreduce of as many bytes, which both sides of every rank do in
-/// turn: mpirun -n 2 dotnet run -c Release --no-build --project samples/Benchmarks -- averaging; with -x TORCHSTAB_SHAREDMEMORY=off by messages, as between hosts.
+/// turn: mpirun -n 2 dotnet run -c Release --no-build --project samples/Benchmarks -- averaging; with -x TORCHSTAB_SHAREDMEMORY=off by messages, as between
+/// hosts.
 /// </summary>
 internal static class AveragingCommand
 {
@@ -22,9 +23,11 @@ internal static class AveragingCommand
     {
         if (!stab.distributed.is_available()) throw new SampleException("Open MPI is not installed: apt-get install openmpi-bin");
         stab.distributed.init_process_group();
-        if (stab.distributed.get_world_size() == 1) throw new SampleException("averaging needs several ranks: mpirun -n 2 dotnet run --project samples/Benchmarks -- averaging");
+        if (stab.distributed.get_world_size() == 1)
+            throw new SampleException("averaging needs several ranks: mpirun -n 2 dotnet run --project samples/Benchmarks -- averaging");
         var table = new Table().Border(TableBorder.Markdown);
-        foreach (string column in new[] { "gradients", "MiB", "gradients are", "MPI_Allreduce", "averaging", "ratio", "target" }) table.AddColumn(new TableColumn(column).NoWrap());
+        foreach (string column in new[] { "gradients", "MiB", "gradients are", "MPI_Allreduce", "averaging", "ratio", "target" })
+            table.AddColumn(new TableColumn(column).NoWrap());
         List<(string Name, List<long[]> Shapes)> models = [("1 M elements in one", [[1 << 20]]), ("200 × 64×64", ParameterLists.Same(200, 64, 64))];
         if (!quick) models.AddRange([("ResNet-18", ParameterLists.ResNet18()), ("small GPT", ParameterLists.Gpt())]);
         foreach (var (name, shapes) in models)
@@ -44,7 +47,8 @@ internal static class AveragingCommand
         var runs = Enumerable.Range(0, quick ? 1 : Repetitions).Select(_ => Measure(shapes, views, quick)).OrderBy(run => run.Averaging / run.Raw).ToList();
         var (raw, averaging) = runs[runs.Count / 2];
         double size = shapes.Sum(shape => shape.Aggregate(1L, (product, n) => product * n)) * sizeof(float) / 1048576.0;
-        return [name, Text($"{size:0.0}"), IsShared ? "summed in place" : views ? "views" : "copied", Text($"{raw:0.000} ms"), Text($"{averaging:0.000} ms"), Text($"{averaging / raw:0.00}"), Text($"≤ {AtMost}")];
+        return [name, Text($"{size:0.0}"), IsShared ? "summed in place" : views ? "views" : "copied", Text($"{raw:0.000} ms"), Text($"{averaging:0.000} ms"),
+            Text($"{averaging / raw:0.00}"), Text($"≤ {AtMost}")];
     }
 
     // Medians of a run in memory of its own: where the operating system puts it matters more than a turn does.

@@ -22,7 +22,8 @@ internal interface IComparison
 /// <param name="Verify">Throws when the two sides disagree; run before the measurement.</param>
 /// <param name="Peak">The most memory that libtorch's side, then ours, takes beyond what was there; null where it cannot be measured.</param>
 /// <param name="Release">Frees what the case holds.</param>
-internal sealed record Pair(string Case, Action Libtorch, Action Ours, long Bytes, double? AtLeast = null, double? Aim = null, Action? Verify = null, Action? Release = null,
+internal sealed record Pair(string Case, Action Libtorch, Action Ours, long Bytes, double? AtLeast = null, double? Aim = null, Action? Verify = null,
+    Action? Release = null,
     Func<(long Libtorch, long Ours)?>? Peak = null)
     : IDisposable
 {

@@ -40,7 +40,8 @@ internal static class Interleaved
         using var scope = NewDisposeScope();
         long half = Math.Max(64, pair.Bytes / 2);
         Tensor source = zeros(half, ScalarType.Byte), target = zeros(half, ScalarType.Byte);
-        Turns sides = new([pair.Libtorch, pair.Ours], effort.Milliseconds, stop), copy = new([() => target.copy_(source)], effort.Milliseconds * CopyShare, stop);
+        Turns sides = new([pair.Libtorch, pair.Ours], effort.Milliseconds, stop),
+            copy = new([() => target.copy_(source)], effort.Milliseconds * CopyShare, stop);
         var rounds = new List<double[]>();
         double foreign = 0;
         for (int retries = 0; rounds.Count < effort.Repeats;)
@@ -67,7 +68,8 @@ internal static class Interleaved
         {
             var samples = sides.Select(_ => new List<double>()).ToArray();
             var watch = Stopwatch.StartNew();
-            for (int turn = 0; watch.Elapsed.TotalMilliseconds < milliseconds || (turn < LeastSamples && watch.Elapsed.TotalMilliseconds < milliseconds * LongestFactor); turn++)
+            for (int turn = 0; watch.Elapsed.TotalMilliseconds < milliseconds
+                || (turn < LeastSamples && watch.Elapsed.TotalMilliseconds < milliseconds * LongestFactor); turn++)
             {
                 for (int k = 0; k < sides.Length; k++)
                 {

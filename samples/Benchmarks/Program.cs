@@ -8,13 +8,15 @@ const string Commands = "compare|published|averaging|gpu-check|gpu-time";
 var what = new Argument<BenchmarkTask>("command")
 {
     Description = "compare: ratios to libtorch, both sides interleaved in one process; published: BenchmarkDotNet's table; "
-        + "averaging, under mpirun: the sum of gradients over ranks against a raw MPI_Allreduce; gpu-check: every norm and optimizer on --device against the CPU; "
+        + "averaging, under mpirun: the sum of gradients over ranks against a raw MPI_Allreduce; gpu-check: every norm and optimizer on --device against the "
+        + "CPU; "
         + "gpu-time: norms and an optimizer step on --device, against TorchSharp's",
     HelpName = Commands,
     CustomParser = result =>
     {
         string typed = result.Tokens.Single().Value;
-        if (Commands.Split('|').Contains(typed, StringComparer.OrdinalIgnoreCase)) return Enum.Parse<BenchmarkTask>(typed.Replace("-", "", StringComparison.Ordinal), ignoreCase: true);
+        if (Commands.Split('|').Contains(typed, StringComparer.OrdinalIgnoreCase))
+            return Enum.Parse<BenchmarkTask>(typed.Replace("-", "", StringComparison.Ordinal), ignoreCase: true);
         result.AddError($"The command is one of {Commands.Replace("|", ", ")}, not '{typed}'.");
         return default;
     },

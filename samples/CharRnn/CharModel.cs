@@ -17,7 +17,8 @@ internal sealed class CharModel : Module<Tensor, State?, (Tensor logits, State s
     public CharModel(Cell cell, int characters, TrainingSettings settings) : base(nameof(CharModel))
     {
         embedding = Embedding(characters, settings.Width);
-        lstm = cell == Cell.Plain ? LSTM(settings.Width, settings.Width, settings.Layers) : stab.nn.LayerNormLSTM(settings.Width, settings.Width, settings.Layers);
+        lstm = cell == Cell.Plain ? LSTM(settings.Width, settings.Width, settings.Layers)
+            : stab.nn.LayerNormLSTM(settings.Width, settings.Width, settings.Layers);
         head = Linear(settings.Width, characters);
         _leavesAutocast = cell == Cell.Plain && settings is { Device: DeviceKind.Cpu, Precision: not Precision.Float32 };
         RegisterComponents();

@@ -10,10 +10,12 @@ internal sealed class CommandLine
     private readonly Option<int> _width = SampleOptions.Whole("--width", 128, 1, $"Units of the embedding and of each LSTM layer; {QuickWidth} with --quick");
     private readonly Option<int> _layers = SampleOptions.Whole("--layers", 1, 1, "LSTM layers");
     private readonly Option<int> _steps = SampleOptions.Whole("--steps", 300, 1, $"Training steps of each model; {QuickSteps} with --quick");
-    private readonly Option<int> _batch = SampleOptions.Whole("--batch", 32, 1, $"ParameterIndices in the novel that are read at once; {QuickBatch} with --quick");
+    private readonly Option<int> _batch =
+        SampleOptions.Whole("--batch", 32, 1, $"ParameterIndices in the novel that are read at once; {QuickBatch} with --quick");
     private readonly Option<int> _length = SampleOptions.Whole("--length", 64, 1, $"Characters that a gradient goes back; {QuickLength} with --quick");
     private readonly Option<Choice<OptimizerChoice>> _optimizer = SampleOptions.OneOf("--optimizer", OptimizerChoice.Both, "Which runs to make");
-    private readonly Option<double> _sgdLr = SampleOptions.Positive("--sgd-lr", 8, "Learning rate of SGD (momentum 0.9): by default one at which the plain LSTM explodes");
+    private readonly Option<double> _sgdLr =
+        SampleOptions.Positive("--sgd-lr", 8, "Learning rate of SGD (momentum 0.9): by default one at which the plain LSTM explodes");
     private readonly Option<double> _adamLr = SampleOptions.Positive("--adam-lr", 0.2, "Learning rate of Adam: by default a high one");
     private readonly Option<double> _clip = SampleOptions.Positive("--clip", 0.25, "Bound on the gradient's norm in the runs with clipping");
     private readonly Option<int> _sample = SampleOptions.Whole("--sample", 400, 0, $"Characters that each model writes at the end; {QuickSample} with --quick");
@@ -30,7 +32,8 @@ internal sealed class CommandLine
             "Trains character models on Moby-Dick: TorchSharp's LSTM and the layer-normalized one at equal width and steps; with SGD without and with gradient "
             + "clipping, at a learning rate at which the plain one explodes, and with a clipped Adam at a high learning rate. Ctrl-C ends early with what was "
             + "learned so far.");
-        foreach (var option in new Option[] { _width, _layers, _steps, _batch, _length, _optimizer, _sgdLr, _adamLr, _clip, _sample, _seed, _device, _precision, _text, _out, _quick })
+        foreach (var option in new Option[] { _width, _layers, _steps, _batch, _length, _optimizer, _sgdLr, _adamLr, _clip, _sample, _seed, _device,
+            _precision, _text, _out, _quick })
             Root.Options.Add(option);
     }
 
@@ -41,7 +44,8 @@ internal sealed class CommandLine
     public OutputFolder Output(ParseResult parsed) => new(parsed.GetValue(_out)!);
 
     public TrainingSettings Training(ParseResult parsed) => new(
-        parsed.OrQuick(_width, _quick, QuickWidth), parsed.GetValue(_layers), parsed.OrQuick(_steps, _quick, QuickSteps), parsed.OrQuick(_batch, _quick, QuickBatch), parsed.OrQuick(_length, _quick, QuickLength),
+        parsed.OrQuick(_width, _quick, QuickWidth), parsed.GetValue(_layers), parsed.OrQuick(_steps, _quick, QuickSteps),
+        parsed.OrQuick(_batch, _quick, QuickBatch), parsed.OrQuick(_length, _quick, QuickLength),
         parsed.GetValue(_seed), parsed.OrQuick(_sample, _quick, QuickSample), parsed.GetValue(_device).Value, parsed.GetValue(_precision).Value);
 
     /// <summary>The models to compare, in order.</summary>

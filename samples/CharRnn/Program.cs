@@ -14,7 +14,8 @@ void Run(ParseResult parsed, CancellationToken stop)
     using var novel = Novel.Read(commandLine.Text(parsed), Devices.Open(settings.Device));
     novel.RequireRoom(settings.Batch, settings.Length);
 
-    Report.Line($"{novel.TrainingCharacters} characters of {novel.Alphabet.Length} kinds, {Report.Count(settings.Layers, "layer")} of {Report.Count(settings.Width, "unit")}, {Report.Count(settings.Steps, "step")} of "
+    Report.Line($"{novel.TrainingCharacters} characters of {novel.Alphabet.Length} kinds, {Report.Count(settings.Layers, "layer")} of "
+        + $"{Report.Count(settings.Width, "unit")}, {Report.Count(settings.Steps, "step")} of "
         + $"{settings.Batch} × {settings.Length} characters, seed {settings.Seed}");
     var watch = Stopwatch.StartNew();
     var histories = new List<History>();

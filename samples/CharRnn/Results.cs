@@ -14,7 +14,8 @@ internal sealed class Results(IReadOnlyList<History> histories, int characters)
     public void Print()
     {
         if (_trained.Count == 0) return;
-        Report.Table("Bits a character: less is better", ["model", "steps", "validation", "last steps", "worst step", "worse than guessing"], _trained.Select(Bits));
+        Report.Table("Bits a character: less is better", ["model", "steps", "validation", "last steps", "worst step", "worse than guessing"],
+            _trained.Select(Bits));
         Report.Table("Gradient norms", ["model", "median", "largest", "steps clipped", "seconds"], _trained.Select(Norms));
         foreach (var history in _trained.Where(h => h.Sample.Length > 0))
             Report.Line($"{Environment.NewLine}{history.Model.Name} writes:{Environment.NewLine}{history.Sample}");

@@ -12,7 +12,8 @@ return SampleProgram.Run(commandLine.Root, args, (parsed, stop) => Run(commandLi
 static void Run(Settings s, CancellationToken stop)
 {
     if (!stab.distributed.is_available())
-        throw new SampleException("Open MPI is not installed: apt-get install openmpi-bin, then mpirun -n 2 dotnet run --no-build --project samples/DataParallel");
+        throw new SampleException("Open MPI is not installed: apt-get install openmpi-bin, then mpirun -n 2 dotnet run --no-build --project "
+            + "samples/DataParallel");
     // A rank that left the others would make them wait; all get the signal, and the last whole checkpoint is there.
     using var _ = stop.Register(() => Environment.Exit(SampleProgram.Interrupted));
     stab.distributed.init_process_group();
@@ -22,7 +23,8 @@ static void Run(Settings s, CancellationToken stop)
     if (stab.distributed.get_rank() != 0) Together(data, s, view: null).Network.Dispose();
     else
     {
-        Report.Line(ranks == 1 ? "1 rank (mpirun -n 2 … starts more)" : $"{ranks} ranks of {Report.Count(get_num_threads(), "thread")}, {s.Batch / ranks} of {s.Batch} images each");
+        Report.Line(ranks == 1 ? "1 rank (mpirun -n 2 … starts more)"
+            : $"{ranks} ranks of {Report.Count(get_num_threads(), "thread")}, {s.Batch / ranks} of {s.Batch} images each");
         var lines = new List<string>();
         ProgressView.Show([OnRanks, InOneProcess], ["step", "loss"], view => lines.AddRange(Compare(data, s, ranks, view)), "training");
         foreach (string line in lines) Report.Line(line);
@@ -63,12 +65,14 @@ static string[] Compare(Mnist data, Settings s, int ranks, ProgressView view)
         .. together.From > 0 ? [$"goes on after step {together.From} of {s.Checkpoint}"] : (string[])[],
         $"loss {together.Loss:0.0000} after {Report.Count(s.Steps, "step")}; all ranks have the same parameters, bit for bit",
         $"its parameters equal the single-process run's: largest difference {worst:0.0e+0} of the largest value",
-        $"{together.Milliseconds:0.00} ms a step on {Report.Count(ranks, "rank")}, {training.Milliseconds:0.00} ms in one process: {training.Milliseconds / together.Milliseconds:0.00} times as fast",
+        $"{together.Milliseconds:0.00} ms a step on {Report.Count(ranks, "rank")}, {training.Milliseconds:0.00} ms in one process: "
+            + $"{training.Milliseconds / together.Milliseconds:0.00} times as fast",
     ];
 }
 
 static Action<int, double>? Show(ProgressView? view, string name, Settings s) => view is null ? null : (step, loss) =>
-    view.Update(new ProgressRow(name, (double)step / s.Steps, [$"{step}/{s.Steps}", $"{loss:0.0000}"]), milestone: step == s.Steps || step % Math.Max(1, s.Steps / Milestones) == 0);
+    view.Update(new ProgressRow(name, (double)step / s.Steps, [$"{step}/{s.Steps}", $"{loss:0.0000}"]), milestone: step == s.Steps
+        || step % Math.Max(1, s.Steps / Milestones) == 0);
 
 static double Difference(Tensor a, Tensor b)
 {

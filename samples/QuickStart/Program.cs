@@ -40,7 +40,8 @@ for (int step = 1; step <= Steps; step++)
     schedule.step();
     var report = optimizer.LastStep;
     if (step % 50 == 0)
-        Console.WriteLine($"step {step}: loss {loss.item<float>():0.0000}, gradient norm {report.GradNorm:0.000}, clipped {report.Clipped}, skipped {report.Skipped}");
+        Console.WriteLine($"step {step}: loss {loss.item<float>():0.0000}, gradient norm {report.GradNorm:0.000}, clipped {report.Clipped}, skipped "
+            + $"{report.Skipped}");
 }
 
 Console.WriteLine(monitor.Judge()); // what vanishes, explodes, is not trained: with evidence and the way out

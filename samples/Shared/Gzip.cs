@@ -21,7 +21,8 @@ internal static class Gzip
             throw new InvalidDataException("corrupt: not a whole gzip stream", e);
         }
         // .NET takes a stream that ends early for a complete one; its last four bytes are the length it should have.
-        if (BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(^4..)) != (uint)unpacked.Length) throw new InvalidDataException("truncated: the gzip stream ends early");
+        if (BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(^4..)) != (uint)unpacked.Length)
+            throw new InvalidDataException("truncated: the gzip stream ends early");
         return unpacked.ToArray();
     }
 }

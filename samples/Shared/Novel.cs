@@ -9,7 +9,8 @@ public sealed class Novel : IDisposable
     private const int ValidationShare = 20, LeastCharacters = 10_000;
     private readonly Tensor _train, _validation;
 
-    private Novel(string alphabet, Tensor train, Tensor validation) => (Alphabet, _train, _validation) = (alphabet, train.DetachFromDisposeScope(), validation.DetachFromDisposeScope());
+    private Novel(string alphabet, Tensor train, Tensor validation) =>
+        (Alphabet, _train, _validation) = (alphabet, train.DetachFromDisposeScope(), validation.DetachFromDisposeScope());
 
     /// <summary>The characters that occur, in order.</summary>
     public string Alphabet { get; }

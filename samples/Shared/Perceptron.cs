@@ -20,7 +20,8 @@ public class Perceptron : Module<Tensor, Tensor>
     /// <param name="activation">Makes the activation of each hidden layer.</param>
     /// <param name="norm">Makes the normalization before each activation; null, or a null from it: none.</param>
     /// <param name="initialize">Fills the parameters of each linear layer; null: TorchSharp's default stays.</param>
-    public Perceptron(PerceptronShape shape, Func<Module<Tensor, Tensor>> activation, Func<Module<Tensor, Tensor>?>? norm = null, Action<Linear>? initialize = null)
+    public Perceptron(PerceptronShape shape, Func<Module<Tensor, Tensor>> activation, Func<Module<Tensor, Tensor>?>? norm = null,
+        Action<Linear>? initialize = null)
         : base(nameof(Perceptron))
     {
         var modules = new List<(string, Module<Tensor, Tensor>)>();

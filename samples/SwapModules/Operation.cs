@@ -8,7 +8,8 @@ namespace SwapModules;
 /// <summary>What is done to the model, in the order in which a program would do it; the reports are printed at the end.</summary>
 internal sealed class Operation(nn.Module<Tensor, Tensor> model, Patterns data, Settings s, CancellationToken stop) : IDisposable
 {
-    private const string Plain = "training, torch.nn norms, torch Adam", Swapped = "training, stab.nn norms, torch Adam", Clipping = "training, stab.nn norms, stab Adam",
+    private const string Plain = "training, torch.nn norms, torch Adam", Swapped = "training, stab.nn norms, torch Adam",
+    Clipping = "training, stab.nn norms, stab Adam",
         Layers = "inference, norms as layers", Folded = "inference, norms folded";
 
     private readonly List<(string Title, SurgeryReport Report)> _reports = [];
@@ -56,7 +57,8 @@ internal sealed class Operation(nn.Module<Tensor, Tensor> model, Patterns data, 
         }
 
         phases.Train(Plain, s.Steps, adam.zero_grad, ClipAndStep);
-        _reports.Add(("swap_norms_, BatchNorm and ReLU in one where a Sequential shows it", stab.nn.utils.swap_norms_(model, new SwapOptions { FuseReLU = true })));
+        _reports.Add(("swap_norms_, BatchNorm and ReLU in one where a Sequential shows it",
+            stab.nn.utils.swap_norms_(model, new SwapOptions { FuseReLU = true })));
         phases.Train(Swapped, s.Steps, adam.zero_grad, ClipAndStep);
         var clipping = stab.optim.Adam(model.named_parameters(), s.LearningRate, global_clipnorm: s.Clip);
         phases.Train(Clipping, s.Steps, clipping.zero_grad, () => clipping.step());

@@ -58,7 +58,8 @@ internal sealed class Phases(nn.Module<Tensor, Tensor> model, Patterns data, Pro
             watch.Restart();
             body();
             milliseconds.Add(watch.Elapsed.TotalMilliseconds);
-            view.Update(new ProgressRow(name, (i + 1.0) / times, [$"{i + 1}/{times}", result()]), milestone: i + 1 == times || (i + 1) % Math.Max(1, times / Milestones) == 0);
+            view.Update(new ProgressRow(name, (i + 1.0) / times, [$"{i + 1}/{times}", result()]), milestone: i + 1 == times
+                || (i + 1) % Math.Max(1, times / Milestones) == 0);
         }
         if (milliseconds.Count == 0) return;
         milliseconds.Sort();

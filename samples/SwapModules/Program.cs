@@ -15,7 +15,8 @@ static void Run(Settings s, CancellationToken stop)
     manual_seed(s.Seed);
     // A model of somebody else: TorchVision's ResNet-18, whose norms are torch.nn's, in fields of blocks and in Sequentials.
     using var model = torchvision.models.resnet18(num_classes: Classes).to(device);
-    Report.Line($"TorchVision's ResNet-18, {Report.Count(model.parameters().Sum(p => p.numel()), "parameter")}, {s.Images} images of {Classes} kinds, batches of {s.Batch}, seed {s.Seed}");
+    Report.Line($"TorchVision's ResNet-18, {Report.Count(model.parameters().Sum(p => p.numel()), "parameter")}, {s.Images} images of {Classes} kinds, batches "
+        + $"of {s.Batch}, seed {s.Seed}");
     using var operation = new Operation(model, data, s, stop);
     ProgressView.Show(Operation.Names, ["batch", "result"], operation.Run, "phase");
     operation.Print();

@@ -17,7 +17,8 @@ void Run(ParseResult parsed, CancellationToken stop)
     if (settings.Batch > train.Count) throw new SampleException($"--batch {settings.Batch} is more than the {train.Count} training images.");
 
     var first = networks[0];
-    Report.Line($"{train.Count} training and {test.Count} test images, {(commandLine.IsSweep(parsed) ? "5 to 30 hidden layers" : Report.Count(first.Depth, "hidden layer"))} of {Report.Count(first.Width, "unit")}, "
+    Report.Line($"{train.Count} training and {test.Count} test images, "
+        + $"{(commandLine.IsSweep(parsed) ? "5 to 30 hidden layers" : Report.Count(first.Depth, "hidden layer"))} of {Report.Count(first.Width, "unit")}, "
         + $"batches of {settings.Batch}, seed {settings.Seed}");
     var watch = Stopwatch.StartNew();
     var histories = new List<History>();

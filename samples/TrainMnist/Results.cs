@@ -30,7 +30,8 @@ internal sealed class Results(IReadOnlyList<History> histories)
         string epochs = $"{history.Epochs.Count}{(history.Diverged is null ? "" : ", diverged")}";
         if (history.Epochs.Count == 0) return [history.Network.Name, epochs, "-", "-", "-"];
         var last = history.Epochs[^1];
-        return [history.Network.Name, epochs, Percent(last.Accuracy), Percent(history.Epochs.Max(e => e.Accuracy)), last.Loss.ToString("0.0000", CultureInfo.InvariantCulture)];
+        return [history.Network.Name, epochs, Percent(last.Accuracy), Percent(history.Epochs.Max(e => e.Accuracy)),
+            last.Loss.ToString("0.0000", CultureInfo.InvariantCulture)];
     }
 
     private string[] LayerRow(int layer)
@@ -65,7 +66,8 @@ internal sealed class Results(IReadOnlyList<History> histories)
     private void WriteCsv(string path)
     {
         int layers = _trained[0].Epochs[0].Gradients.Layers.Length;
-        string[] header = ["network", "epoch", "loss", "accuracy", "gradient_norm", "clipped_share", .. Enumerable.Range(1, layers).Select(i => $"gradient_norm_layer_{i}")];
+        string[] header = ["network", "epoch", "loss", "accuracy", "gradient_norm", "clipped_share",
+            .. Enumerable.Range(1, layers).Select(i => $"gradient_norm_layer_{i}")];
         Csv.Write(path, header, _trained.SelectMany(h => h.Epochs.Select(e =>
             new object?[] { h.Network.Name, e.Number, e.Loss, e.Accuracy, e.Gradients.Total, e.ClippedShare }.Concat(e.Gradients.Layers.Cast<object?>()))));
     }

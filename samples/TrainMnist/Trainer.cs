@@ -113,5 +113,6 @@ internal sealed class Trainer(Mnist train, Mnist test, TrainingSettings settings
         view.Update(new ProgressRow(history.Network.Name, (epoch.Number - 1 + epochDone) / settings.Epochs, cells), epochEnds);
     }
 
-    private static string Format(double value, string format, string unknown = "NaN") => double.IsNaN(value) ? unknown : value.ToString(format, CultureInfo.InvariantCulture);
+    private static string Format(double value, string format, string unknown = "NaN") => double.IsNaN(value) ? unknown
+        : value.ToString(format, CultureInfo.InvariantCulture);
 }

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Dispatch.Native;
 
-/// <summary>Operations of libtorch by name: every kind of argument and result, against TorchSharp's calls of the same operations; and what a call leaves behind.</summary>
+/// <summary>
+/// Operations of libtorch by name: every kind of argument and result, against TorchSharp's calls of the same operations; and what a call leaves behind.
+/// </summary>
 public class NativeCallTests
 {
     [Fact]

@@ -12,7 +12,8 @@ namespace TorchStab.Tests.Surgery.Models;
 internal static class TypedModels
 {
     public static IEnumerable<Func<Module<Tensor, Tensor>>> All { get; } =
-        [() => new Residual(), () => new Detector(), () => new Pyramid(), () => new Attentive(), () => new Styled(GroupNorm(2, 4)).Registered(), () => new Derived(), () => new Captured(),
+        [() => new Residual(), () => new Detector(), () => new Pyramid(), () => new Attentive(), () => new Styled(GroupNorm(2, 4)).Registered(),
+            () => new Derived(), () => new Captured(),
             () => new Recorded() { Needed = LayerNorm(6) }];
 
     /// <summary>A residual block: two norms in one declaration, one that may be missing.</summary>
@@ -174,6 +175,7 @@ internal static class TypedModels
             }
         } = LayerNorm(6);
 
-        public override Tensor forward(Tensor x) => pair.Rest.OfType<Module<Tensor, Tensor>>().Aggregate(pair.First.call(Counted.call(Needed.call(x))), (y, norm) => norm.call(y));
+        public override Tensor forward(Tensor x) =>
+            pair.Rest.OfType<Module<Tensor, Tensor>>().Aggregate(pair.First.call(Counted.call(Needed.call(x))), (y, norm) => norm.call(y));
     }
 }

@@ -71,7 +71,8 @@ internal static unsafe class ChannelNormLaunch
     }
 
     /// <summary>Creates tensors for the required gradients. The bias's gradient has the shape of the weight, which exists if there is a bias.</summary>
-    public static void Allocate(NodeState state, in Handles saved, in ParameterMemory parameters, nint outputGradient, ref ChannelNormJob job, ref Handles gradients)
+    public static void Allocate(NodeState state, in Handles saved, in ParameterMemory parameters, nint outputGradient, ref ChannelNormJob job,
+        ref Handles gradients)
     {
         job.OutputGradient = TensorMemory.At(outputGradient);
         if (state.InputWanted) job.InputGradient = TensorMemory.At(gradients.Input = NewTensor.Like(saved.Input));

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Arrays of ones and zeros, of float or double, that replace a missing weight and bias, so that a kernel needs no variant without them. The arrays grow by doubling. The smaller
-/// arrays are not freed, because a job may still read them.
+/// Arrays of ones and zeros, of float or double, that replace a missing weight and bias, so that a kernel needs no variant without them. The arrays grow by
+/// doubling. The smaller arrays are not freed, because a job may still read them.
 /// </summary>
 internal static unsafe class Constants
 {

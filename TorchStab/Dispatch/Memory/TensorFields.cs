@@ -8,8 +8,8 @@ namespace TorchStab.Dispatch;
 /// </summary>
 /// <remarks>
 /// A handle is the address of a C++ <c>Tensor</c>, whose only member points to the object. The object's layout is not a public interface, so
-/// <see cref="IsProven"/> is true only if a test saw every field agree with LibTorchSharp's exports, for tensors of many kinds. Otherwise, and for a tensor that
-/// is not dense memory of the CPU, the caller asks the exports.
+/// <see cref="IsProven"/> is true only if a test saw every field agree with LibTorchSharp's exports, for tensors of many kinds. Otherwise, and for a tensor
+/// that is not dense memory of the CPU, the caller asks the exports.
 /// </remarks>
 internal static unsafe class TensorFields
 {
@@ -19,10 +19,12 @@ internal static unsafe class TensorFields
     // Byte offsets in c10::TensorImpl; the last one, of the elements' address, in c10::StorageImpl.
     private const int Storage = 16, Dims = 64, Sizes = 72, Offset = 152, Count = 160, Kind = 168, Keys = 176, Elements = 16;
 
-    // The field at Kind: two bytes of dtype, three of device, then flags, of which the first says whether the tensor is contiguous. Unused flags have any value.
+    // The field at Kind: two bytes of dtype, three of device, then flags, of which the first says whether the tensor is contiguous. Unused flags have any
+    // value.
     private const long DtypeBits = 0xFFFF, DeviceBits = 0xFF_FFFF_0000, ContiguousBit = 1L << 40, Mask = DeviceBits | ContiguousBit;
 
-    // The dispatch keys of a tensor whose values are in the CPU's memory. Those of sparse and opaque tensors, of negative views and of inference tensors differ.
+    // The dispatch keys of a tensor whose values are in the CPU's memory. Those of sparse and opaque tensors, of negative views and of inference tensors
+    // differ.
     private static readonly long s_plainKeys;
 
     // The bits of Mask in a contiguous tensor on the CPU.
@@ -96,8 +98,10 @@ internal static unsafe class TensorFields
         moved.set_(zeros([5, 2, 3, 1, 4], ScalarType.Float64, CPU).narrow(0, 2, 2));
         var turned = zeros([3, 4], ScalarType.BFloat16, CPU);
         turned.transpose_(0, 1);
-        return [plain, plain.t(), plain.narrow(0, 1, 2), plain.narrow(1, 1, 2), plain[1][2], plain.expand(2, 3, 4), zeros([2, 4, 5, 3], ScalarType.Float32, CPU).permute(0, 3, 1, 2),
-            zeros([2, 1, 2, 1, 2, 2], ScalarType.Float32, CPU), moved, turned, zeros(7, ScalarType.BFloat16, CPU, requires_grad: true), zeros([2, 3], ScalarType.Float16, CPU)];
+        return [plain, plain.t(), plain.narrow(0, 1, 2), plain.narrow(1, 1, 2), plain[1][2], plain.expand(2, 3, 4),
+            zeros([2, 4, 5, 3], ScalarType.Float32, CPU).permute(0, 3, 1, 2),
+            zeros([2, 1, 2, 1, 2, 2], ScalarType.Float32, CPU), moved, turned, zeros(7, ScalarType.BFloat16, CPU, requires_grad: true),
+            zeros([2, 3], ScalarType.Float16, CPU)];
     }
 
     private static Tensor[] Others(Tensor plain) =>

@@ -53,7 +53,8 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
         nint[]? scaled = factor is null ? null : Scaled(gradients, factor);
         try
         {
-            update.Run(new(Handles(part, m => m.Parameter.Handle), scaled ?? gradients, Handles(part, m => m.State0.Handle), Handles(part, m => m.State1.Handle),
+            update.Run(new(Handles(part, m => m.Parameter.Handle), scaled ?? gradients, Handles(part, m => m.State0.Handle),
+                Handles(part, m => m.State1.Handle),
                 Handles(part, m => m.State2.Handle), age.Handle, isFirst));
         }
         finally

@@ -72,13 +72,15 @@ internal abstract record FusedUpdate
 /// <param name="Decay">λ.</param>
 /// <param name="Amsgrad">Whether there is a third moment, the largest second moment.</param>
 /// <param name="Maximize">Whether to maximize the loss.</param>
-internal sealed record FusedAdam(bool Decoupled, double LearningRate, double Beta1, double Beta2, double Eps, double Decay, bool Amsgrad, bool Maximize) : FusedUpdate
+internal sealed record FusedAdam(bool Decoupled, double LearningRate, double Beta1, double Beta2, double Eps, double Decay, bool Amsgrad, bool Maximize)
+    : FusedUpdate
 {
     /// <inheritdoc/>
     protected override FusedUpdate Trial => new FusedAdam(Decoupled, 0.5, 0.5, 0.75, 0.25, 0.5, false, false);
 
     /// <inheritdoc/>
-    protected override double[] Expected => [Decoupled ? 0.375 - (0.5 * 0.25 / 0.5) : 0.5 - (0.5 * 0.5 / 0.75), Decoupled ? 0.125 : 0.25, Decoupled ? 0.015625 : 0.0625];
+    protected override double[] Expected =>
+        [Decoupled ? 0.375 - (0.5 * 0.25 / 0.5) : 0.5 - (0.5 * 0.5 / 0.75), Decoupled ? 0.125 : 0.25, Decoupled ? 0.015625 : 0.0625];
 
     /// <inheritdoc/>
     public override void Run(in FusedTensors t)

@@ -55,20 +55,24 @@ internal static unsafe class NativeProbe
     private static bool Agrees(NativeNorm norm, Device device, bool training)
     {
         long[] parameter = norm is NativeNorm.Layer or NativeNorm.RMS ? [3] : [4];
-        Tensor x = Numbers(1, 2, 4, 3), gradient = Numbers(2, 2, 4, 3), weight = Numbers(3, parameter), bias = Numbers(4, parameter), mean = Numbers(5, 4), variance = Numbers(6, 4);
+        Tensor x = Numbers(1, 2, 4, 3), gradient = Numbers(2, 2, 4, 3), weight = Numbers(3, parameter), bias = Numbers(4, parameter), mean = Numbers(5, 4),
+            variance = Numbers(6, 4);
         Tensor[] expected = [.. Equation(norm, training, x, gradient, weight, bias, mean, variance)];
         Tensor On(Tensor t) => t.to(ScalarType.Float32).to(device);
         var (runningMean, runningVariance) = (On(mean), On(variance));
-        List<Tensor> actual = Call(norm, training, On(x).requires_grad_(), On(gradient), On(weight).requires_grad_(), norm == NativeNorm.RMS ? null : On(bias).requires_grad_(),
+        List<Tensor> actual = Call(norm, training, On(x).requires_grad_(), On(gradient), On(weight).requires_grad_(), norm == NativeNorm.RMS ? null
+            : On(bias).requires_grad_(),
             runningMean, runningVariance);
         if (norm == NativeNorm.Batch) actual.AddRange([runningMean, runningVariance]);
         return actual.Zip(expected).All(pair => (pair.First.cpu().to(ScalarType.Float64) - pair.Second).abs().max().item<double>() < Tolerance);
     }
 
-    private static Tensor Numbers(int seed, params long[] shape) => (arange(shape.Aggregate((a, b) => a * b), ScalarType.Float64, CPU) * seed).sin().square().reshape(shape) + 0.5;
+    private static Tensor Numbers(int seed, params long[] shape) =>
+        (arange(shape.Aggregate((a, b) => a * b), ScalarType.Float64, CPU) * seed).sin().square().reshape(shape) + 0.5;
 
     // The output and the gradients of input, weight and bias, then the running mean and variance.
-    private static IEnumerable<Tensor> Equation(NativeNorm norm, bool training, Tensor x, Tensor gradient, Tensor weight, Tensor bias, Tensor mean, Tensor variance)
+    private static IEnumerable<Tensor> Equation(NativeNorm norm, bool training, Tensor x, Tensor gradient, Tensor weight, Tensor bias,
+        Tensor mean, Tensor variance)
     {
         bool rows = norm is NativeNorm.Layer or NativeNorm.RMS;
         long[] shape = x.shape, channel = rows ? [1, 1, 3] : [1, 4, 1], others = rows ? [0, 1] : [0, 2];
@@ -118,7 +122,8 @@ internal static unsafe class NativeProbe
 
         public override void Backward(NodeState state, nint outputGradient, in Handles saved, ref Handles gradients) => throw new NotSupportedException();
 
-        public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input, Tensor? weight, Tensor? bias) =>
+        public override (Tensor? Input, Tensor? Weight, Tensor? Bias) BackwardInTensorOps(NodeState state, Tensor outputGradient, Tensor input,
+            Tensor? weight, Tensor? bias) =>
             throw new NotSupportedException();
     }
 }

@@ -43,7 +43,8 @@ internal static class ClippingDefects
     }
 
     private static string? NonFinite() =>
-        typeof(nn.utils).GetMethods().Where(m => m.Name == nameof(nn.utils.clip_grad_norm_)).Any(m => m.GetParameters().Any(p => p.Name == "error_if_nonfinite"))
+        typeof(nn.utils).GetMethods().Where(m => m.Name == nameof(nn.utils.clip_grad_norm_))
+            .Any(m => m.GetParameters().Any(p => p.Name == "error_if_nonfinite"))
             ? null : "no such argument";
 
     private static Parameter WithGradient(Tensor gradient) => new(zeros_like(gradient)) { grad = gradient };

@@ -21,7 +21,8 @@ internal sealed class AutocastStep : IComparison
         if (!stab.amp.is_autocast_available(TorchSharp.DeviceType.CPU)) yield break;
         yield return Case("3 MLP blocks of 512, 512 rows, AdamW (float32)", Blocks, () => (randn(512, 512), randint(512, 512, ScalarType.Int64)));
         if (quick) yield break;
-        yield return Case("transformer 6×384, vocabulary 8000, 4×64 tokens, AdamW (float32)", () => new SmallTransformer(NormFamily.TorchStab, 8000, 64, 384, layers: 6, heads: 6),
+        yield return Case("transformer 6×384, vocabulary 8000, 4×64 tokens, AdamW (float32)",
+            () => new SmallTransformer(NormFamily.TorchStab, 8000, 64, 384, layers: 6, heads: 6),
             () => (randint(8000, [4, 64], ScalarType.Int64), randint(8000, 4 * 64, ScalarType.Int64)));
     }
 

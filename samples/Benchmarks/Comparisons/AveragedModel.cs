@@ -19,7 +19,8 @@ internal sealed class AveragedModel : IComparison
     private static Pair Case(string name, List<long[]> shapes)
     {
         var model = new Weights(shapes);
-        return new(name, model.Lerp, model.Update, 3 * sizeof(float) * model.Elements, AtLeast: 1, Verify: () => model.RequireSame(name), Release: model.Dispose);
+        return new(name, model.Lerp, model.Update, 3 * sizeof(float) * model.Elements, AtLeast: 1, Verify: () => model.RequireSame(name),
+            Release: model.Dispose);
     }
 
     private sealed class Weights : nn.Module

@@ -33,7 +33,8 @@ internal sealed class HalfNorms : IComparison
         Tensor x = Input(shape, channelsLast), dy = Input(shape, channelsLast), half = x.to(dtype).requires_grad_(), halfGradient = dy.to(dtype);
         x.requires_grad_();
         string name = $"{norm} {string.Join('×', shape)}{(channelsLast ? ", channels_last" : "")}, {dtype} (float32)";
-        return new(name, () => Discard(Run(x, dy)), () => Discard(Run(half, halfGradient)), 5 * sizeof(short) * x.numel(), dtype == ScalarType.BFloat16 ? 1 : null, 1.5, Verify, Release);
+        return new(name, () => Discard(Run(x, dy)), () => Discard(Run(half, halfGradient)), 5 * sizeof(short) * x.numel(), dtype == ScalarType.BFloat16 ? 1
+            : null, 1.5, Verify, Release);
 
         Tensor[] Run(Tensor input, Tensor upstream)
         {

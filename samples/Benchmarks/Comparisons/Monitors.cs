@@ -30,7 +30,8 @@ internal sealed class Monitors : IComparison
         var activations = new ActivationMonitor(watched);
         Tensor input = randn(batch), labels = randint(10, batch[0], ScalarType.Int64);
         long bytes = sizeof(float) * Steps * plain.parameters().Sum(p => p.numel());
-        return new(name, () => Train(plain, first, () => first.step()), () => Train(watched, second, () => gradients.Step(second)), bytes, AtLeast: 0.97, Release: Release);
+        return new(name, () => Train(plain, first, () => first.step()), () => Train(watched, second, () => gradients.Step(second)), bytes,
+            AtLeast: 0.97, Release: Release);
 
         void Train(Sequential network, optim.Optimizer optimizer, Action step)
         {

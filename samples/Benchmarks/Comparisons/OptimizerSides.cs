@@ -13,7 +13,8 @@ internal sealed class OptimizerSides : IDisposable
     private readonly Func<optim.Optimizer> _newLibtorch, _newOurs;
     private readonly optim.Optimizer _libtorch, _ours;
 
-    public OptimizerSides(string name, List<long[]> shapes, Func<IEnumerable<Parameter>, optim.Optimizer> libtorch, Func<IEnumerable<Parameter>, double, optim.Optimizer> ours)
+    public OptimizerSides(string name, List<long[]> shapes, Func<IEnumerable<Parameter>, optim.Optimizer> libtorch,
+        Func<IEnumerable<Parameter>, double, optim.Optimizer> ours)
     {
         _name = name;
         _theirs = ParameterLists.WithGradients(shapes, 1);

@@ -33,7 +33,8 @@ internal abstract class OptimizerStep : IComparison
     private Pair Case(string name, List<long[]> shapes, (double AtLeast, double Aim)? target)
     {
         var sides = new OptimizerSides($"{Name}, {name}", shapes, Libtorch, Ours);
-        return new(name, sides.Libtorch, sides.Ours, Streams * sizeof(float) * sides.Elements, target?.AtLeast, target?.Aim, sides.Verify, sides.Dispose, sides.Peak);
+        return new(name, sides.Libtorch, sides.Ours, Streams * sizeof(float) * sides.Elements, target?.AtLeast, target?.Aim, sides.Verify,
+            sides.Dispose, sides.Peak);
     }
 }
 
@@ -84,5 +85,6 @@ internal sealed class RMSpropStep : OptimizerStep
 
     protected override optim.Optimizer Libtorch(IEnumerable<Parameter> parameters) => optim.RMSProp(parameters, 1e-3);
 
-    protected override optim.Optimizer Ours(IEnumerable<Parameter> parameters, double globalNorm) => stab.optim.RMSprop(parameters, 1e-3, global_clipnorm: globalNorm);
+    protected override optim.Optimizer Ours(IEnumerable<Parameter> parameters, double globalNorm) =>
+        stab.optim.RMSprop(parameters, 1e-3, global_clipnorm: globalNorm);
 }

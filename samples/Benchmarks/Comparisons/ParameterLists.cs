@@ -30,7 +30,8 @@ internal static class ParameterLists
         {
             for (int block = 0; block < blocks; block++)
             {
-                shapes.AddRange([[width, channels, 1, 1], [width], [width], [width, width, 3, 3], [width], [width], [4 * width, width, 1, 1], [4 * width], [4 * width]]);
+                shapes.AddRange([[width, channels, 1, 1], [width], [width], [width, width, 3, 3], [width], [width], [4 * width, width, 1, 1],
+                    [4 * width], [4 * width]]);
                 if (block == 0) shapes.AddRange([[4 * width, channels, 1, 1], [4 * width], [4 * width]]);
                 channels = 4 * width;
             }

@@ -34,7 +34,8 @@ internal sealed class TrainingStep : IComparison
 
     private static Pair Transformer(long width, long batch, long length, long vocabulary, (double, double) target) => Case(
         $"transformer 6×{width}, vocabulary {vocabulary}, {batch}×{length} tokens, AdamW",
-        norms => new SmallTransformer(norms, vocabulary, length, width, layers: 6, heads: 6), () => (randint(vocabulary, [batch, length], ScalarType.Int64), randint(vocabulary, batch * length, ScalarType.Int64)),
+        norms => new SmallTransformer(norms, vocabulary, length, width, layers: 6, heads: 6),
+        () => (randint(vocabulary, [batch, length], ScalarType.Int64), randint(vocabulary, batch * length, ScalarType.Int64)),
         parameters => optim.AdamW(parameters, 3e-4, weight_decay: Decay),
         parameters => stab.optim.AdamW(parameters, 3e-4, weight_decay: Decay, global_clipnorm: MaxNorm), target);
 

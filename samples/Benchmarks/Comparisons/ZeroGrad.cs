@@ -19,7 +19,8 @@ internal sealed class ZeroGrad : IComparison
         var mine = ParameterLists.WithGradients(shapes, 1);
         var libtorch = optim.SGD(theirs, 0.1);
         var ours = stab.optim.SGD(mine, 0.1);
-        return new(name, libtorch.zero_grad, () => ours.zero_grad(set_to_none: false), sizeof(float) * ParameterLists.Elements(mine), Verify: Verify, Release: Release);
+        return new(name, libtorch.zero_grad, () => ours.zero_grad(set_to_none: false), sizeof(float) * ParameterLists.Elements(mine),
+            Verify: Verify, Release: Release);
 
         void Verify()
         {

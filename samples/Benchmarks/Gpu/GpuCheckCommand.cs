@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Benchmarks.Gpu;
 
 /// <summary>
-/// Checks every norm and optimizer on a device against float64 on the CPU, and what goes wrong most easily there: non-finite gradients, monitors, initialization,
-/// folding. On the CPU it checks the form that devices run: libtorch's fused operations.
+/// Checks every norm and optimizer on a device against float64 on the CPU, and what goes wrong most easily there: non-finite gradients, monitors,
+/// initialization, folding. On the CPU it checks the form that devices run: libtorch's fused operations.
 /// </summary>
 internal static class GpuCheckCommand
 {
@@ -15,7 +15,8 @@ internal static class GpuCheckCommand
     {
         int passed = 0, failed = 0;
         var mode = KernelSelection.Mode;
-        Report.Line($"TorchStab on {device}, libtorch of TorchSharp {typeof(TorchSharp.torch).Assembly.GetName().Version}, fused operations {(StableLibrary.IsAvailable ? "found" : "not found")}");
+        Report.Line($"TorchStab on {device}, libtorch of TorchSharp {typeof(TorchSharp.torch).Assembly.GetName().Version}, fused operations "
+            + $"{(StableLibrary.IsAvailable ? "found" : "not found")}");
         foreach (var check in NormChecks.All(device, quick).Concat(StepChecks.All(device)).Concat(ModelChecks.All(device)))
         {
             token.ThrowIfCancellationRequested();

@@ -10,8 +10,8 @@ using static TorchSharp.torch;
 namespace TorchStab.Benchmarks.Gpu;
 
 /// <summary>
-/// Norms and an optimizer step on a device, TorchSharp's and TorchStab's in turn, each call synchronized: medians of milliseconds. <c>fused.py</c> beside this file
-/// prints the same cases of PyTorch. On the CPU TorchStab's norms run as on devices.
+/// Norms and an optimizer step on a device, TorchSharp's and TorchStab's in turn, each call synchronized: medians of milliseconds. <c>fused.py</c> beside this
+/// file prints the same cases of PyTorch. On the CPU TorchStab's norms run as on devices.
 /// </summary>
 internal static class GpuTimeCommand
 {
@@ -40,15 +40,18 @@ internal static class GpuTimeCommand
         foreach (var dtype in new[] { ScalarType.Float32, ScalarType.BFloat16 })
         {
             yield return Norm("BatchNorm2d", () => nn.BatchNorm2d(channels), () => stab.nn.BatchNorm2d(channels), images, dtype, device);
-            yield return Norm("BatchNorm2d, channels_last", () => nn.BatchNorm2d(channels), () => stab.nn.BatchNorm2d(channels), images, dtype, device, channelsLast: true);
-            yield return Norm("BatchNorm2d and ReLU", () => nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()), () => stab.nn.BatchNormReLU2d(channels), images, dtype, device);
+            yield return Norm("BatchNorm2d, channels_last", () => nn.BatchNorm2d(channels), () => stab.nn.BatchNorm2d(channels), images, dtype, device,
+                channelsLast: true);
+            yield return Norm("BatchNorm2d and ReLU", () => nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()), () => stab.nn.BatchNormReLU2d(channels),
+                images, dtype, device);
             yield return Norm("GroupNorm", () => nn.GroupNorm(8, channels), () => stab.nn.GroupNorm(8, channels), images, dtype, device);
             yield return Norm("LayerNorm", () => nn.LayerNorm(columns), () => stab.nn.LayerNorm(columns), rows, dtype, device);
         }
         yield return Step(quick ? ParameterLists.Same(20, 64) : ParameterLists.ResNet50(), device);
     }
 
-    private static Sides Norm(string name, Func<nn.Module<Tensor, Tensor>> theirs, Func<nn.Module<Tensor, Tensor>> ours, long[] shape, ScalarType dtype, Device device, bool channelsLast = false)
+    private static Sides Norm(string name, Func<nn.Module<Tensor, Tensor>> theirs, Func<nn.Module<Tensor, Tensor>> ours, long[] shape, ScalarType dtype,
+        Device device, bool channelsLast = false)
     {
         nn.Module<Tensor, Tensor> libtorch = theirs(), own = ours();
         foreach (var module in new[] { libtorch, own })
@@ -77,7 +80,8 @@ internal static class GpuTimeCommand
             libtorch.step();
         }, () => own.step(), [libtorch, own, .. theirs, .. ours]);
 
-        List<TorchSharp.Modules.Parameter> OnDevice() => [.. shapes.Select(shape => new TorchSharp.Modules.Parameter(randn(shape).to(device)) { grad = randn(shape).to(device) })];
+        List<TorchSharp.Modules.Parameter> OnDevice() =>
+            [.. shapes.Select(shape => new TorchSharp.Modules.Parameter(randn(shape).to(device)) { grad = randn(shape).to(device) })];
     }
 
     private static (double Theirs, double Ours) Medians(Sides sides, Device device, int turns)

@@ -89,7 +89,8 @@ internal static class ModelChecks
 
     private static string BesideDefault(Device device)
     {
-        using nn.Module<Tensor, Tensor> ours = stab.nn.InstanceNorm1d(4, track_running_stats: true, device: CPU), theirs = nn.InstanceNorm1d(4, track_running_stats: true);
+        using nn.Module<Tensor, Tensor> ours = stab.nn.InstanceNorm1d(4, track_running_stats: true, device: CPU),
+            theirs = nn.InstanceNorm1d(4, track_running_stats: true);
         var x = randn(3, 4, 9, requires_grad: true);
         var expected = theirs.call(x);
         var before = get_default_device();

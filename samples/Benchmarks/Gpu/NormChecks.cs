@@ -8,7 +8,8 @@ internal static class NormChecks
 {
     private static readonly (string Name, Func<nn.Module<Tensor, Tensor>> Make)[] OfImages =
     [
-        ("BatchNorm2d", () => stab.nn.BatchNorm2d(6)), ("BatchNorm2d, cumulative", () => stab.nn.BatchNorm2d(6, momentum: null)), ("BatchNormReLU2d", () => stab.nn.BatchNormReLU2d(6)),
+        ("BatchNorm2d", () => stab.nn.BatchNorm2d(6)), ("BatchNorm2d, cumulative", () => stab.nn.BatchNorm2d(6, momentum: null)),
+        ("BatchNormReLU2d", () => stab.nn.BatchNormReLU2d(6)),
         ("BatchRenorm2d", () => stab.nn.BatchRenorm2d(6)), ("GroupNorm", () => stab.nn.GroupNorm(3, 6)), ("LayerNorm2d", () => stab.nn.LayerNorm2d(6)),
         ("InstanceNorm2d", () => stab.nn.InstanceNorm2d(6, affine: true, track_running_stats: true)),
     ];
@@ -30,8 +31,10 @@ internal static class NormChecks
         }
     }
 
-    private static GpuCheck Check(string name, Func<nn.Module<Tensor, Tensor>> make, long[] shape, ScalarType dtype, Device device, bool train, bool channelsLast) =>
-        new($"{name}, {dtype}, {(channelsLast ? "channels_last" : "contiguous")}, {(train ? "training" : "eval")}", () => Compare(make, shape, dtype, device, train, channelsLast));
+    private static GpuCheck Check(string name, Func<nn.Module<Tensor, Tensor>> make, long[] shape, ScalarType dtype, Device device, bool train,
+        bool channelsLast) =>
+        new($"{name}, {dtype}, {(channelsLast ? "channels_last" : "contiguous")}, {(train ? "training" : "eval")}",
+            () => Compare(make, shape, dtype, device, train, channelsLast));
 
     private static string Compare(Func<nn.Module<Tensor, Tensor>> make, long[] shape, ScalarType dtype, Device device, bool train, bool channelsLast)
     {

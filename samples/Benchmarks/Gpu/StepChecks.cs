@@ -12,8 +12,10 @@ internal static class StepChecks
 
     private static readonly (string Name, Func<IEnumerable<(string, Parameter)>, ClippingAwareOptimizer> Make)[] Optimizers =
     [
-        ("Adam", p => stab.optim.Adam(p, 0.01, weight_decay: 0.1, amsgrad: true, global_clipnorm: 0.5)), ("AdamW", p => stab.optim.AdamW(p, 0.01, global_clipnorm: 0.5)),
-        ("SGD", p => stab.optim.SGD(p, 0.01, 0.9, nesterov: true, clipnorm: 0.5)), ("RMSprop", p => stab.optim.RMSprop(p, 0.01, momentum: 0.9, centered: true, clipvalue: 0.1)),
+        ("Adam", p => stab.optim.Adam(p, 0.01, weight_decay: 0.1, amsgrad: true, global_clipnorm: 0.5)),
+        ("AdamW", p => stab.optim.AdamW(p, 0.01, global_clipnorm: 0.5)),
+        ("SGD", p => stab.optim.SGD(p, 0.01, 0.9, nesterov: true, clipnorm: 0.5)),
+        ("RMSprop", p => stab.optim.RMSprop(p, 0.01, momentum: 0.9, centered: true, clipvalue: 0.1)),
     ];
 
     public static IEnumerable<GpuCheck> All(Device device)
@@ -53,7 +55,8 @@ internal static class StepChecks
         Give(parameters, 1);
         using (no_grad()) parameters[1].Item2.grad!.view(-1)[3] = value;
         optimizer.step();
-        string wrong = string.Concat(parameters.Zip(before, (p, old) => GpuCheck.Difference($"{p.Item1}, which a skipped step leaves alone,", old, p.Item2, 0)));
+        string wrong = string.Concat(parameters.Zip(before,
+            (p, old) => GpuCheck.Difference($"{p.Item1}, which a skipped step leaves alone,", old, p.Item2, 0)));
         return optimizer.LastStep.Skipped ? wrong : "the step was not skipped; ";
     }
 
@@ -82,5 +85,6 @@ internal static class StepChecks
     }
 
     // Float32 values, so that both sides have the same.
-    private static Tensor Values(long[] shape, int seed) => (arange(shape.Aggregate((a, b) => a * b), ScalarType.Float32, CPU) * (0.7f + seed)).sin().reshape(shape);
+    private static Tensor Values(long[] shape, int seed) =>
+        (arange(shape.Aggregate((a, b) => a * b), ScalarType.Float32, CPU) * (0.7f + seed)).sin().reshape(shape);
 }

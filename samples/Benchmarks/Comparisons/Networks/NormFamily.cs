@@ -6,7 +6,8 @@ namespace TorchStab.Benchmarks.Comparisons.Networks;
 /// <param name="BatchNorm">For so many channels.</param>
 /// <param name="BatchNormReLU">With a ReLU after it.</param>
 /// <param name="LayerNorm">Over so many features.</param>
-internal sealed record NormFamily(Func<long, nn.Module<Tensor, Tensor>> BatchNorm, Func<long, nn.Module<Tensor, Tensor>> BatchNormReLU, Func<long, nn.Module<Tensor, Tensor>> LayerNorm)
+internal sealed record NormFamily(Func<long, nn.Module<Tensor, Tensor>> BatchNorm, Func<long, nn.Module<Tensor, Tensor>> BatchNormReLU,
+    Func<long, nn.Module<Tensor, Tensor>> LayerNorm)
 {
     public static NormFamily Libtorch { get; } = new(
         c => nn.BatchNorm2d(c), c => nn.Sequential(nn.BatchNorm2d(c), nn.ReLU(inplace: true)), c => nn.LayerNorm(c));

@@ -34,7 +34,8 @@ internal sealed class SmallResNet : Module<Tensor, Tensor>
         public Block(NormFamily norms, long from, long to) : base(nameof(Block))
         {
             int stride = from == to ? 1 : 2;
-            _main = Sequential(Conv2d(from, to, 3, stride: stride, padding: 1, bias: false), norms.BatchNormReLU(to), Conv2d(to, to, 3, padding: 1, bias: false), norms.BatchNorm(to));
+            _main = Sequential(Conv2d(from, to, 3, stride: stride, padding: 1, bias: false), norms.BatchNormReLU(to),
+                Conv2d(to, to, 3, padding: 1, bias: false), norms.BatchNorm(to));
             if (from != to) _shortcut = Sequential(Conv2d(from, to, 1, stride: stride, bias: false), norms.BatchNorm(to));
             RegisterComponents();
         }
