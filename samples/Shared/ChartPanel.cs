@@ -9,6 +9,7 @@ public sealed class ChartPanel
     /// <summary>Okabe and Ito's colours, those that show on white, the most different first.</summary>
     private static readonly Color[] Colours = [.. new[] { "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000" }.Select(Color.FromHex)];
     private const double Half = 0.4;
+    private const float CrossSize = 14;
     private readonly Plot _plot;
     private readonly bool _logX, _logY;
     private int _series;
@@ -33,6 +34,15 @@ public sealed class ChartPanel
         line.LineWidth = 2;
         line.LinePattern = dashed ? LinePattern.Dashed : LinePattern.Solid;
         line.MarkerSize = markers ? 6 : 0;
+    }
+
+    /// <summary>Marks points with a cross: what ended there.</summary>
+    public void Crosses(IEnumerable<(double X, double Y)> points, int colour)
+    {
+        var drawn = points.Select(p => (X: OnX(p.X), Y: OnY(p.Y))).Where(p => double.IsFinite(p.X) && double.IsFinite(p.Y)).ToArray();
+        if (drawn.Length == 0) return;
+        var marks = _plot.Add.Markers(drawn.Select(p => p.X).ToArray(), drawn.Select(p => p.Y).ToArray(), MarkerShape.Eks, CrossSize, Next(colour));
+        marks.MarkerLineWidth = 3;
     }
 
     /// <summary>Names a series that has nothing to draw, with why.</summary>
@@ -85,6 +95,18 @@ public sealed class ChartPanel
         _plot.ShowLegend(where);
         // Wide enough for a dashed line to look dashed.
         _plot.Legend.SymbolWidth = 32;
+    }
+
+    /// <summary>Shows the legend to the right of the data, where it hides nothing.</summary>
+    public void LegendBeside()
+    {
+        var legend = _plot.ShowLegend(Edge.Right);
+        legend.Legend.SymbolWidth = 20;
+        legend.Legend.FontSize = 11;
+        // The legend takes from the data's width, and the title stands over the data.
+        _plot.Axes.Title.Label.FontSize = 13;
+        legend.Legend.OutlineWidth = 0;
+        legend.Legend.ShadowColor = Colors.Transparent;
     }
 
     internal Plot Finish()

@@ -12,7 +12,7 @@ internal sealed class LiveProgress : ProgressView
     private readonly LiveDisplayContext _context;
     private readonly Stopwatch _sinceDrawn = Stopwatch.StartNew();
 
-    public LiveProgress(IReadOnlyList<string> names, int columns, Table table, LiveDisplayContext context) : base(names)
+    public LiveProgress(IReadOnlyList<string> names, int columns, Table table, LiveDisplayContext context, IReadOnlyList<double>? costs) : base(names, costs)
     {
         (_names, _table, _context) = (names, table, context);
         foreach (string name in names) table.AddRow([name.EscapeMarkup(), .. Enumerable.Repeat("", columns + 2)]);

@@ -1,7 +1,7 @@
 namespace TorchStab.Samples;
 
 /// <summary>One line for each milestone: for logs and pipes.</summary>
-internal sealed class PlainProgress(IReadOnlyList<string> names, IReadOnlyList<string> columns) : ProgressView(names)
+internal sealed class PlainProgress(IReadOnlyList<string> names, IReadOnlyList<string> columns, IReadOnlyList<double>? costs) : ProgressView(names, costs)
 {
     private readonly int _width = names.Max(name => name.Length);
 

@@ -10,23 +10,29 @@ public sealed record ProgressRow(string Name, double Done, IReadOnlyList<string>
 public abstract class ProgressView
 {
     private readonly Stopwatch _watch = Stopwatch.StartNew();
-    private readonly Dictionary<string, double> _done;
+    private readonly Dictionary<string, double> _done, _costs;
 
-    private protected ProgressView(IEnumerable<string> names) => _done = names.ToDictionary(name => name, _ => 0.0);
+    private protected ProgressView(IReadOnlyList<string> names, IReadOnlyList<double>? costs)
+    {
+        _done = names.ToDictionary(name => name, _ => 0.0);
+        _costs = names.Select((name, i) => (name, Cost: costs?[i] ?? 1)).ToDictionary(pair => pair.name, pair => pair.Cost);
+    }
 
-    /// <param name="names">What is trained, in order; the time left assumes that each costs about the same.</param>
+    /// <param name="names">What is trained, in order.</param>
     /// <param name="columns">Headers of <see cref="ProgressRow.Cells"/>.</param>
     /// <param name="body">The training, which calls <see cref="Update"/>.</param>
     /// <param name="what">Header of the names.</param>
-    public static void Show(IReadOnlyList<string> names, IReadOnlyList<string> columns, Action<ProgressView> body, string what = "network")
+    /// <param name="costs">What each costs, in any unit: the time left goes by it; null: all the same.</param>
+    public static void Show(IReadOnlyList<string> names, IReadOnlyList<string> columns, Action<ProgressView> body, string what = "network",
+        IReadOnlyList<double>? costs = null)
     {
         if (!Report.IsLive)
         {
-            body(new PlainProgress(names, columns));
+            body(new PlainProgress(names, columns, costs));
             return;
         }
         var table = Report.NewTable([what, .. columns, "done", "time left"]);
-        AnsiConsole.Live(table).Start(context => body(new LiveProgress(names, columns.Count, table, context)));
+        AnsiConsole.Live(table).Start(context => body(new LiveProgress(names, columns.Count, table, context, costs)));
     }
 
     /// <summary>Shows a row; <paramref name="milestone"/> (an epoch's end, say) is what deserves a line of its own in a log.</summary>
@@ -40,7 +46,7 @@ public abstract class ProgressView
 
     private string TimeLeft()
     {
-        double share = _done.Values.Average();
+        double share = _done.Sum(one => one.Value * _costs[one.Key]) / _costs.Values.Sum();
         return share <= 0 ? "" : (_watch.Elapsed * ((1 - share) / share)).ToString(@"m\:ss");
     }
 }
