@@ -24,36 +24,29 @@ public sealed class GalleryTests : IDisposable
         Assert.Equal("NaN", new Measured([double.NaN]).Text);
     }
 
-    [Fact]
-    public void A_difference_counts_beyond_the_spread_of_both()
-    {
-        var (low, near, far) = (new Measured([1, 2]), new Measured([1.5, 2.5]), new Measured([9, 10]));
-        Assert.True(Check.Above("", far, low).Holds);
-        Assert.False(Check.Above("", near, low).Holds);
-        Assert.False(Check.Above("", low, far).Holds);
-        Assert.False(Check.Above("", new Measured([double.NaN, 10]), low).Holds);
-        Assert.Equal("9.500 ± 0.707 against 1.500 ± 0.707", Check.Above("", far, low).Evidence);
-    }
-
     [Theory]
-    [InlineData(false, "holds", true, true)]
-    [InlineData(false, "does not hold here", true, false)]
-    [InlineData(false, "does not hold here")]
-    [InlineData(true, "holds (short run, 2 seeds)", true)]
-    public void A_claim_holds_if_all_of_it_does_and_a_short_run_is_said(bool quick, string verdict, params bool[] checks)
+    [InlineData(Outcome.Holds, "holds", Answer.Yes, Answer.Yes)]
+    [InlineData(Outcome.HoldsInPart, "holds in part (2 of 3)", Answer.Yes, Answer.Undecided, Answer.Yes)]
+    [InlineData(Outcome.HoldsInPart, "holds in part (1 of 2)", Answer.Yes, Answer.No)]
+    [InlineData(Outcome.DoesNotHold, "does not hold", Answer.No, Answer.Yes)]
+    [InlineData(Outcome.Undecided, "undecided", Answer.Undecided, Answer.Yes)]
+    internal void The_main_check_decides_and_the_others_say_how_much_of_the_claim_holds(Outcome verdict, string words, params Answer[] answers)
     {
-        Assert.Equal(verdict, Result(Catalogue.All[0], quick, checks).Verdict);
+        var result = Result(Catalogue.All[0], quick: false, answers);
+        Assert.Equal((verdict, words), (result.Outcome, result.Words));
+        Assert.Equal(words + " (short run, 2 seeds)", Result(Catalogue.All[0], quick: true, answers).Words);
     }
 
     [Fact]
     public void A_result_comes_back_from_its_JSON()
     {
-        string json = Result(Catalogue.All[0], quick: false, true, false).ToJson();
+        string json = Result(Catalogue.All[0], quick: false, Answer.Yes, Answer.No).ToJson();
         var back = ExperimentResult.FromJson(json);
         Assert.Equal(json, back.ToJson());
         Assert.Equal("∞ in 1 of 2", back.Tables[0].Rows[0].Cells[0]!.Text);
         Assert.Null(back.Tables[0].Rows[0].Cells[1]);
-        Assert.Equal([true, false], back.Checks.Select(check => check.Holds));
+        Assert.Equal([Answer.Yes, Answer.No], back.Checks.Select(check => check.Answer));
+        Assert.Equal(Outcome.HoldsInPart, back.Outcome);
     }
 
     [Fact]
@@ -63,15 +56,20 @@ public sealed class GalleryTests : IDisposable
         var done = Catalogue.All[0];
         var picture = new Chart();
         picture.AddPanel("title", "x", "y").Line("line", [(1, 1), (2, 2)]);
-        folder.Save(Result(done, quick: false, true), picture);
+        folder.Save(Result(done, quick: false, Answer.Yes), [picture]);
         folder.SavePage();
         string page = File.ReadAllText(Path.Combine(_folder.FullName, "index.html"));
         Assert.All(Catalogue.All, experiment => Assert.Contains($"<section id=\"{experiment.Name}\">", page));
         Assert.All(Catalogue.All, experiment => Assert.Contains($"<a href=\"#{experiment.Name}\">", page));
         Assert.Equal(2 * (Catalogue.All.Count - 1), page.Split("not run</span>").Length - 1);
-        Assert.Contains("data:image/png;base64," + Convert.ToBase64String(File.ReadAllBytes(Path.Combine(_folder.FullName, done.Name + ".png"))), page);
+        foreach (string file in new[] { ".png", "-1.png" })
+            Assert.Contains("data:image/png;base64," + Convert.ToBase64String(File.ReadAllBytes(Path.Combine(_folder.FullName, done.Name + file))), page);
+        Assert.True(page.IndexOf("<img", StringComparison.Ordinal) < page.IndexOf("<section", StringComparison.Ordinal), "the small pictures come first");
         Assert.Contains("1 &lt; 2", page);
-        Assert.DoesNotContain("http", page);
+        Assert.Contains("<a href=\"https://example.org\">somebody</a>", page);
+        Assert.DoesNotContain("src=\"http", page);
+        Assert.DoesNotContain("<link", page);
+        Assert.DoesNotContain("<script", page);
         Assert.Contains("width=device-width", page);
         Assert.Contains("@media print", page);
     }
@@ -82,6 +80,7 @@ public sealed class GalleryTests : IDisposable
         Assert.Equal(Catalogue.All.Count, Catalogue.All.Select(e => e.Number).Distinct().Count());
         Assert.Equal(Catalogue.All.Count, Catalogue.All.Select(e => e.Name).Distinct().Count());
         Assert.All(Catalogue.All, e => Assert.Matches("^[a-z0-9-]+$", e.Name));
+        Assert.All(Catalogue.All, e => Assert.All(e.Sources, paper => Assert.StartsWith("https://", paper.Link)));
         SourceFile.AssertNone(SourceFile.In(Path.Combine("samples", "Gallery", "Experiments")).Where(f => f.Lines.Count >= 150).Select(f => f.Path));
     }
 
@@ -89,7 +88,7 @@ public sealed class GalleryTests : IDisposable
     public void Nested_parts_report_what_is_done_of_the_whole_and_end_on_interruption()
     {
         using var stop = new CancellationTokenSource();
-        using var lab = new Lab(new Settings([], true, [1], Mnist.OwnFolder, _folder), stop.Token);
+        using var lab = new Lab(new Settings([], true, [1], 1, false, Mnist.OwnFolder, _folder), stop.Token);
         var shares = new List<double>();
         lab.Begin(shares.Add);
         foreach (int outer in lab.Each(2))
@@ -111,9 +110,50 @@ public sealed class GalleryTests : IDisposable
         Assert.Single(output.Trim().Split('\n'));
     }
 
-    private static ExperimentResult Result(IExperiment experiment, bool quick, params bool[] checks) => new(
-        experiment.Number, experiment.Name, experiment.Title, "1 < 2", "somebody", "something", quick, [1, 2],
-        [.. checks.Select(holds => new Check("it is", holds, "1"))],
+    /// <summary>Two seeds on one process after the other, and on two at a time.</summary>
+    [Fact]
+    public void Numbers_do_not_depend_on_how_many_processes_run()
+    {
+        string Tables(int jobs)
+        {
+            string folder = Path.Combine(_folder.FullName, $"{jobs}");
+            DotNet.Succeed(_folder.FullName, Program, "--quick", "--seeds", "2", "--only", "dropout", "--jobs", $"{jobs}", "--out", folder);
+            var result = ExperimentResult.FromJson(File.ReadAllText(Path.Combine(folder, "dropout.json")));
+            Assert.Equal([1, 2], result.Seeds);
+            return string.Join('\n', result.Tables.SelectMany(t => t.Rows).SelectMany(r => r.Cells).SelectMany(c => c!.Values).Select(v => $"{v:r}"));
+        }
+
+        Assert.Equal(Tables(1), Tables(2));
+    }
+
+    /// <summary>Deciding again from the stored runs gives the same file, and refuses what it does not have in one line.</summary>
+    [Fact]
+    public void A_run_is_decided_again_without_running()
+    {
+        string folder = Path.Combine(_folder.FullName, "out");
+        (int, string) Run(params string[] more) => DotNet.Run(_folder.FullName, [Program, "--only", "missing-root", "--out", folder, .. more]);
+        string Result() => File.ReadAllText(Path.Combine(folder, "missing-root.json"));
+
+        Assert.Equal(1, Run("--again", "--quick").Item1);
+        Assert.Equal(0, Run("--quick").Item1);
+        string first = Result();
+        File.Delete(Path.Combine(folder, "missing-root.json"));
+        Assert.Equal(0, Run("--again", "--quick").Item1);
+        Assert.Equal(first, Result());
+        Assert.Equal(1, Run("--again").Item1);
+    }
+
+    [Fact]
+    public void Data_that_is_not_there_ends_the_run_in_one_line()
+    {
+        var (exitCode, output) = DotNet.Run(_folder.FullName, [Program, "--quick", "--only", "xavier", "--data", _folder.FullName]);
+        Assert.Equal(1, exitCode);
+        Assert.Single(output.Trim().Split('\n'));
+    }
+
+    private static ExperimentResult Result(IExperiment experiment, bool quick, params Answer[] answers) => new(
+        experiment.Number, experiment.Name, experiment.Title, "1 < 2", [new Paper("somebody", "https://example.org")], "something", quick, [1, 2],
+        [.. answers.Select((answer, i) => new Check($"it is {i}", answer, "1"))],
         [new ResultTable("table", ["row", "value", "missing"], [new ResultRow("first", [new Measured([1, double.PositiveInfinity]), null])])],
-        "", DateTimeOffset.UnixEpoch, 1, "a machine");
+        1, "", DateTimeOffset.UnixEpoch, 1, "a machine");
 }

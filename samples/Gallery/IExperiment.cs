@@ -4,7 +4,7 @@ namespace Gallery;
 
 /// <summary>
 /// One claim from the literature, tried on real data. To add one: a class in <c>Experiments/</c> that derives from
-/// <see cref="Experiment{TRun}"/> and has a constructor without parameters. It is found by itself: the command line, the page and
+/// <see cref="Experiment{TSetting}"/> and has a constructor without parameters. It is found by itself: the command line, the page and
 /// the tests know it from then on.
 /// </summary>
 internal interface IExperiment
@@ -17,18 +17,26 @@ internal interface IExperiment
 
     string Title { get; }
 
-    /// <summary>What the paper says, so that numbers can decide it.</summary>
+    /// <summary>What the papers say, so that numbers can decide it.</summary>
     string Claim { get; }
 
-    /// <summary>Authors, year, title, and the section or figure.</summary>
-    string Source { get; }
+    IReadOnlyList<Paper> Sources { get; }
+
+    /// <summary>Seconds that a seed takes, about: what the time left is reckoned from.</summary>
+    double Cost { get; }
+
+    /// <summary>Whether it measures times, so that nothing else may run meanwhile.</summary>
+    bool Alone { get; }
 
     /// <summary>Data, networks and training, and where they differ from the paper's.</summary>
     string SetUp(Lab lab);
 
-    /// <summary>Runs it over the seeds of <paramref name="lab"/>.</summary>
+    /// <summary>Runs everything under one seed, in whatever process.</summary>
     /// <exception cref="OperationCanceledException">The run was interrupted.</exception>
-    Finding Run(Lab lab);
+    SeedRun Measure(Lab lab, int seed);
+
+    /// <summary>Decides from the runs, one for each seed of <paramref name="lab"/> in their order.</summary>
+    Finding Conclude(Lab lab, IReadOnlyList<SeedRun> seeds);
 }
 
 /// <summary>Every experiment of this program, in the page's order.</summary>

@@ -5,7 +5,10 @@ namespace Gallery;
 /// <summary>What experiments work with: data, seeds, how long they may take, and where they say how far they are.</summary>
 internal sealed class Lab : IDisposable
 {
+    /// <summary>The last of every so many training images are for the choice of learning rates.</summary>
+    private const int ValidationShare = 5;
     private readonly CancellationToken _stop;
+    private readonly Mnist _train, _test;
     private readonly Lazy<Novel> _novel = new(() => Novel.Read(Novel.OwnFile, TorchSharp.torch.CPU));
     private Action<double> _progress = _ => { };
     private double _from, _width = 1;
@@ -18,9 +21,12 @@ internal sealed class Lab : IDisposable
         _stop = stop;
         Quick = settings.Quick;
         Seeds = settings.Seeds;
-        Data = settings.Data;
-        Train = Mnist.Train(settings.Data, TorchSharp.torch.CPU);
-        Test = Mnist.Test(settings.Data, TorchSharp.torch.CPU);
+        _train = Mnist.Train(settings.Data, TorchSharp.torch.CPU);
+        _test = Mnist.Test(settings.Data, TorchSharp.torch.CPU);
+        long validation = _train.Count / ValidationShare;
+        Train = new Images(_train, 0, _train.Count - validation);
+        Validation = new Images(_train, Train.Count, validation);
+        Test = new Images(_test, 0, _test.Count);
     }
 
     /// <summary>Whether seconds count and numbers do not.</summary>
@@ -28,12 +34,14 @@ internal sealed class Lab : IDisposable
 
     public IReadOnlyList<int> Seeds { get; }
 
-    /// <summary>The folder that <see cref="Train"/> and <see cref="Test"/> came from.</summary>
-    public DirectoryInfo Data { get; }
+    /// <summary>What networks learn from.</summary>
+    public Images Train { get; }
 
-    public Mnist Train { get; }
+    /// <summary>What learning rates are chosen by: no network trains on it, no verdict is about it.</summary>
+    public Images Validation { get; }
 
-    public Mnist Test { get; }
+    /// <summary>What verdicts are about.</summary>
+    public Images Test { get; }
 
     public Novel Novel => _novel.Value;
 
@@ -71,8 +79,8 @@ internal sealed class Lab : IDisposable
 
     public void Dispose()
     {
-        Train.Dispose();
-        Test.Dispose();
+        _train.Dispose();
+        _test.Dispose();
         if (_novel.IsValueCreated) _novel.Value.Dispose();
     }
 }

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Globalization;
 using Gallery;
 using TorchStab.Samples;
 
@@ -9,38 +8,34 @@ return SampleProgram.Run(commandLine.Root, args, Run);
 
 void Run(ParseResult parsed, CancellationToken stop)
 {
-    // Networks this small are no faster on more, and this way the same seed gives the same numbers on any number of cores.
+    // Networks this small are no faster on more, and this way the same seed gives the same numbers whatever else runs.
     TorchSharp.torch.set_num_threads(1);
     var settings = commandLine.Settings(parsed);
-    var folder = new ResultFolder(settings.Out);
     using var lab = new Lab(settings, stop);
-    Report.Line($"{settings.Experiments.Count} of {Catalogue.All.Count} experiments, {(lab.Seeds.Count == 1 ? "seed" : "seeds")} {string.Join(", ", lab.Seeds)}, {lab.Train.Count} training and {lab.Test.Count} test images");
+    if (commandLine.IsWorker(parsed)) Worker.Serve(lab, Console.In, Console.Out);
+    else Lead(settings, lab, stop);
+}
+
+static void Lead(Settings settings, Lab lab, CancellationToken stop)
+{
+    var folder = new ResultFolder(settings.Out);
+    Report.Line($"{settings.Experiments.Count} of {Catalogue.All.Count} experiments, {(lab.Seeds.Count == 1 ? "seed" : "seeds")} "
+        + $"{string.Join(", ", lab.Seeds)}, {lab.Train.Count} training, {lab.Validation.Count} validation and {lab.Test.Count} test images, "
+        + Report.Count(settings.Jobs, "process", "processes"));
     var watch = Stopwatch.StartNew();
-    var results = new List<ExperimentResult>();
+    var tour = new Tour(settings, lab, folder);
     try
     {
-        ProgressView.Show([.. settings.Experiments.Select(e => e.Name)], ["seconds", "verdict"], view =>
-        {
-            foreach (var experiment in settings.Experiments) results.Add(Try(experiment, lab, folder, view));
-        }, "experiment");
+        if (settings.Again) tour.Again();
+        else ProgressView.Show([.. settings.Experiments.Select(e => e.Name)], ["seeds", "seconds", "verdict"], view => tour.Run(view, stop), "experiment",
+            [.. settings.Experiments.Select(e => e.Cost)]);
     }
     catch (OperationCanceledException) when (stop.IsCancellationRequested)
     {
         // What was done stands in the folder, and the page says so below.
     }
-    if (results.Count > 0) Report.Table("Verdicts", ["claim", "verdict"], results.Select(r => (IReadOnlyList<string>)[$"{r.Number}. {r.Title}", r.Verdict]));
+    if (tour.Results.Count > 0) Report.Texts("Verdicts", ["claim", "verdict"],
+        tour.Results.OrderBy(r => r.Number).Select(r => (IReadOnlyList<string>)[$"{r.Number}. {r.Title}", r.Words]));
     Report.Line("page   " + folder.SavePage());
     Report.Took(watch.Elapsed, stop);
-}
-
-static ExperimentResult Try(IExperiment experiment, Lab lab, ResultFolder folder, ProgressView view)
-{
-    var watch = Stopwatch.StartNew();
-    string Seconds() => watch.Elapsed.TotalSeconds.ToString("0", CultureInfo.InvariantCulture);
-    lab.Begin(done => view.Update(new ProgressRow(experiment.Name, Math.Min(done, 0.999), [Seconds(), ""]), milestone: false));
-    var finding = experiment.Run(lab);
-    var result = ExperimentResult.Of(experiment, lab, finding, watch.Elapsed);
-    folder.Save(result, finding.Picture);
-    view.Update(new ProgressRow(experiment.Name, 1, [Seconds(), result.Verdict]), milestone: true);
-    return result;
 }

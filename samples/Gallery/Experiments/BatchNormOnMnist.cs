@@ -1,93 +1,101 @@
-using ScottPlot;
 using TorchStab;
 using TorchStab.Samples;
 using static TorchSharp.torch;
 
 namespace Gallery.Experiments;
 
-/// <summary>Of one network, at each look: test accuracy, and the 15th, 50th and 85th percentile of what goes into each unit of the last hidden layer.</summary>
-internal sealed record BatchNormRun(double[] Accuracy, double[][,] Percentiles);
-
 /// <summary>BatchNorm on MNIST, as in figure 1 of its paper.</summary>
-internal sealed class BatchNormOnMnist : Experiment<IReadOnlyDictionary<(bool Normalized, double Rate), BatchNormRun>>
+internal sealed class BatchNormOnMnist : Experiment<bool>
 {
-    private const int Depth = 3, Width = 100, Batch = 60, Probe = 500, Looks = 30, ShownUnit = 0;
-    private const double Deviation = 0.1, Goal = 0.9;
-    private static readonly double[] Rates = [0.1, 0.5, 2, 8];
-    private static readonly (bool Normalized, double Rate)[] Networks = [.. from normalized in new[] { false, true } from rate in Rates select (normalized, rate)];
+    private const string Without = "without", With = "BatchNorm";
+    private const int Depth = 3, Width = 100, Batch = 60, Probe = 500, Looks = 40, EarlyLooks = 20;
+    private const double Deviation = 0.1;
+    private static readonly string[] Names = [Without, With];
 
-    public override int Number => 5;
+    public override int Number => 9;
 
     public override string Name => "batchnorm";
 
     public override string Title => "BatchNorm trains faster, to a higher accuracy, on steadier inputs";
 
     public override string Claim =>
-        "With BatchNorm before each sigmoid the network reaches a higher test accuracy and gets there sooner, and the distribution of what goes into a sigmoid is much more stable over training.";
+        "With BatchNorm before each sigmoid the network gets to a high test accuracy sooner, and to a higher one in the end, and the distribution of what "
+        + "goes into a sigmoid is much more stable over training.";
 
-    public override string Source => "Ioffe & Szegedy 2015, Batch normalization: accelerating deep network training by reducing internal covariate shift, §4.1 and figure 1";
+    public override IReadOnlyList<Paper> Sources => [Papers.Ioffe.At("§4.1 and figure 1")];
+
+    public override double Cost => 19;
+
+    protected override IReadOnlyList<Arm<bool>> Arms { get; } = [new(Without, false, 2, 0.5, 1, 4), new(With, true, 2, 0.5, 1, 4)];
 
     public override string SetUp(Lab lab) =>
-        $"The paper's network: {Depth} hidden layers of {Width} sigmoid units, small normal weights (σ = {Deviation}), batches of {Batch}. {lab.Train.Count} training images of MNIST and {Looks * StepsPerLook(lab)} steps of SGD (the paper: "
-        + $"60000 and 50000). It does not give its learning rate: each network is compared at the one of {string.Join(", ", Rates)} at which it ends best. {Looks} times: accuracy on the test images, and percentiles over {Probe} training "
-        + "images of what goes into each unit of the last hidden layer, in training mode. Drift of a unit: the standard deviation of its median over training, in units of the mean distance of its 15th to its 85th percentile; mean over the units.";
+        $"The paper's network: {Depth} hidden layers of {Width} sigmoid units, small normal weights (σ = {Deviation}), batches of {Batch}. "
+        + $"{lab.Train.Count} training images of MNIST and {Looks * StepsPerLook(lab)} steps of SGD (the paper: "
+        + $"60000 and 50000, its learning rate is not given). {Looks} looks: accuracy on the test images, and percentiles over {Probe} training images of "
+        + "what goes into each unit of the last hidden layer, in training mode. "
+        + $"Speed: mean accuracy of the first {EarlyLooks * StepsPerLook(lab)} steps, by which the rate is chosen too; for the accuracy at the end it is "
+        + "chosen by that. Drift of a unit: the standard deviation of its median over training, in units of the mean distance of its 15th to its 85th "
+        + "percentile; mean over the units.";
 
-    protected override IReadOnlyDictionary<(bool Normalized, double Rate), BatchNormRun> Measure(Lab lab, int seed) =>
-        lab.Each(Networks).Select(network => (network, Run: Train(lab, seed, network))).ToDictionary(pair => pair.network, pair => pair.Run);
-
-    protected override Finding Conclude(Lab lab, IReadOnlyList<IReadOnlyDictionary<(bool Normalized, double Rate), BatchNormRun>> runs)
+    protected override Trained Train(Lab lab, bool normalized, double rate, int seed)
     {
-        Measured Accuracy((bool, double) key) => Measured.Of(runs, run => run[key].Accuracy[^1], "0.0 %");
-        Measured Steps((bool, double) key) => Measured.Of(runs, run => StepsTo(run[key], lab), "0");
-        Measured Drift((bool, double) key) => Measured.Of(runs, run => Units(run[key], p => Spread(p.Median) / p.Width.Average()), "0.00");
-        Measured Widths((bool, double) key) => Measured.Of(runs, run => Units(run[key], p => Spread(p.Width) / p.Width.Average()), "0.00");
-        var (plain, normalized) = (Best(false), Best(true));
-        return new Finding(
-            [
-                Check.Above($"With BatchNorm (rate {normalized.Rate}) the accuracy at the end is higher than without (rate {plain.Rate})", Accuracy(normalized), Accuracy(plain)),
-                new Check($"With BatchNorm {Goal:0 %} are reached sooner, with every seed", runs.All(run => StepsTo(run[normalized], lab) < StepsTo(run[plain], lab)), $"steps {Steps(normalized)} against {Steps(plain)} (∞: never)"),
-                Check.Above("Without, the centre of a unit's inputs moves more", Drift(plain), Drift(normalized)),
-                Check.Above("Without, the width of a unit's inputs changes more", Widths(plain), Widths(normalized)),
-            ],
-            [new ResultTable("Test accuracy, and inputs of the last hidden layer's units over training",
-                ["network, learning rate", "accuracy", $"steps to {Goal:0 %} (∞: never)", "drift of the centre", "relative change of the width"],
-                [.. Networks.Select(key => new ResultRow($"{Word(key)}, {key.Rate}", [Accuracy(key), Steps(key), Drift(key), Widths(key)]))])],
-            Draw(lab, runs, [plain, normalized]));
-
-        (bool Normalized, double Rate) Best(bool with) => Networks.Where(key => key.Normalized == with).MaxBy(key => Accuracy(key).Mean);
-    }
-
-    private static int StepsPerLook(Lab lab) => lab.Pick(100, 2);
-
-    private static string Word((bool Normalized, double) network) => network.Normalized ? "with BatchNorm" : "without";
-
-    private static double StepsTo(BatchNormRun run, Lab lab) => Array.FindIndex(run.Accuracy, a => a >= Goal) is >= 0 and var at ? at * StepsPerLook(lab) : double.PositiveInfinity;
-
-    private static double Spread(double[] values) => new Measured(values).Deviation;
-
-    /// <summary>A quantity of each unit's percentiles over the looks, averaged over the units.</summary>
-    private static double Units(BatchNormRun run, Func<(double[] Median, double[] Width), double> quantity) => Enumerable.Range(0, Width)
-        .Average(unit => quantity(([.. run.Percentiles.Select(p => p[1, unit])], [.. run.Percentiles.Select(p => p[2, unit] - p[0, unit])])));
-
-    private static BatchNormRun Train(Lab lab, int seed, (bool Normalized, double Rate) settings)
-    {
-        manual_seed(seed);
-        using var network = new Perceptron(new PerceptronShape(Depth, Width), () => nn.Sigmoid(), settings.Normalized ? () => stab.nn.BatchNorm1d(Width) : null,
+        using var network = new Perceptron(new PerceptronShape(Depth, Width), () => nn.Sigmoid(), normalized ? () => stab.nn.BatchNorm1d(Width) : null,
             Nets.Init(w => stab.nn.init.normal_(w, 0, Deviation)));
-        using var sgd = stab.optim.SGD(network.parameters(), settings.Rate, nonFinite: NonFinitePolicy.Propagate);
-        using var random = new Generator((ulong)seed, CPU);
-        var accuracy = new List<double> { network.Evaluate(lab.Test).Accuracy };
-        var percentiles = new List<double[,]> { Percentiles(network, lab.Train) };
-        foreach (int look in lab.Each(Looks))
+        using var sgd = stab.optim.SGD(network.parameters(), rate, nonFinite: NonFinitePolicy.Propagate);
+        var plan = new Plan(lab.Train, Batch, Looks * StepsPerLook(lab), seed);
+        var (test, validation) = (new List<double>(), new List<double>());
+        var seen = new List<double[,]> { Percentiles(network, lab.Train) };
+        double[] losses = network.Train(lab, sgd, plan, () =>
         {
-            foreach (int step in lab.Each(StepsPerLook(lab))) network.Step(sgd, lab.Train, Batch, random);
-            accuracy.Add(network.Evaluate(lab.Test).Accuracy);
-            percentiles.Add(Percentiles(network, lab.Train));
-        }
-        return new BatchNormRun([.. accuracy], [.. percentiles]);
+            test.Add(network.Evaluate(lab.Test).Accuracy);
+            validation.Add(network.Evaluate(lab.Validation).Accuracy);
+            seen.Add(Percentiles(network, lab.Train));
+        }, StepsPerLook(lab));
+        return Trained.Of(validation.Take(EarlyLooks).Average(), Nets.Lost(losses, plan), ("accuracy", [.. test]), ("validation", [.. validation]),
+            ("early", [test.Take(EarlyLooks).Average()]),
+            ("drift", [Drift(seen, p => p.Middle)]), ("width drift", [Drift(seen, p => p.Width)]),
+            ("low", [.. seen.Select(p => p[0, 0])]), ("middle", [.. seen.Select(p => p[1, 0])]), ("high", [.. seen.Select(p => p[2, 0])]));
     }
 
-    private static double[,] Percentiles(Perceptron network, Mnist data)
+    protected override Finding Conclude(Lab lab, Runs runs)
+    {
+        Measured Early(string arm) => runs.Last(arm, "early", "0.0 %");
+        var atEnd = runs.By(run => run.Last("validation"));
+        Measured Accuracy(string arm) => atEnd.Last(arm, "accuracy", "0.0 %");
+        Measured Drift(string arm) => runs.Last(arm, "drift", "0.00");
+        Measured Widths(string arm) => runs.Last(arm, "width drift", "0.00");
+        double At(int look) => look * StepsPerLook(lab);
+        return new Finding(
+            Check.Above("With BatchNorm the mean accuracy of the first 1,000 steps is higher than without, each at its best rate", Early(With), Early(Without)),
+            [
+                Check.Above("with BatchNorm the accuracy at the end is higher, each at its best rate for that", Accuracy(With), Accuracy(Without)),
+                Check.Above("without, the centre of a unit's inputs moves more", Drift(Without), Drift(With)),
+                Check.Above("without, the width of a unit's inputs changes more", Widths(Without), Widths(With)),
+            ],
+            [
+                new ResultTable("Mean test accuracy of the first half; inputs of the last hidden layer's units over training",
+                    ["network", "accuracy", "drift of the centre", "relative change of the width"],
+                    [.. Names.Select(n => new ResultRow(runs.Label(n), [Early(n), Drift(n), Widths(n)]))]),
+                new ResultTable("Test accuracy at the end, at the rate with the best validation accuracy there", ["network", "accuracy"],
+                    [.. Names.Select(n => new ResultRow(atEnd.Label(n), [Accuracy(n)]))]),
+            ],
+            [
+                Drawing.Curves(new Axes("Accuracy on the test images", "step", "%"), runs, Names, "accuracy", i => At(i + 1), percent: true),
+                .. Names.Select((name, i) => Inputs(runs, name, i, At)),
+                Drawing.Choices(runs, Names, "mean accuracy, validation"),
+            ]);
+    }
+
+    private static int StepsPerLook(Lab lab) => lab.Pick(50, 1);
+
+    /// <summary>How much a quantity of each unit moves over the looks, in units of its mean width; mean over the units.</summary>
+    private static double Drift(List<double[,]> seen, Func<(double Middle, double Width), double> quantity) => Enumerable.Range(0, Width).Average(unit =>
+    {
+        var looks = seen.Select(p => (Middle: p[1, unit], Width: p[2, unit] - p[0, unit])).ToArray();
+        return new Measured([.. looks.Select(quantity)]).Deviation / looks.Average(p => p.Width);
+    });
+
+    private static double[,] Percentiles(Perceptron network, Images data)
     {
         using var scope = NewDisposeScope();
         using var noGrad = no_grad();
@@ -96,22 +104,13 @@ internal sealed class BatchNormOnMnist : Experiment<IReadOnlyDictionary<(bool No
         return (double[,])percentiles.data<double>().ToNDArray();
     }
 
-    private static Chart Draw(Lab lab, IReadOnlyList<IReadOnlyDictionary<(bool Normalized, double Rate), BatchNormRun>> runs, (bool Normalized, double Rate)[] shown)
+    /// <summary>One unit of the first seed, as the paper draws it.</summary>
+    private static Chart Inputs(Runs runs, string arm, int colour, Func<int, double> at)
     {
-        double At(int look) => look * StepsPerLook(lab);
-        var chart = new Chart();
-        var accuracy = chart.AddPanel("Accuracy on the test images, each at its best rate", "step", "%");
-        for (int i = 0; i < shown.Length; i++)
-        {
-            var key = shown[i];
-            accuracy.Series($"{Word(key)}, rate {key.Rate}", [.. Enumerable.Range(0, Looks + 1).Select(look => (At(look), Measured.Of(runs, run => 100 * run[key].Accuracy[look])))], i, markers: false);
-            var panel = chart.AddPanel($"Inputs of a unit, {Word(key)}: 15th, 50th, 85th percentile", "step", "input of the sigmoid");
-            var unit = runs[0][key].Percentiles.Select((p, look) => (X: At(look), Low: p[0, ShownUnit], Middle: p[1, ShownUnit], High: p[2, ShownUnit])).ToArray();
-            panel.Band(unit.Select(p => (p.X, p.Low, p.High)), i);
-            panel.Line("", unit.Select(p => (p.X, p.Middle)), colour: i);
-        }
-        accuracy.LimitY(50, 100);
-        accuracy.Legend(Alignment.LowerRight);
+        var (chart, panel) = Drawing.New(new Axes($"Inputs of a unit, {arm}: 15th, 50th, 85th percentile", "step", "input of the sigmoid"));
+        var run = runs.Trainings(arm, runs.Rate(arm))[0].Series;
+        panel.Band(run["low"].Select((low, i) => (at(i), low, run["high"][i])), colour);
+        panel.Line("", run["middle"].Select((middle, i) => (at(i), middle)), colour: colour);
         return chart;
     }
 }

@@ -1,4 +1,3 @@
-using ScottPlot;
 using TorchStab;
 using TorchStab.Samples;
 using static TorchSharp.torch;
@@ -6,87 +5,89 @@ using static TorchSharp.torch;
 namespace Gallery.Experiments;
 
 /// <summary>Norms over the batch and over the sample, at small batches.</summary>
-internal sealed class BatchSize : Experiment<IReadOnlyDictionary<(string Norm, int Batch), double>>
+internal sealed class BatchSize : Experiment<(string Norm, int Batch)>
 {
     private const string BatchNorm = "BatchNorm", Renorm = "BatchRenorm", LayerNorm = "LayerNorm", GroupNorm = "GroupNorm";
-    private const int Depth = 2, Width = 1000, Groups = 20, Small = 2, Paper = 4, Large = 128, Warmup = 50;
-    private const double RateAtLarge = 0.1, Close = 0.02;
+    private const int Depth = 2, Width = 256, Groups = 16, Smallest = 2, Small = 4, Large = 128;
+    private const double Margin = 0.03;
     private static readonly string[] Norms = [BatchNorm, Renorm, LayerNorm, GroupNorm];
-    private static readonly int[] Batches = [1, Small, Paper, 8, Large];
+    private static readonly int[] Batches = [Smallest, Small, 16, Large];
 
-    public override int Number => 8;
+    public override int Number => 12;
 
     public override string Name => "batch-size";
 
     public override string Title => "BatchNorm needs a batch; LayerNorm and GroupNorm do not";
 
     public override string Claim =>
-        "BatchNorm's statistics get noisy as the batch gets small, and at one sample there are none. LayerNorm and GroupNorm, which look at each sample alone, hardly notice; BatchRenorm is in between. At batch 128 all are alike.";
+        "BatchNorm's statistics get noisy as the batch gets small. LayerNorm and GroupNorm, which look at each sample alone, hardly notice; BatchRenorm "
+        + "is in between. At batch 128 all are alike.";
 
-    public override string Source =>
-        "Ba, Kiros & Hinton 2016, Layer normalization, §6.6 and figure 6; Wu & He 2018, Group normalization, figure 1; Ioffe 2017, Batch renormalization, §4.2";
+    public override IReadOnlyList<Paper> Sources => [Papers.Ba.At("§6.6 and figure 6"), Papers.Wu.At("figure 1"), Papers.Renorm.At("§4.2")];
+
+    public override double Cost => 55;
+
+    protected override IReadOnlyList<Arm<(string Norm, int Batch)>> Arms { get; } =
+        [.. from batch in Batches from norm in Norms select new Arm<(string, int)>(Word(norm, batch), (norm, batch), Rates(batch))];
 
     public override string SetUp(Lab lab) =>
-        $"Ba et al.'s network, 784-{Width}-{Width}-10 with ReLU, on MNIST ({lab.Train.Count} training images); GroupNorm with {Groups} groups, BatchRenorm with r up to 3 and d up to 5, starting as BatchNorm. SGD with learning rate "
-        + $"{RateAtLarge} at batch {Large}, by the square root of the batch below; {Steps(lab, Small)} steps up to batch 8, {Steps(lab, Large)} at {Large}. BatchNorm and BatchRenorm refuse a batch of one. Accuracy on the test images, in eval mode.";
+        $"A network 784-{Width}-{Width}-10 with ReLU and He initialization (Ba et al.: 784-1000-1000-10) on MNIST; GroupNorm with {Groups} groups, "
+        + "BatchRenorm with r up to 3 and d up to 5 after a fifth of the steps as BatchNorm. "
+        + $"Every training sees {Seen(lab)} images of {lab.Train.Count}, whatever its batch; SGD, the best of three or four rates for each norm and "
+        + $"batch. Accuracy on the test images. Alike at {Large}: within {100 * Margin:0} points.";
 
-    protected override IReadOnlyDictionary<(string Norm, int Batch), double> Measure(Lab lab, int seed)
+    protected override Trained Train(Lab lab, (string Norm, int Batch) setting, double rate, int seed)
     {
-        var accuracy = new Dictionary<(string, int), double>();
-        foreach (int batch in lab.Each(Batches))
-            foreach (string norm in lab.Each(Norms.Where(n => Takes(n, batch)).ToArray())) accuracy[(norm, batch)] = Train(lab, seed, norm, batch);
-        return accuracy;
+        var plan = new Plan(lab.Train, setting.Batch, Seen(lab) / setting.Batch, seed);
+        using var network = new Perceptron(new PerceptronShape(Depth, Width), () => nn.ReLU(), () => Make(setting.Norm, plan.Steps), Nets.Init(Nets.He));
+        using var sgd = stab.optim.SGD(network.parameters(), rate, nonFinite: NonFinitePolicy.Propagate);
+        double[] losses = network.Train(lab, sgd, plan);
+        return Trained.Of(network.Evaluate(lab.Validation).Accuracy, Nets.Lost(losses, plan), ("accuracy", [network.Evaluate(lab.Test).Accuracy]));
     }
 
-    protected override Finding Conclude(Lab lab, IReadOnlyList<IReadOnlyDictionary<(string Norm, int Batch), double>> runs)
+    protected override Finding Conclude(Lab lab, Runs runs)
     {
-        Measured? Accuracy(string norm, int batch) => Takes(norm, batch) ? Measured.Of(runs, run => run[(norm, batch)], "0.0 %") : null;
-        Measured Gap(string norm, int batch) => Measured.Of(runs, run => run[(norm, batch)] - run[(BatchNorm, batch)], "0.0 %");
-        var largeGaps = Norms.Select(norm => Gap(norm, Large)).ToArray();
+        Measured Accuracy(string norm, int batch) => runs.Last(Word(norm, batch), "accuracy", "0.0 %");
+        Check Better(string norm, string other, int batch) => Check.Above($"batch {batch}: {norm} is better than {other}",
+            Accuracy(norm, batch), Accuracy(other, batch));
+        Check Alike(string norm) => Check.Same($"batch {Large}: {norm} is like BatchNorm", Accuracy(norm, Large), Accuracy(BatchNorm, Large), Margin);
         return new Finding(
+            Check.Above($"Batch {Smallest}: LayerNorm is better than BatchNorm, each at its best rate",
+                Accuracy(LayerNorm, Smallest), Accuracy(BatchNorm, Smallest)),
             [
-                Check.Above($"At batch {Paper} LayerNorm is better than BatchNorm", Accuracy(LayerNorm, Paper)!, Accuracy(BatchNorm, Paper)!),
-                Check.Above($"LayerNorm's lead over BatchNorm grows from batch {Large} to {Small}", Gap(LayerNorm, Small), Gap(LayerNorm, Large)),
-                Check.Above($"GroupNorm's lead over BatchNorm grows from batch {Large} to {Small}", Gap(GroupNorm, Small), Gap(GroupNorm, Large)),
-                Check.Above($"At batch {Small} BatchRenorm is better than BatchNorm", Accuracy(Renorm, Small)!, Accuracy(BatchNorm, Small)!),
-                new Check($"At batch {Large} all are within {100 * Close:0} points of BatchNorm", largeGaps.All(g => Math.Abs(g.Mean) < Close), $"from {largeGaps.MinBy(g => g.Mean)} to {largeGaps.MaxBy(g => g.Mean)}"),
+                Better(LayerNorm, BatchNorm, Small), Better(GroupNorm, BatchNorm, Smallest), Better(GroupNorm, BatchNorm, Small),
+                    Better(Renorm, BatchNorm, Smallest),
+                Better(LayerNorm, Renorm, Smallest), Alike(LayerNorm), Alike(GroupNorm), Alike(Renorm),
             ],
-            [new ResultTable("Accuracy by batch", ["norm", .. Batches.Select(b => $"{b}")], [.. Norms.Select(norm => new ResultRow(norm, [.. Batches.Select(b => Accuracy(norm, b))]))])],
-            Draw(Accuracy));
+            [new ResultTable("Accuracy by batch, each at its best rate",
+                ["norm", .. Batches.Select(b => $"{b}")],
+                    [.. Norms.Select(norm => new ResultRow(norm, [.. Batches.Select(b => Accuracy(norm, b))]))])],
+            [
+                Drawing.Lines(new Axes("Accuracy by size of the batch, equal images", "images of a batch", "accuracy", LogX: true),
+                    [.. Norms.Select(norm => (norm, (IReadOnlyList<(double, Measured)>)[.. Batches.Select(b => ((double)b, Accuracy(norm, b)))]))]),
+                Drawing.Choices(runs, [.. Norms.Select(norm => Word(norm, Smallest))], "accuracy, validation"),
+            ]);
     }
 
-    private static int Steps(Lab lab, int batch) => batch == Large ? lab.Pick(120, 2) : lab.Pick(300, 5);
+    private static int Seen(Lab lab) => lab.Pick(8192, 256);
 
-    private static bool Takes(string norm, int batch) => batch > 1 || norm is LayerNorm or GroupNorm;
+    private static double[] Rates(int batch) => batch switch
+    {
+        Smallest => [0.01, 0.003, 0.03],
+        Small => [0.02, 0.006, 0.06, 0.2],
+        Large => [0.3, 0.1, 1, 3],
+        _ => [0.05, 0.015, 0.15, 0.5],
+    };
 
-    private static nn.Module<Tensor, Tensor> Make(string norm)
+    private static string Word(string norm, int batch) => $"{norm}, batch {batch}";
+
+    private static nn.Module<Tensor, Tensor> Make(string norm, int steps)
     {
         if (norm == LayerNorm) return stab.nn.LayerNorm(Width);
         if (norm == GroupNorm) return stab.nn.GroupNorm(Groups, Width);
         if (norm == BatchNorm) return stab.nn.BatchNorm1d(Width);
         var renorm = stab.nn.BatchRenorm1d(Width);
-        renorm.Schedule = step => step < Warmup ? (1, 0) : (3, 5);
+        renorm.Schedule = step => step < steps / 5 ? (1, 0) : (3, 5);
         return renorm;
-    }
-
-    private static double Train(Lab lab, int seed, string norm, int batch)
-    {
-        manual_seed(seed);
-        using var network = new Perceptron(new PerceptronShape(Depth, Width), () => nn.ReLU(), () => Make(norm),
-            Nets.Init(w => stab.nn.init.kaiming_normal_(w, nonlinearity: Nonlinearity.ReLU)));
-        using var sgd = stab.optim.SGD(network.parameters(), RateAtLarge * Math.Sqrt((double)batch / Large));
-        using var random = new Generator((ulong)seed, CPU);
-        foreach (int _ in lab.Each(Steps(lab, batch))) network.Step(sgd, lab.Train, batch, random);
-        return network.Evaluate(lab.Test).Accuracy;
-    }
-
-    private static Chart Draw(Func<string, int, Measured?> accuracy)
-    {
-        var chart = new Chart();
-        var panel = chart.AddPanel("Accuracy by size of the batch", "images of a batch", "accuracy on the test images", logX: true);
-        for (int i = 0; i < Norms.Length; i++)
-            panel.Series(Norms[i], [.. Batches.Where(b => Takes(Norms[i], b)).Select(b => ((double)b, accuracy(Norms[i], b)!))], i, dashed: i % 2 == 1);
-        panel.Legend(Alignment.LowerRight);
-        return chart;
     }
 }

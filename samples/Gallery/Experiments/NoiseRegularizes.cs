@@ -1,95 +1,79 @@
-using ScottPlot;
 using TorchStab;
 using TorchStab.Samples;
 using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
 
 namespace Gallery.Experiments;
 
-/// <summary>Of one network, at each look: accuracy on the images it trains on, and on the test images.</summary>
-internal sealed record NoiseRun(double[] Train, double[] Test)
+/// <summary>The noise of batch statistics as a regularizer, apart from everything else that BatchNorm does.</summary>
+internal sealed class NoiseRegularizes : Experiment<Func<Module<Tensor, Tensor>?>>
 {
-    public double Gap => Train[^1] - Test[^1];
-}
+    private const string None = "no norm", Still = "no noise (all images)", Some = "parts of 100", More = "parts of 20";
+    private const int Depth = 3, Width = 100, Images = 1000;
+    private static readonly string[] Names = [None, Still, Some, More];
 
-/// <summary>The noise of batch statistics as a regularizer, beside dropout.</summary>
-internal sealed class NoiseRegularizes : Experiment<NoiseRun[]>
-{
-    private const int Depth = 3, Width = 300, Images = 1000, Batch = 20, Looks = 20;
-    private const double Rate = 0.05, Dropped = 0.5;
-    private static readonly (string Name, bool Norm, bool Dropout)[] Networks =
-        [("neither", false, false), ("BatchNorm", true, false), ("dropout", false, true), ("both", true, true)];
-
-    public override int Number => 9;
+    public override int Number => 14;
 
     public override string Name => "noise";
 
-    public override string Title => "BatchNorm's noise regularizes, and makes dropout superfluous";
+    public override string Title => "The noise of BatchNorm's statistics regularizes";
 
     public override string Claim =>
-        "In training a sample is normalized together with whatever else is in its batch. This noise regularizes: the gap between training and test accuracy is smaller than without, as it is with dropout, and dropout on top "
-        + "of it gives nothing more.";
+        "In training a sample is normalized together with whatever else is in its batch. This noise regularizes, as dropout does: the network does better "
+        + "on images it has not seen.";
 
-    public override string Source =>
-        "Ioffe & Szegedy 2015, Batch normalization, §3.4; Srivastava et al. 2014, Dropout; Luo et al. 2019, Towards understanding regularization in batch normalization";
+    public override IReadOnlyList<Paper> Sources => [Papers.Ioffe.At("§3.4"), Papers.Luo, Papers.Hoffer.At("§4")];
+
+    public override double Cost => 42;
+
+    protected override IReadOnlyList<Arm<Func<Module<Tensor, Tensor>?>>> Arms { get; } =
+    [
+        new(None, () => null, 0.1, 0.03, 0.3),
+        new(Still, () => stab.nn.BatchNorm1d(Width), Rates),
+        new(Some, () => new GhostBatchNorm(Width, 100), Rates),
+        new(More, () => new GhostBatchNorm(Width, 20), Rates),
+    ];
+
+    private static double[] Rates => [0.1, 0.3, 1];
 
     public override string SetUp(Lab lab) =>
-        $"{Depth} hidden ReLU layers of {Width} units, He initialization, on the first {Images} training images of MNIST, few enough to be learned by heart; SGD {Rate} with batches of {Batch}, {Looks * StepsPerLook(lab)} steps. "
-        + $"Dropout {Dropped} after each ReLU. Accuracy in eval mode on the same {Images} and on the {lab.Test.Count} test images; gap: their difference at the end.";
+        $"{Depth} hidden ReLU layers of {Width} units, He initialization, on {Images} images of MNIST, few enough to be learned by heart; {Steps(lab)} "
+        + "steps of SGD, each on all of them, so that nothing else is noisy. "
+        + "BatchNorm's statistics over all images have no noise; over parts of 100 and of 20 (drawn anew in each step) more and more. Loss on the test "
+        + "images, in eval mode, at the end; the rate is chosen by that on the validation images.";
 
-    protected override NoiseRun[] Measure(Lab lab, int seed) => [.. lab.Each(Networks).Select(network => Train(lab, seed, network.Norm, network.Dropout))];
-
-    protected override Finding Conclude(Lab lab, IReadOnlyList<NoiseRun[]> runs)
+    protected override Trained Train(Lab lab, Func<Module<Tensor, Tensor>?> norm, double rate, int seed)
     {
-        Measured Gap(int network) => Measured.Of(runs, run => run[network].Gap, "0.0 %");
-        Measured Accuracy(int network) => Measured.Of(runs, run => run[network].Test[^1], "0.0 %");
-        Measured Learned(int network) => Measured.Of(runs, run => run[network].Train[^1], "0.0 %");
-        var (neither, norm, dropout, both) = (0, 1, 2, 3);
+        using var network = new Perceptron(new PerceptronShape(Depth, Width), () => ReLU(), norm, Nets.Init(Nets.He));
+        using var sgd = stab.optim.SGD(network.parameters(), rate, nonFinite: NonFinitePolicy.Propagate);
+        // Other images for every seed: what is learned by heart should not be the same five times.
+        var own = lab.Train with { From = seed * Images % (lab.Train.Count - Images), Count = Images };
+        var plan = new Plan(own, Images, Steps(lab), seed);
+        var test = new List<double>();
+        double[] losses = network.Train(lab, sgd, plan, () => test.Add(Nets.Capped(network.Evaluate(lab.Test).Loss)), Math.Max(1, plan.Steps / 10));
+        return Trained.Of(-Nets.Capped(network.Evaluate(lab.Validation).Loss), Nets.Lost(losses, plan), ("test", [.. test]),
+            ("accuracy", [network.Evaluate(lab.Test).Accuracy]), ("loss", Nets.Chunks(losses, Deep.Window(plan.Steps))));
+    }
+
+    protected override Finding Conclude(Lab lab, Runs runs)
+    {
+        Measured Loss(string arm) => runs.Last(arm, "test");
         return new Finding(
+            Check.Above("BatchNorm without noise has a higher test loss than with statistics of parts of 20", Loss(Still), Loss(More)),
             [
-                Check.Above("The gap is smaller with BatchNorm than with neither", Gap(neither), Gap(norm)),
-                Check.Above("The gap is smaller with dropout than with neither", Gap(neither), Gap(dropout)),
-                new Check("Both are not better on the test images than BatchNorm alone", !Check.Above("", Accuracy(both), Accuracy(norm)).Holds, $"{Accuracy(both)} against {Accuracy(norm)}"),
+                Check.Above("the same with parts of 100", Loss(Still), Loss(Some)),
+                Check.Above("no norm has a higher test loss than BatchNorm without noise: not all of the gain is noise", Loss(None), Loss(Still)),
             ],
-            [new ResultTable("Accuracy at the end", ["network", "training images", "test images", "gap"],
-                [.. Networks.Select((network, i) => new ResultRow(network.Name, [Learned(i), Accuracy(i), Gap(i)]))])],
-            Draw(lab, runs));
+            [new ResultTable("On the test images, at the end",
+                ["statistics over", "loss", "accuracy"],
+                    [.. Names.Select(n => new ResultRow(runs.Label(n), [Loss(n), runs.Last(n, "accuracy", "0.0 %")]))])],
+            [
+                Drawing.Curves(new Axes("Loss on the test images", "step", "cross-entropy"), runs, Names, "test", i => (i + 1) * Math.Max(1, Steps(lab) / 10)),
+                Drawing.Curves(new Axes("Loss on the training images",
+                    "step", "cross-entropy", LogY: true), runs, Names, "loss", i => (i + 1) * Deep.Window(Steps(lab))),
+                Drawing.Choices(runs, Names, "−loss, validation"),
+            ]);
     }
 
-    private static int StepsPerLook(Lab lab) => lab.Pick(100, 2);
-
-    private static NoiseRun Train(Lab lab, int seed, bool norm, bool dropout)
-    {
-        manual_seed(seed);
-        using var network = new Perceptron(new PerceptronShape(Depth, Width), () => dropout ? nn.Sequential(nn.ReLU(), nn.Dropout(Dropped)) : nn.ReLU(),
-            norm ? () => stab.nn.BatchNorm1d(Width) : null, Nets.Init(w => stab.nn.init.kaiming_normal_(w, nonlinearity: Nonlinearity.ReLU)));
-        using var sgd = stab.optim.SGD(network.parameters(), Rate);
-        using var random = new Generator((ulong)seed, CPU);
-        using var known = Mnist.Train(lab.Data, CPU, Images);
-        var (train, test) = (new List<double>(), new List<double>());
-        foreach (int _ in lab.Each(Looks))
-        {
-            foreach (int step in lab.Each(StepsPerLook(lab))) network.Step(sgd, known, Batch, random);
-            train.Add(network.Evaluate(known).Accuracy);
-            test.Add(network.Evaluate(lab.Test).Accuracy);
-        }
-        return new NoiseRun([.. train], [.. test]);
-    }
-
-    private static Chart Draw(Lab lab, IReadOnlyList<NoiseRun[]> runs)
-    {
-        var chart = new Chart();
-        var test = chart.AddPanel("Accuracy on the test images", "step", "%");
-        var gap = chart.AddPanel("Gap between training and test accuracy", "step", "points");
-        for (int i = 0; i < Networks.Length; i++)
-        {
-            int network = i;
-            (double, Measured)[] Points(Func<NoiseRun, int, double> value) =>
-                [.. Enumerable.Range(0, Looks).Select(look => ((look + 1.0) * StepsPerLook(lab), Measured.Of(runs, run => 100 * value(run[network], look))))];
-            test.Series(Networks[i].Name, Points((run, look) => run.Test[look]), i, markers: false);
-            gap.Series(Networks[i].Name, Points((run, look) => run.Train[look] - run.Test[look]), i, markers: false);
-        }
-        test.Legend(Alignment.LowerRight);
-        gap.Legend(Alignment.LowerRight);
-        return chart;
-    }
+    private static int Steps(Lab lab) => lab.Pick(250, 5);
 }

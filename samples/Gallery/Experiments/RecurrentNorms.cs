@@ -1,59 +1,86 @@
-using ScottPlot;
 using TorchStab;
 using TorchStab.Samples;
 using static TorchSharp.torch;
 
 namespace Gallery.Experiments;
 
-/// <summary>Of one network: test accuracy at each look.</summary>
-internal sealed record RecurrentRun(double[] Accuracy);
+/// <summary>A reader of images, its norm, and the batch it trains with.</summary>
+internal sealed record Reading(string Norm, int Rows, int Batch);
 
 /// <summary>BatchNorm and LayerNorm inside a recurrence.</summary>
-internal sealed class RecurrentNorms : Experiment<IReadOnlyDictionary<(string Norm, int Batch), RecurrentRun>>
+internal sealed class RecurrentNorms : Experiment<Reading>
 {
-    private const string None = "none", Shared = "BatchNorm, one for all rows", Each = "BatchNorm, one a row", Layer = "LayerNorm";
-    private const int Width = 100, Large = 50, Small = 4, Looks = 10;
-    private const double Rate = 0.05, FirstWeight = 0.1;
+    private const string None = "no norm", Shared = "BatchNorm, shared", Each = "BatchNorm a row", Layer = "LayerNorm";
+    private const int Width = 100, Rows = 28, Long = 112, Small = 4, Usual = 16;
+    private const double FirstWeight = 0.1, Momentum = 0.9;
     private static readonly string[] Norms = [None, Shared, Each, Layer];
-    private static readonly (string Norm, int Batch)[] Networks = [.. from batch in new[] { Large, Small } from norm in Norms select (norm, batch)];
 
-    public override int Number => 10;
+    public override int Number => 16;
 
     public override string Name => "recurrent-norms";
 
     public override string Title => "In a recurrent network LayerNorm does what BatchNorm cannot";
 
     public override string Claim =>
-        "The statistics of a recurrence differ from step to step, so BatchNorm with one set of them for all steps works badly; it needs one a step, and a batch. LayerNorm needs neither: it trains faster than no norm, and at small "
-        + "batches than BatchNorm of either kind.";
+        "The statistics of a recurrence differ from step to step, so BatchNorm with one set of them for all steps works badly; it needs one a step, and a "
+        + "batch. LayerNorm needs neither: with small batches it trains "
+        + "better than BatchNorm of either kind, and over long sequences better than no norm.";
 
-    public override string Source => "Ba, Kiros & Hinton 2016, Layer normalization, §3.1 and §6; Cooijmans et al. 2017, Recurrent batch normalization, §3 (statistics a time step, initial weight 0.1)";
+    public override IReadOnlyList<Paper> Sources => [Papers.Ba.At("§3.1 and §6"), Papers.Cooijmans.At("§3 (statistics a time step, initial weight 0.1)")];
+
+    public override double Cost => 24;
+
+    protected override IReadOnlyList<Arm<Reading>> Arms { get; } =
+    [
+        .. Norms.Select(norm => new Arm<Reading>(Word(norm, Rows), new Reading(norm, Rows, Small), 0.01, 0.003, 0.03)),
+        .. new[] { None, Layer }.Select(norm => new Arm<Reading>(Word(norm, Long), new Reading(norm, Long, Usual), 0.03, 0.01, 0.1)),
+    ];
 
     public override string SetUp(Lab lab) =>
-        $"A tanh recurrence of {Width} units reads MNIST's images row by row, {RowReader.Rows} steps: h ← tanh(norm(W x + U h)); orthogonal U; BatchNorm's weights start at {FirstWeight} as Cooijmans et al. found to be needed, "
-        + $"LayerNorm's at 1. SGD {Rate}, momentum 0.9, global clipping to 1, {Looks * StepsPerLook(lab)} steps with batches of {Large} and of {Small} (the paper: LSTMs and GRUs on texts).";
+        $"A tanh recurrence of {Width} units reads MNIST's images row by row, {Rows} steps: h ← tanh(norm(W x + U h)); orthogonal U; BatchNorm's weights "
+        + $"start at {FirstWeight} as Cooijmans et al. found to be needed, "
+        + $"LayerNorm's at 1. SGD with momentum {Momentum} and global clipping to 1, {Steps(lab, Rows)} steps with batches of {Small}; and in parts of 7 "
+        + $"pixels, {Long} steps, {Steps(lab, Long)} steps of training with batches of {Usual} (the papers: "
+        + "LSTMs and GRUs on texts). Accuracy on the test images at the end.";
 
-    protected override IReadOnlyDictionary<(string Norm, int Batch), RecurrentRun> Measure(Lab lab, int seed) =>
-        lab.Each(Networks).Select(network => (network, Run: Train(lab, seed, network))).ToDictionary(pair => pair.network, pair => pair.Run);
-
-    protected override Finding Conclude(Lab lab, IReadOnlyList<IReadOnlyDictionary<(string Norm, int Batch), RecurrentRun>> runs)
+    protected override Trained Train(Lab lab, Reading setting, double rate, int seed)
     {
-        Measured Accuracy(string norm, int batch) => Measured.Of(runs, run => run[(norm, batch)].Accuracy[^1], "0.0 %");
-        Measured Mean(string norm, int batch) => Measured.Of(runs, run => run[(norm, batch)].Accuracy.Average(), "0.0 %");
-        return new Finding(
-            [
-                Check.Above($"Batches of {Large}: BatchNorm with statistics a row ends better than with one set for all", Accuracy(Each, Large), Accuracy(Shared, Large)),
-                Check.Above($"Batches of {Large}: LayerNorm learns faster than no norm (mean accuracy over training)", Mean(Layer, Large), Mean(None, Large)),
-                Check.Above($"Batches of {Small}: LayerNorm ends better than BatchNorm a row", Accuracy(Layer, Small), Accuracy(Each, Small)),
-                Check.Above($"Batches of {Small}: LayerNorm ends better than BatchNorm for all rows", Accuracy(Layer, Small), Accuracy(Shared, Small)),
-            ],
-            [new ResultTable("Accuracy on the test images: at the end, and its mean over training",
-                ["norm", $"end, batch {Large}", $"mean, batch {Large}", $"end, batch {Small}", $"mean, batch {Small}"],
-                [.. Norms.Select(n => new ResultRow(n, [Accuracy(n, Large), Mean(n, Large), Accuracy(n, Small), Mean(n, Small)]))])],
-            Draw(lab, runs));
+        using var network = new RowReader(setting.Rows, Width, Maker(setting.Norm), setting.Norm == Each);
+        using var sgd = stab.optim.SGD(network.parameters(), rate, momentum: Momentum, global_clipnorm: 1, nonFinite: NonFinitePolicy.Propagate);
+        var plan = new Plan(lab.Train, setting.Batch, Steps(lab, setting.Rows), seed);
+        double[] losses = network.Train(lab, sgd, plan);
+        return Trained.Of(network.Evaluate(lab.Validation).Accuracy, Nets.Lost(losses, plan), ("accuracy", [network.Evaluate(lab.Test).Accuracy]),
+            ("loss", Nets.Chunks(losses, Deep.Window(plan.Steps))));
     }
 
-    private static int StepsPerLook(Lab lab) => lab.Pick(60, 1);
+    protected override Finding Conclude(Lab lab, Runs runs)
+    {
+        Measured Accuracy(string norm, int rows) => runs.Last(Word(norm, rows), "accuracy", "0.0 %");
+        Check Better(string statement, string norm, string other, int rows) => Check.Above(statement, Accuracy(norm, rows), Accuracy(other, rows));
+        string[] small = [.. Norms.Select(norm => Word(norm, Rows))], longer = [Word(None, Long), Word(Layer, Long)];
+        Chart Loss(string title, string[] arms, int rows) =>
+            Drawing.Curves(new Axes(title, "step", "cross-entropy"), runs, arms, "loss", i => (i + 1) * Deep.Window(Steps(lab, rows)));
+        return new Finding(
+            Better($"Batches of {Small}: LayerNorm ends better than BatchNorm with statistics a row, each at its best rate", Layer, Each, Rows),
+            [
+                Better($"batches of {Small}: LayerNorm ends better than BatchNorm shared by all rows", Layer, Shared, Rows),
+                Better($"batches of {Small}: BatchNorm with statistics a row ends better than shared by all", Each, Shared, Rows),
+                Better($"{Long} steps: LayerNorm ends better than no norm", Layer, None, Long),
+                Better($"batches of {Small}: LayerNorm ends better than no norm", Layer, None, Rows),
+            ],
+            [new ResultTable("Accuracy on the test images at the end",
+                ["norm", "accuracy"], [.. Arms.Select(a => new ResultRow(runs.Label(a.Name), [runs.Last(a.Name, "accuracy", "0.0 %")]))])],
+            [
+                Drawing.Bars(new Axes($"Accuracy, {Rows} steps, batches of {Small}", "", "accuracy"), [$"{Rows} steps, batches of "
+                    + $"{Small}"], [.. Norms.Select(norm => (norm, (IReadOnlyList<Measured>)[Accuracy(norm, Rows)]))]),
+                Loss($"Training loss, {Rows} steps", small, Rows), Loss($"Training loss, {Long} steps", longer, Long),
+                Drawing.Choices(runs, [.. small, .. longer], "accuracy, validation"),
+            ]);
+    }
+
+    private static string Word(string norm, int rows) => rows == Long ? $"{norm}, {Long} steps" : norm;
+
+    private static int Steps(Lab lab, int rows) => rows == Long ? lab.Pick(150, 2) : lab.Pick(500, 3);
 
     private static Func<nn.Module<Tensor, Tensor>>? Maker(string norm) => norm switch
     {
@@ -67,37 +94,5 @@ internal sealed class RecurrentNorms : Experiment<IReadOnlyDictionary<(string No
         var norm = stab.nn.BatchNorm1d(Width);
         stab.nn.init.constant_(norm.weight, FirstWeight);
         return norm;
-    }
-
-    private static RecurrentRun Train(Lab lab, int seed, (string Norm, int Batch) settings)
-    {
-        manual_seed(seed);
-        using var network = new RowReader(Width, Maker(settings.Norm), settings.Norm == Each);
-        using var sgd = stab.optim.SGD(network.parameters(), Rate, momentum: 0.9, global_clipnorm: 1);
-        using var random = new Generator((ulong)seed, CPU);
-        var accuracy = new List<double>();
-        foreach (int _ in lab.Each(Looks))
-        {
-            foreach (int step in lab.Each(StepsPerLook(lab))) network.Step(sgd, lab.Train, settings.Batch, random);
-            accuracy.Add(network.Evaluate(lab.Test).Accuracy);
-        }
-        return new RecurrentRun([.. accuracy]);
-    }
-
-    private static Chart Draw(Lab lab, IReadOnlyList<IReadOnlyDictionary<(string Norm, int Batch), RecurrentRun>> runs)
-    {
-        var chart = new Chart();
-        foreach (int batch in new[] { Large, Small })
-        {
-            var panel = chart.AddPanel($"Accuracy on the test images, batches of {batch}", "step", "%");
-            for (int i = 0; i < Norms.Length; i++)
-            {
-                var key = (Norms[i], batch);
-                panel.Series(Norms[i], [.. Enumerable.Range(0, Looks).Select(look => ((look + 1.0) * StepsPerLook(lab), Measured.Of(runs, run => 100 * run[key].Accuracy[look])))], i, markers: false);
-            }
-            panel.LimitY(0, 100);
-            if (batch == Small) panel.Legend(Alignment.UpperLeft); // below, there is room
-        }
-        return chart;
     }
 }
