@@ -78,13 +78,12 @@ public class MpiTests
     [MpiFact]
     public void Gradients_are_summed_through_shared_memory_unless_it_is_switched_off()
     {
-        foreach (int ranks in new[] { 2, 3 })
-            foreach (string mode in new[] { "auto", "off" })
-            {
-                var (exitCode, output) = Mpirun.Run(ranks, ("TORCHSTAB_SHAREDMEMORY", mode), [Mpirun.Ranks, "sums"]);
-                Assert.True(exitCode == 0 && output.Split("done").Length == ranks + 1, output);
-                Assert.Contains(mode == "auto" ? "through shared memory" : "in messages", output);
-            }
+        foreach (var (ranks, mode) in new[] { (2, "auto"), (3, "auto"), (2, "off") })
+        {
+            var (exitCode, output) = Mpirun.Run(ranks, ("TORCHSTAB_SHAREDMEMORY", mode), [Mpirun.Ranks, "sums"]);
+            Assert.True(exitCode == 0 && output.Split("done").Length == ranks + 1, output);
+            Assert.Contains(mode == "auto" ? "through shared memory" : "in messages", output);
+        }
     }
 
     [TwoHostsFact]

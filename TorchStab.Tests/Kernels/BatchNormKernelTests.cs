@@ -22,7 +22,7 @@ public class BatchNormKernelTests
     [MemberData(nameof(Instances))]
     public void Tiles_agree_with_the_reference(int width, int element)
     {
-        foreach (int n in Enumerable.Range(2, 63))
+        foreach (int n in (int[])[.. Enumerable.Range(2, 33), 47, 48, 49, 63, 64])
         {
             Check<No>(ChannelForm.Tiles, (VectorWidth)width, (Element)element, (9, 40, n));
             Check<Yes>(ChannelForm.Tiles, (VectorWidth)width, (Element)element, (8, 3, n));
@@ -34,7 +34,7 @@ public class BatchNormKernelTests
     [MemberData(nameof(Instances))]
     public void Rows_agree_with_the_reference(int width, int element)
     {
-        foreach (int channels in Enumerable.Range(1, 70))
+        foreach (int channels in (int[])[.. Enumerable.Range(1, 34), 47, 48, 49, 63, 64, 65, 70])
         {
             Check<No>(ChannelForm.Rows, (VectorWidth)width, (Element)element, (11, channels, 1));
             Check<Yes>(ChannelForm.Rows, (VectorWidth)width, (Element)element, (5, channels, 9));

@@ -24,8 +24,13 @@ internal static class KernelInstances
     /// <summary>Whether the type has too few digits for a large mean or an outlier.</summary>
     public static bool IsHalf(Element element) => element is Element.BFloat16 or Element.Float16;
 
-    /// <summary>Every tail of every width, and lengths on both sides of the kernels' thresholds.</summary>
-    public static IEnumerable<int> Lengths => [.. Enumerable.Range(1, 257), 771, 2047, 2048, 2051];
+    /// <summary>
+    /// Every tail of the widest vector behind up to four of them, which is as far as loops are unrolled, the ends of longer runs, and lengths on both sides
+    /// of the kernels' thresholds.
+    /// </summary>
+    public static IEnumerable<int> Lengths => [.. Enumerable.Range(1, 70), .. Around(96), .. Around(128), .. Around(192), .. Around(256), 771, 2047, 2048, 2051];
+
+    private static IEnumerable<int> Around(int length) => Enumerable.Range(length - 1, 3);
 
     public static double Tolerance(Element element) => element switch
     {

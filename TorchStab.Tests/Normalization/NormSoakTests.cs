@@ -67,14 +67,14 @@ public class NormSoakTests(ITestOutputHelper log)
         norm.zero_grad();
     }
 
-    // What 40 steps make of the weight; they depend on nothing but themselves.
+    // What 16 steps make of the weight; they depend on nothing but themselves.
     private static double Train(string name)
     {
         using var scope = NewDisposeScope();
         using var norm = NormThreadsTests.Create(name);
         var x = linspace(-1, 2, 8 * 8 * 24 * 24).reshape(8, 8, 24, 24).sin().requires_grad_(true);
         var weight = norm.parameters().First();
-        for (int i = 0; i < 40; i++)
+        for (int i = 0; i < 16; i++)
         {
             using var inner = NewDisposeScope();
             var gradients = autograd.grad([norm.call(x)], [x, weight], [x]);
