@@ -14,7 +14,7 @@ public sealed unsafe class ParallelTeamTests : IDisposable
         set_num_threads(_threads);
     }
 
-    public static TheoryData<int> Kinds => [(int)TeamKind.OpenMP, (int)TeamKind.ThreadPool, (int)TeamKind.Serial];
+    public static TheoryData<string> Kinds => [nameof(TeamKind.OpenMP), nameof(TeamKind.ThreadPool), nameof(TeamKind.Serial)];
 
     private struct Job
     {
@@ -28,9 +28,9 @@ public sealed unsafe class ParallelTeamTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void Every_item_runs_once(int kind)
+    public void Every_item_runs_once(string kind)
     {
-        ParallelTeam.Kind = (TeamKind)kind;
+        ParallelTeam.Kind = Enum.Parse<TeamKind>(kind);
         foreach (int threads in new[] { 1, 2, 3 })
         {
             set_num_threads(threads);
@@ -41,7 +41,7 @@ public sealed unsafe class ParallelTeamTests : IDisposable
                 {
                     var job = new Job { Visits = p, Throws = -1 };
                     for (int repeat = 0; repeat < 50; repeat++) ParallelTeam.Run(&Visit, &job, items);
-                    if (kind == (int)TeamKind.OpenMP) Assert.True(job.Calls <= 50 * threads, "more parts than threads");
+                    if (kind == nameof(TeamKind.OpenMP)) Assert.True(job.Calls <= 50 * threads, "more parts than threads");
                 }
                 Assert.Equal(0, visits[items]);
                 Assert.All(visits[..items], v => Assert.Equal(50, v));
@@ -51,9 +51,9 @@ public sealed unsafe class ParallelTeamTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void An_exception_of_the_body_reaches_the_caller_and_the_team_goes_on(int kind)
+    public void An_exception_of_the_body_reaches_the_caller_and_the_team_goes_on(string kind)
     {
-        ParallelTeam.Kind = (TeamKind)kind;
+        ParallelTeam.Kind = Enum.Parse<TeamKind>(kind);
         var visits = new int[100];
         fixed (int* p = visits)
         {
@@ -78,9 +78,9 @@ public sealed unsafe class ParallelTeamTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void A_job_within_a_job_runs(int kind)
+    public void A_job_within_a_job_runs(string kind)
     {
-        ParallelTeam.Kind = (TeamKind)kind;
+        ParallelTeam.Kind = Enum.Parse<TeamKind>(kind);
         var visits = new int[100];
         fixed (int* p = visits)
         {
@@ -92,9 +92,9 @@ public sealed unsafe class ParallelTeamTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Kinds))]
-    public void A_dispatch_allocates_nothing(int kind)
+    public void A_dispatch_allocates_nothing(string kind)
     {
-        ParallelTeam.Kind = (TeamKind)kind;
+        ParallelTeam.Kind = Enum.Parse<TeamKind>(kind);
         var visits = new int[64];
         fixed (int* p = visits)
         {
@@ -104,7 +104,7 @@ public sealed unsafe class ParallelTeamTests : IDisposable
             for (int i = 0; i < 100; i++) ParallelTeam.Run(&Visit, &job, 64);
             long bytes = GC.GetAllocatedBytesForCurrentThread() - before;
             // The pool's own queue grows by a segment now and then.
-            Assert.True(bytes <= (kind == (int)TeamKind.ThreadPool ? 20_000 : 0), $"{bytes} bytes");
+            Assert.True(bytes <= (kind == nameof(TeamKind.ThreadPool) ? 20_000 : 0), $"{bytes} bytes");
         }
     }
 

@@ -57,7 +57,7 @@ public class PlainMemoryTests
     [InlineData(40)]
     public void A_step_goes_down_a_gradient_that_is_a_negative_view(int size)
     {
-        foreach (var make in Make.Optimizers)
+        foreach (var make in Make.Optimizers.Values)
         {
             using var scope = NewDisposeScope();
             var (one, two) = (new Parameter(ones(size)), new Parameter(ones(size)));

@@ -8,6 +8,18 @@ namespace TorchStab.Tests.Initialization;
 /// <summary>What the reports say, number by number, and how they print.</summary>
 public class InitReportTests
 {
+    private static readonly Dictionary<string, Func<Module>> Attention = new()
+    {
+        ["MultiheadAttention"] = () => MultiheadAttention(32, 4),
+        ["TransformerEncoderLayer"] = () => TransformerEncoderLayer(32, 4, 64),
+        ["TransformerDecoderLayer"] = () => TransformerDecoderLayer(32, 4, 64),
+        ["TransformerEncoder"] = () => TransformerEncoder(TransformerEncoderLayer(32, 4, 64), 2),
+        ["TransformerDecoder"] = () => TransformerDecoder(TransformerDecoderLayer(32, 4, 64), 2),
+        ["Transformer"] = () => Transformer(32, 4, 1, 1, 64),
+    };
+
+    public static TheoryData<string> AttentionNames => [.. Attention.Keys];
+
     [Fact]
     public void A_report_prints_aligned_columns_in_any_culture()
     {
@@ -106,25 +118,12 @@ public class InitReportTests
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
-    [InlineData(5)]
-    public void Attention_of_every_kind_is_known(int kind)
+    [MemberData(nameof(AttentionNames))]
+    public void Attention_of_every_kind_is_known(string name)
     {
         using var scope = NewDisposeScope();
         manual_seed(4);
-        using Module module = kind switch
-        {
-            0 => MultiheadAttention(32, 4),
-            1 => TransformerEncoderLayer(32, 4, 64),
-            2 => TransformerDecoderLayer(32, 4, 64),
-            3 => TransformerEncoder(TransformerEncoderLayer(32, 4, 64), 2),
-            4 => TransformerDecoder(TransformerDecoderLayer(32, 4, 64), 2),
-            _ => Transformer(32, 4, 1, 1, 64),
-        };
+        using var module = Attention[name]();
         foreach (var p in module.parameters()) using (no_grad()) p.fill_(7);
         var report = stab.nn.init.initialize_(module);
         Assert.Empty(report.Untouched);

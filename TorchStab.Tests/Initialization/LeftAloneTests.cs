@@ -3,6 +3,7 @@ using TorchSharp.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
+using static TorchStab.Tests.Support.Refusals;
 
 namespace TorchStab.Tests.Initialization;
 
@@ -78,13 +79,6 @@ public class LeftAloneTests
         Refused("the batch is on the meta device", "batch", () => stab.nn.init.lsuv_(here, none));
         Refused("the model is on the meta device", "model", () => stab.nn.init.lsuv_(meta, run));
         foreach (var (was, now) in before.Zip(here.parameters())) Compare.Identical(was, now, "a refused model");
-
-        static void Refused(string words, string argument, Action call)
-        {
-            var refusal = Assert.Throws<ArgumentException>(call);
-            Assert.Contains(words, refusal.Message, StringComparison.Ordinal);
-            Assert.Equal(argument, refusal.ParamName);
-        }
     }
 
     [Fact]

@@ -7,8 +7,9 @@ public unsafe class AdamKernelTests : OptimizerKernelTests
 {
     internal override void Equal<V, T, E>(int n, Random random, double tolerance)
     {
-        using KernelData<T, E> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
-        using KernelData<T, T> m = new(KernelData.Normal(random, n)), v = new(KernelData.Positive(random, n)), max = new(KernelData.Positive(random, n));
+        using NativeBuffer p = NativeBuffer.Of<E>(KernelValues.Normal(random, n)), g = NativeBuffer.Of<E>(KernelValues.Normal(random, n));
+        using NativeBuffer m = NativeBuffer.Of<T>(KernelValues.Normal(random, n)), v = NativeBuffer.Of<T>(KernelValues.Positive(random, n)),
+            max = NativeBuffer.Of<T>(KernelValues.Positive(random, n));
         bool amsgrad = random.Next(2) == 0;
         var streams = new StepStreams { Parameter = p.Pointer, Gradient = g.Pointer, State0 = m.Pointer, State1 = v.Pointer };
         if (amsgrad) streams.State2 = max.Pointer;
@@ -26,14 +27,14 @@ public unsafe class AdamKernelTests : OptimizerKernelTests
         double[] ep = [.. p.Values], em = [.. m.Values], ev = [.. v.Values], emax = amsgrad ? [.. max.Values] : [];
         AdamKernel.Reference.Update(a, ep, g.Values, em, ev, emax);
         AdamKernel.Run<V, T, E>(&job, 0, n);
-        KernelData.Close(ep, p.Read(), tolerance, "p");
-        KernelData.Close(em, m.Read(), Math.Min(tolerance, Tolerance.Float32), "exp_avg");
-        KernelData.Close(ev, v.Read(), Math.Min(tolerance, Tolerance.Float32), "exp_avg_sq");
-        KernelData.Close(amsgrad ? emax : max.Values, max.Read(), Math.Min(tolerance, Tolerance.Float32), "max_exp_avg_sq");
-        Assert.Equal(g.Values, g.Read());
-        p.AssertGuards();
-        m.AssertGuards();
-        v.AssertGuards();
-        max.AssertGuards();
+        KernelValues.Close(ep, p.ToArray(), tolerance, "p");
+        KernelValues.Close(em, m.ToArray(), Math.Min(tolerance, Tolerance.Float32), "exp_avg");
+        KernelValues.Close(ev, v.ToArray(), Math.Min(tolerance, Tolerance.Float32), "exp_avg_sq");
+        KernelValues.Close(amsgrad ? emax : max.Values, max.ToArray(), Math.Min(tolerance, Tolerance.Float32), "max_exp_avg_sq");
+        Assert.Equal(g.Values, g.ToArray());
+        p.AssertBorders("p");
+        m.AssertBorders("m");
+        v.AssertBorders("v");
+        max.AssertBorders("max");
     }
 }

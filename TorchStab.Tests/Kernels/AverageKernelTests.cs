@@ -10,7 +10,7 @@ public unsafe class AverageKernelTests : EveryWidthTests
 
     internal override void EveryStorage<VF, VD>()
     {
-        foreach (int n in KernelData.Lengths)
+        foreach (int n in KernelInstances.Lengths.Prepend(0))
         {
             Equal<VF, float, float>(n, Tolerance.KernelFloat32);
             Equal<VD, double, double>(n, Tolerance.KernelFloat64);
@@ -25,16 +25,16 @@ public unsafe class AverageKernelTests : EveryWidthTests
         var random = new Random(n);
         foreach (double weight in Weights)
         {
-            using var average = new KernelData<T, T>(KernelData.Normal(random, n, 3));
-            using var value = new KernelData<T, E>(KernelData.Normal(random, n, 3));
+            using var average = NativeBuffer.Of<T>(KernelValues.Normal(random, n, 3));
+            using var value = NativeBuffer.Of<E>(KernelValues.Normal(random, n, 3));
             double[] expected = [.. average.Values];
             AverageKernel.Reference.Run(expected, value.Values, weight);
             int first = random.Next(n + 1);
             AverageKernel.Run<V, T, E>(average.Pointer, value.Pointer, 0, first, weight);
             AverageKernel.Run<V, T, E>(average.Pointer, value.Pointer, first, n - first, weight);
-            KernelData.Close(expected, average.Read(), tolerance, $"w = {weight}");
-            if (weight is 0 or 1) Assert.Equal(expected, average.Read());
-            average.AssertGuards();
+            KernelValues.Close(expected, average.ToArray(), tolerance, $"w = {weight}");
+            if (weight is 0 or 1) Assert.Equal(expected, average.ToArray());
+            average.AssertBorders("average");
         }
     }
 }

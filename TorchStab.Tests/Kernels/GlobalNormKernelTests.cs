@@ -8,7 +8,7 @@ public unsafe class GlobalNormKernelTests : EveryWidthTests
 {
     internal override void EveryStorage<VF, VD>()
     {
-        foreach (int n in KernelData.Lengths)
+        foreach (int n in KernelInstances.Lengths.Prepend(0))
         {
             Equal<VD, double, double>(n, 1e150);
             Equal<VD, float, float>(n, 1e37);
@@ -24,7 +24,7 @@ public unsafe class GlobalNormKernelTests : EveryWidthTests
         var random = new Random(n);
         foreach (double scale in new[] { 1, 1e-30, huge })
         {
-            using var x = new KernelData<T, E>(KernelData.Normal(random, n, scale));
+            using var x = NativeBuffer.Of<E>(KernelValues.Normal(random, n, scale));
             Same(GlobalNormKernel.Reference.SumOfSquares(x.Values), GlobalNormKernel.SumOfSquares<V, double, E>(x.Pointer, 0, n));
             Same(GlobalNormKernel.Reference.SumOfMagnitudes(x.Values), GlobalNormKernel.SumOfMagnitudes<V, double, E>(x.Pointer, 0, n));
             Assert.Equal(GlobalNormKernel.Reference.MaxMagnitude(x.Values), GlobalNormKernel.MaxMagnitude<V, double, E>(x.Pointer, 0, n));
@@ -42,11 +42,11 @@ public unsafe class GlobalNormKernelTests : EveryWidthTests
     private static void Zeros<V, T, E>(int n, Random random)
         where V : unmanaged, IVector<V, double> where T : unmanaged, IBinaryFloatingPointIeee754<T> where E : unmanaged
     {
-        double[] values = KernelData.Normal(random, n);
+        double[] values = KernelValues.Normal(random, n);
         for (int i = 0; i < n; i += 3) values[i] = i % 2 == 0 ? 0 : -0.0;
         values[1] = double.NaN;
         values[n - 1] = typeof(T) == typeof(double) ? double.Epsilon : 1e-38;
-        using var x = new KernelData<T, E>(values);
+        using var x = NativeBuffer.Of<E>(values);
         Assert.Equal(GlobalNormKernel.Reference.NonZero(x.Values), GlobalNormKernel.NonZero<V, double, E>(x.Pointer, 0, n));
     }
 
@@ -55,9 +55,9 @@ public unsafe class GlobalNormKernelTests : EveryWidthTests
     {
         foreach (double bad in new[] { double.NaN, double.NegativeInfinity })
         {
-            double[] values = KernelData.Normal(random, n);
+            double[] values = KernelValues.Normal(random, n);
             values[random.Next(n)] = bad;
-            using var x = new KernelData<T, E>(values);
+            using var x = NativeBuffer.Of<E>(values);
             double expected = Math.Abs(bad);
             Assert.Equal(expected, GlobalNormKernel.SumOfSquares<V, double, E>(x.Pointer, 0, n));
             Assert.Equal(expected, GlobalNormKernel.SumOfMagnitudes<V, double, E>(x.Pointer, 0, n));

@@ -28,7 +28,8 @@ internal static class KernelInstances
     /// Every tail of the widest vector behind up to four of them, which is as far as loops are unrolled, the ends of longer runs, and lengths on both sides
     /// of the kernels' thresholds.
     /// </summary>
-    public static IEnumerable<int> Lengths => [.. Enumerable.Range(1, 70), .. Around(96), .. Around(128), .. Around(192), .. Around(256), 771, 2047, 2048, 2051];
+    public static IEnumerable<int> Lengths =>
+        [.. Enumerable.Range(1, 70), .. Around(96), .. Around(128), .. Around(192), .. Around(256), 771, 2047, 2048, 2051];
 
     private static IEnumerable<int> Around(int length) => Enumerable.Range(length - 1, 3);
 

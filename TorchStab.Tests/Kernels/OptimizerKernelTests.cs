@@ -4,7 +4,7 @@ using TorchStab.Tests.Support;
 
 namespace TorchStab.Tests.Kernels;
 
-/// <summary>The update kernels of every width and storage against their scalar references, at lengths 0..257.</summary>
+/// <summary>The update kernels of every width and storage against their scalar references, at every tail and at 0.</summary>
 public abstract unsafe class OptimizerKernelTests : EveryWidthTests
 {
     /// <summary>Runs one case; the seed chooses the options.</summary>
@@ -20,7 +20,7 @@ public abstract unsafe class OptimizerKernelTests : EveryWidthTests
 
     internal override void EveryStorage<VF, VD>()
     {
-        foreach (int n in KernelData.Lengths)
+        foreach (int n in KernelInstances.Lengths.Prepend(0))
         {
             for (int seed = 0; seed < 8; seed++)
             {

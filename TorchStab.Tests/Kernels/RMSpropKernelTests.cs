@@ -7,9 +7,10 @@ public unsafe class RMSpropKernelTests : OptimizerKernelTests
 {
     internal override void Equal<V, T, E>(int n, Random random, double tolerance)
     {
-        using KernelData<T, E> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
-        using KernelData<T, T> squares = new([.. KernelData.Positive(random, n).Select(x => x + 1)]), means = new(KernelData.Normal(random, n, 0.1)),
-            buffer = new(KernelData.Normal(random, n));
+        using NativeBuffer p = NativeBuffer.Of<E>(KernelValues.Normal(random, n)), g = NativeBuffer.Of<E>(KernelValues.Normal(random, n));
+        using NativeBuffer squares = NativeBuffer.Of<T>([.. KernelValues.Positive(random, n).Select(x => x + 1)]),
+            means = NativeBuffer.Of<T>(KernelValues.Normal(random, n, 0.1)),
+            buffer = NativeBuffer.Of<T>(KernelValues.Normal(random, n));
         bool centered = random.Next(2) == 0, momentum = random.Next(2) == 0;
         var streams = new StepStreams
         {
@@ -31,11 +32,11 @@ public unsafe class RMSpropKernelTests : OptimizerKernelTests
         double[] ep = [.. p.Values], es = [.. squares.Values], em = centered ? [.. means.Values] : [], eb = momentum ? [.. buffer.Values] : [];
         RMSpropKernel.Reference.Update(a, ep, g.Values, es, em, eb);
         RMSpropKernel.Run<V, T, E>(&job, 0, n);
-        KernelData.Close(ep, p.Read(), tolerance, "p");
-        KernelData.Close(es, squares.Read(), Math.Min(tolerance, Tolerance.Float32), "square_avg");
-        KernelData.Close(centered ? em : means.Values, means.Read(), Math.Min(tolerance, Tolerance.Float32), "grad_avg");
-        KernelData.Close(momentum ? eb : buffer.Values, buffer.Read(), Math.Min(tolerance, Tolerance.Float32), "momentum_buffer");
-        foreach (var state in new[] { squares, means, buffer }) state.AssertGuards();
-        p.AssertGuards();
+        KernelValues.Close(ep, p.ToArray(), tolerance, "p");
+        KernelValues.Close(es, squares.ToArray(), Math.Min(tolerance, Tolerance.Float32), "square_avg");
+        KernelValues.Close(centered ? em : means.Values, means.ToArray(), Math.Min(tolerance, Tolerance.Float32), "grad_avg");
+        KernelValues.Close(momentum ? eb : buffer.Values, buffer.ToArray(), Math.Min(tolerance, Tolerance.Float32), "momentum_buffer");
+        foreach (var state in new[] { squares, means, buffer }) state.AssertBorders("state");
+        p.AssertBorders("p");
     }
 }

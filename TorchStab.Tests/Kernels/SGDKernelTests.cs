@@ -7,8 +7,8 @@ public unsafe class SGDKernelTests : OptimizerKernelTests
 {
     internal override void Equal<V, T, E>(int n, Random random, double tolerance)
     {
-        using KernelData<T, E> p = new(KernelData.Normal(random, n)), g = new(KernelData.Normal(random, n));
-        using KernelData<T, T> buffer = new(KernelData.Normal(random, n));
+        using NativeBuffer p = NativeBuffer.Of<E>(KernelValues.Normal(random, n)), g = NativeBuffer.Of<E>(KernelValues.Normal(random, n));
+        using NativeBuffer buffer = NativeBuffer.Of<T>(KernelValues.Normal(random, n));
         bool momentum = random.Next(3) > 0;
         var streams = new StepStreams { Parameter = p.Pointer, Gradient = g.Pointer, State0 = momentum ? buffer.Pointer : null };
         var a = new SGDArguments
@@ -23,9 +23,9 @@ public unsafe class SGDKernelTests : OptimizerKernelTests
         double[] ep = [.. p.Values], eb = momentum ? [.. buffer.Values] : [];
         SGDKernel.Reference.Update(a, ep, g.Values, eb);
         SGDKernel.Run<V, T, E>(&job, 0, n);
-        KernelData.Close(ep, p.Read(), tolerance, "p");
-        KernelData.Close(momentum ? eb : buffer.Values, buffer.Read(), Math.Min(tolerance, Tolerance.Float32), "momentum_buffer");
-        p.AssertGuards();
-        buffer.AssertGuards();
+        KernelValues.Close(ep, p.ToArray(), tolerance, "p");
+        KernelValues.Close(momentum ? eb : buffer.Values, buffer.ToArray(), Math.Min(tolerance, Tolerance.Float32), "momentum_buffer");
+        p.AssertBorders("p");
+        buffer.AssertBorders("buffer");
     }
 }

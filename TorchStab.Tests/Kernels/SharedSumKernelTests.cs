@@ -2,6 +2,7 @@ using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using TorchStab.Kernels;
+using TorchStab.Tests.Support;
 
 namespace TorchStab.Tests.Kernels;
 
@@ -27,7 +28,7 @@ public unsafe class SharedSumKernelTests
 
     private static void BothTypes<VF, VD>() where VF : unmanaged, IVector<VF, float> where VD : unmanaged, IVector<VD, double>
     {
-        foreach (int n in KernelData.Lengths)
+        foreach (int n in KernelInstances.Lengths.Prepend(0))
         {
             Equal<VF, float>(n, x => (float)x);
             Equal<VD, double>(n, x => x);
@@ -39,7 +40,7 @@ public unsafe class SharedSumKernelTests
         var random = new Random(n);
         for (int ranks = 1; ranks <= 4; ranks++)
         {
-            double[][] values = [.. Enumerable.Range(0, ranks).Select(_ => KernelData.Normal(random, n))];
+            double[][] values = [.. Enumerable.Range(0, ranks).Select(_ => KernelValues.Normal(random, n))];
             int rank = random.Next(ranks);
             Same<V, T>(values, rank, round);
             if (n == 0) continue;
@@ -53,7 +54,7 @@ public unsafe class SharedSumKernelTests
     private static void Same<V, T>(double[][] values, int rank, Func<double, double> round)
         where V : unmanaged, IVector<V, T> where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        var terms = values.Select(v => new KernelData<T, T>(v)).ToList();
+        var terms = values.Select(v => NativeBuffer.Of<T>(v)).ToList();
         int n = values[0].Length;
         bool finite = terms[rank].Values.All(double.IsFinite);
         var expected = SharedSumKernel.Reference.Add([.. terms.Select(t => t.Values)], round);
@@ -64,10 +65,10 @@ public unsafe class SharedSumKernelTests
         void** pointers = stackalloc void*[terms.Count];
         foreach (var (k, term) in terms.Index()) pointers[k] = term.Pointer;
         Assert.Equal(finite, SharedSumKernel.Add<V, T>(pointers, terms.Count, rank, shared, n));
-        Assert.Equal(expected, terms[rank].Read());
+        Assert.Equal(expected, terms[rank].ToArray());
         Assert.Equal(expected, Read(shared, n));
         Assert.Equal(T.One, shared[n]);
-        terms[rank].AssertGuards();
+        terms[rank].AssertBorders("terms");
         NativeMemory.AlignedFree(shared);
         terms.ForEach(t => t.Dispose());
     }

@@ -12,40 +12,37 @@ public class LayerNormFunctionalTests : InOneForm
 
     private static readonly ScalarType[] Dtypes = [ScalarType.Float64, ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float16];
 
-    public static TheoryData<int, Layout, ScalarType> Draws
+    public static TheoryData<int, string, ScalarType> Draws
     {
         get
         {
-            var data = new TheoryData<int, Layout, ScalarType>();
-            foreach (var layout in Enum.GetValues<Layout>())
-                foreach (var dtype in Dtypes) data.Add(10 * (int)layout + (int)dtype, layout, dtype);
+            var data = new TheoryData<int, string, ScalarType>();
+            foreach (var (i, layout) in NormArguments.Layouts.Index())
+                foreach (var dtype in Dtypes) data.Add(10 * i + (int)dtype, layout, dtype);
             return data;
         }
     }
 
     [Theory]
     [MemberData(nameof(Draws))]
-    public void Equals_libtorch_on_random_shapes_values_and_layouts(int seed, Layout layout, ScalarType dtype)
+    public void Equals_libtorch_on_random_shapes_values_and_layouts(int seed, string layout, ScalarType dtype)
     {
         for (int i = 0; i < 5; i++)
         {
             using var scope = NewDisposeScope();
             random.manual_seed(seed + 1000 * i);
             var dice = new Random(seed + 1000 * i);
-            int rank = layout == Layout.ChannelsLast ? 4 : dice.Next(1, 6);
+            int rank = layout == "channels_last" ? 4 : dice.Next(1, 6);
             long[] shape = [.. Enumerable.Range(0, rank).Select(_ => (long)dice.Next(1, 7))];
             long[] normalized = shape[^dice.Next(1, rank + 1)..];
             // Two nearly equal values under a tiny eps magnify rounding a thousandfold: only double has digits for that.
             double eps = Math.Pow(10, -(dtype == ScalarType.Float64 ? dice.Next(2, 7) : dice.Next(1, 3)));
-            var input = RowNormParity.Draw(shape, layout, dtype);
+            var input = NormArguments.Arrange(shape, layout, dtype);
             // Mixed precision as well: float32 parameters beside a half input.
             var parameters = dice.Next(2) == 0 ? Moments(dtype) : dtype;
             Tensor? weight = dice.Next(4) == 0 ? null : randn(normalized).to(parameters), bias = dice.Next(4) == 0 ? null : randn(normalized).to(parameters);
-            RowNormParity.Check((x, w, b) => stab.nn.functional.layer_norm(x, normalized, w, b, eps), (x, w, b) => F.layer_norm(x, normalized, w, b, eps),
-                input, weight, bias);
-            if (dtype == ScalarType.Float64)
-                RowNormParity.CheckSecond((x, w, b) => stab.nn.functional.layer_norm(x, normalized, w, b, eps),
-                    (x, w, b) => F.layer_norm(x, normalized, w, b, eps), input, weight);
+            NormArguments.Of(input, weight, bias).Compare((x, _, _, w, b) => F.layer_norm(x, normalized, w, b, eps),
+                (x, _, _, w, b) => stab.nn.functional.layer_norm(x, normalized, w, b, eps), $"{i}", second: dtype == ScalarType.Float64, rounded: true);
         }
 
         static ScalarType Moments(ScalarType dtype) => dtype is ScalarType.Float64 ? dtype : ScalarType.Float32;
@@ -109,8 +106,9 @@ public class LayerNormFunctionalTests : InOneForm
     public void Changing_the_output_in_place_leaves_gradients_right()
     {
         using var scope = NewDisposeScope();
-        RowNormParity.Check((x, w, b) => stab.nn.functional.layer_norm(x, [5], w, b).mul_(2).relu_(), (x, w, b) => F.layer_norm(x, [5], w, b).mul(2).relu(),
-            randn(4, 5, ScalarType.Float64), randn(5, ScalarType.Float64), randn(5, ScalarType.Float64));
+        NormArguments.Of(randn(4, 5, ScalarType.Float64), randn(5, ScalarType.Float64), randn(5, ScalarType.Float64)).Compare(
+            (x, _, _, w, b) => F.layer_norm(x, [5], w, b).mul(2).relu(), (x, _, _, w, b) => stab.nn.functional.layer_norm(x, [5], w, b).mul_(2).relu_(),
+            "changed in place", second: false);
     }
 
     [Theory]

@@ -84,15 +84,15 @@ public class LayerNormMaskTests
     {
         using var scope = NewDisposeScope();
         var mask = tensor(new[] { true, false, true, true, true });
-        RowNormParity.CheckSecond((x, w, _) =>
-        {
-            using var norm = stab.nn.LayerNorm(5, elementwise_affine: false, dtype: ScalarType.Float64);
-            return norm.forward(x, mask) * w!;
-        }, (x, w, _) =>
+        NormArguments.Of(randn(3, 5, ScalarType.Float64), randn(5, ScalarType.Float64)).Compare((x, _, _, w, _) =>
         {
             var part = x.index_select(1, tensor(new long[] { 0, 2, 3, 4 }));
             var mean = part.mean([1], keepdim: true);
             return (x - mean) / ((part - mean).square().mean([1], keepdim: true) + 1e-5).sqrt() * w!;
-        }, randn(3, 5, ScalarType.Float64), randn(5, ScalarType.Float64));
+        }, (x, _, _, w, _) =>
+        {
+            using var norm = stab.nn.LayerNorm(5, elementwise_affine: false, dtype: ScalarType.Float64);
+            return norm.forward(x, mask) * w!;
+        }, "mask", second: true);
     }
 }

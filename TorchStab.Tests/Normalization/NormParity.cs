@@ -46,6 +46,16 @@ internal sealed record NormArguments(Tensor Input, Tensor? Mean, Tensor? Varianc
 
     public static readonly string[] Layouts = ["contiguous", "channels_last", "sliced", "transposed", "expanded"];
 
+    /// <summary>These tensors with a random upstream gradient and random directions, for a norm without statistics.</summary>
+    public static NormArguments Of(Tensor input, Tensor? weight = null, Tensor? bias = null)
+    {
+        Tensor?[] leaves = [input, weight, bias];
+        return new(input, null, null, weight, bias, randn_like(input, dtype: ScalarType.Float32).to(input.dtype))
+        {
+            Directions = [.. leaves.OfType<Tensor>().Select(t => randn_like(t))],
+        };
+    }
+
     public static NormArguments Draw(int seed, int rank, string layout, ScalarType dtype, bool statistics)
     {
         manual_seed(seed);
@@ -68,16 +78,17 @@ internal sealed record NormArguments(Tensor Input, Tensor? Mean, Tensor? Varianc
             Directions = [.. Directions.Select(d => d.to(dtype))],
         };
 
-    /// <summary>Compares every quantity of two runs.</summary>
-    public void Compare(ChannelNorm expected, ChannelNorm actual, string what, bool second, double? tolerance = null)
+    /// <summary>Compares every quantity of two runs; half types, where asked for, with the expected run in float32, rounded.</summary>
+    public void Compare(ChannelNorm expected, ChannelNorm actual, string what, bool second, double? tolerance = null, bool rounded = false)
     {
-        var e = NormResult.Of(expected, this, second).Tensors;
+        bool wide = rounded && Input.dtype is ScalarType.Float16 or ScalarType.BFloat16;
+        var e = NormResult.Of(expected, wide ? To(ScalarType.Float32) : this, second).Tensors;
         var a = NormResult.Of(actual, this, second).Tensors;
         Assert.Equal(e.Keys, a.Keys);
         foreach (var (name, value) in e)
         {
-            double? allowed = name.StartsWith("dd_", StringComparison.Ordinal) ? Tolerance.SecondDerivative : tolerance;
-            Support.Compare.Close(value, a[name], $"{what}: {name}", allowed);
+            double? allowed = name.StartsWith("dd_", StringComparison.Ordinal) ? Tolerance.SecondDerivative : wide ? Tolerance.Of(Input.dtype) : tolerance;
+            Support.Compare.Close(wide ? value.to(a[name].dtype) : value, a[name], $"{what}: {name}", allowed);
         }
         Assert.Equal(Strides(e["output"]), Strides(a["output"]));
     }
@@ -85,11 +96,18 @@ internal sealed record NormArguments(Tensor Input, Tensor? Mean, Tensor? Varianc
     /// <summary>The strides that mean something: a dimension of size 1 may have any.</summary>
     public static long[] Strides(Tensor t) => [.. t.stride().Zip(t.shape).Where(d => d.Second != 1).Select(d => d.First)];
 
-    private static Tensor Arrange(long[] shape, string layout, ScalarType dtype, double mean, double sigma)
+    /// <summary>Random values about a mean, in a layout of <see cref="Layouts"/>; one that the rank does not have is contiguous.</summary>
+    public static Tensor Arrange(long[] shape, string layout, ScalarType dtype, double mean = 0.5, double sigma = 2)
     {
         Tensor Values(params long[] size) => (randn(size, ScalarType.Float64) * sigma + mean).to(dtype);
         switch (layout)
         {
+            case "sliced" when shape.Length == 1:
+                return Values(2 * shape[0] + 1).slice(0, 1, 2 * shape[0] + 1, 2);
+            case "expanded" when shape.Length == 1:
+                return Values(1).expand(shape);
+            case "channels_last" or "transposed" when shape.Length == 1:
+                return Values(shape);
             case "channels_last":
                 return Values([shape[0], .. shape[2..], shape[1]]).movedim([shape.Length - 1], [1]);
             case "sliced":

@@ -32,7 +32,8 @@ public class ParameterTypesTests
     public void Group_norm_takes_what_libtorch_takes(ScalarType input, ScalarType? weight, ScalarType? bias) => Same(input, weight, bias,
         (x, w, b) => stab.nn.functional.group_norm(x, 2, w, b), (x, w, b) => F.group_norm(x, 2, w, b));
 
-    private static void Same(ScalarType input, ScalarType? weight, ScalarType? bias, Norm ours, Norm theirs)
+    private static void Same(ScalarType input, ScalarType? weight, ScalarType? bias, Func<Tensor, Tensor?, Tensor?, Tensor> ours,
+        Func<Tensor, Tensor?, Tensor?, Tensor> theirs)
     {
         using var scope = NewDisposeScope();
         Tensor x = ones(2, 4, 4).to(input);

@@ -10,7 +10,7 @@ public class LargeGradientTests
 {
     private static readonly Func<IEnumerable<(string, Parameter)>, ClippingAwareOptimizer>[] Optimizers =
     [
-        .. Make.Optimizers,
+        .. Make.Optimizers.Values,
         p => stab.optim.RMSprop(p, 0.01),
         p => stab.optim.RMSprop(p, 0.01, centered: true),
         p => stab.optim.RMSprop(p, 0.01, momentum: 0.9),

@@ -27,24 +27,32 @@ public sealed class MovedMemoryTests
         },
     ];
 
-    public static TheoryData<int, int> Cases
+    private static readonly Dictionary<string, Func<Parameter[], ClippingAwareOptimizer>> Optimizers = new()
+    {
+        ["Adam"] = p => stab.optim.Adam(p, 0.1, amsgrad: true, global_clipnorm: 1),
+        ["AdamW"] = p => stab.optim.AdamW(p, 0.1, clipnorm: 0.5),
+        ["SGD"] = p => stab.optim.SGD(p, 0.1, momentum: 0.9, global_clipnorm: 1),
+        ["RMSprop"] = p => stab.optim.RMSprop(p, 0.1, momentum: 0.9, centered: true),
+    };
+
+    public static TheoryData<int, string> Cases
     {
         get
         {
-            var cases = new TheoryData<int, int>();
+            var cases = new TheoryData<int, string>();
             for (int change = 0; change < Changes.Length; change++)
-                for (int kind = 0; kind < 4; kind++) cases.Add(change, kind);
+                foreach (string kind in Optimizers.Keys) cases.Add(change, kind);
             return cases;
         }
     }
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void A_step_follows_its_tensors(int change, int kind)
+    public void A_step_follows_its_tensors(int change, string kind)
     {
         using var scope = NewDisposeScope();
         Parameter[] fast = Parameters(), plain = Parameters();
-        using ClippingAwareOptimizer a = New(kind, fast), b = New(kind, plain);
+        using ClippingAwareOptimizer a = Optimizers[kind](fast), b = Optimizers[kind](plain);
         for (int step = 0; step < 4; step++)
         {
             a.step();
@@ -82,11 +90,11 @@ public sealed class MovedMemoryTests
     public void A_moment_that_was_changed_in_place_is_looked_at_again(string change, string refusal)
     {
         using var code = jit.compile($"def change(x):\n    return {change}\n");
-        for (int kind = 0; kind < 4; kind++)
+        foreach (string kind in Optimizers.Keys)
         {
             using var scope = NewDisposeScope();
             var parameters = Parameters();
-            using var optimizer = New(kind, parameters);
+            using var optimizer = Optimizers[kind](parameters);
             for (int step = 0; step < 2; step++) optimizer.step();
             var state = optimizer.state_dict().State[1];
             foreach (var moment in state.GetType().GetFields().Select(f => f.GetValue(state)).OfType<Tensor>())
@@ -112,12 +120,4 @@ public sealed class MovedMemoryTests
         manual_seed(1);
         return [.. new long[][] { [5], [6, 4], [33, 3] }.Select(shape => new Parameter(randn(shape)) { grad = randn(shape) })];
     }
-
-    private static ClippingAwareOptimizer New(int kind, Parameter[] parameters) => kind switch
-    {
-        0 => stab.optim.Adam(parameters, 0.1, amsgrad: true, global_clipnorm: 1),
-        1 => stab.optim.AdamW(parameters, 0.1, clipnorm: 0.5),
-        2 => stab.optim.SGD(parameters, 0.1, momentum: 0.9, global_clipnorm: 1),
-        _ => stab.optim.RMSprop(parameters, 0.1, momentum: 0.9, centered: true),
-    };
 }

@@ -2,6 +2,7 @@ using TorchSharp.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 using SGD = TorchStab.Modules.SGD;
+using static TorchStab.Tests.Support.Refusals;
 
 namespace TorchStab.Tests.Optimization;
 
@@ -144,6 +145,4 @@ public class OptimizerArgumentsTests
     }
 
     private static void Named(string argument, Action call) => Assert.Equal(argument, Assert.Throws<ArgumentNullException>(call).ParamName);
-
-    private static void Refused(string words, Action call) => Assert.Contains(words, Assert.Throws<ArgumentException>(call).Message, StringComparison.Ordinal);
 }

@@ -13,7 +13,7 @@ public class OptimizerProperties
     {
         using var scope = NewDisposeScope();
         var random = new Random(seed);
-        foreach (var make in Make.Optimizers)
+        foreach (var make in Make.Optimizers.Values)
         {
             var parameters = Parameters(random, seed, 1 + count.Get % 5);
             using var optimizer = make(parameters.Select((p, i) => ($"p{i}", p)));

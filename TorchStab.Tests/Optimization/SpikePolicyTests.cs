@@ -48,7 +48,7 @@ public class SpikePolicyTests
     [Fact]
     public void A_skipped_step_leaves_moments_decay_and_step_count_alone()
     {
-        foreach (var make in Make.Optimizers)
+        foreach (var make in Make.Optimizers.Values)
         {
             using var scope = NewDisposeScope();
             using var w = new Parameter(ones(4));

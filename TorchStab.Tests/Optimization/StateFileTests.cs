@@ -37,7 +37,7 @@ public sealed class StateFileTests : IDisposable
     [Fact]
     public void Moments_of_any_layout_are_saved_and_loaded()
     {
-        foreach (var make in Make.Optimizers)
+        foreach (var make in Make.Optimizers.Values)
         {
             using var scope = NewDisposeScope();
             Parameter[] parameters = [new(randn(3, 4).t()), new(randn(2, 3, 4, 5).permute(0, 3, 1, 2))];

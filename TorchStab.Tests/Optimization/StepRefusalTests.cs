@@ -37,20 +37,20 @@ public class StepRefusalTests
         ["moment of inference mode"] = ("Inplace update to inference tensor outside InferenceMode", (_, s) => Exchange(s, OfInferenceMode)),
     };
 
-    public static TheoryData<string, int> Cases
+    public static TheoryData<string, string> Cases
     {
         get
         {
-            var cases = new TheoryData<string, int>();
+            var cases = new TheoryData<string, string>();
             foreach (string fault in Faults.Keys)
-                for (int kind = 0; kind < 5; kind++)
-                    if (kind != 3 || !fault.StartsWith("moment", StringComparison.Ordinal)) cases.Add(fault, kind); // plain SGD has none
+                foreach (string kind in Make.Optimizers.Keys)
+                    if (kind != "plain SGD" || !fault.StartsWith("moment", StringComparison.Ordinal)) cases.Add(fault, kind); // plain SGD has none
             return cases;
         }
     }
 
     [Theory, MemberData(nameof(Cases))]
-    public void A_refused_step_changes_nothing(string fault, int kind)
+    public void A_refused_step_changes_nothing(string fault, string kind)
     {
         using var scope = NewDisposeScope();
         var (words, spoil) = Faults[fault];
@@ -77,7 +77,7 @@ public class StepRefusalTests
     }
 
     [Theory, MemberData(nameof(ClippingAwareOptimizerTests.Kinds), MemberType = typeof(ClippingAwareOptimizerTests))]
-    public void Options_set_to_what_makes_NaN_are_refused_by_the_next_step(int kind)
+    public void Options_set_to_what_makes_NaN_are_refused_by_the_next_step(string kind)
     {
         using var scope = NewDisposeScope();
         var a = New(kind);
@@ -89,7 +89,7 @@ public class StepRefusalTests
             foreach (double value in new[] { double.NaN, -1, double.PositiveInfinity, 1e308 })
             {
                 bool threshold = property.Name.Contains("clip", StringComparison.Ordinal), dampening = property.Name == "dampening";
-                if ((threshold && value > 0) || (dampening && value == -1 && kind != 2)) continue; // clips nothing; PyTorch takes a negative one
+                if ((threshold && value > 0) || (dampening && value == -1 && kind != "SGD Nesterov")) continue; // clips nothing; PyTorch takes a negative one
                 var whole = Memento(a);
                 property.SetValue(options, value);
                 var error = Assert.Throws<ArgumentException>(() => optimizer.step());
@@ -106,7 +106,7 @@ public class StepRefusalTests
     public void A_step_count_below_zero_is_refused_wherever_it_enters()
     {
         using var scope = NewDisposeScope();
-        foreach (int kind in new[] { 0, 1, 4 })
+        foreach (string kind in new[] { "Adam amsgrad", "AdamW", "RMSprop centered" })
         {
             var (a, b) = (New(kind), New(kind));
             var whole = Memento(a);
@@ -127,7 +127,7 @@ public class StepRefusalTests
     }
 
     [Theory, MemberData(nameof(ClippingAwareOptimizerTests.Kinds), MemberType = typeof(ClippingAwareOptimizerTests))]
-    public void One_bad_value_in_what_is_loaded_changes_nothing(int kind)
+    public void One_bad_value_in_what_is_loaded_changes_nothing(string kind)
     {
         using var scope = NewDisposeScope();
         var (a, b) = (New(kind), New(kind));
@@ -143,14 +143,14 @@ public class StepRefusalTests
         Assert.Contains("Invalid learning rate: nan", Assert.Throws<InvalidDataException>(() => first.load_state_dict(new BinaryReader(file))).Message,
             StringComparison.Ordinal);
         ((ParamGroup)second.ParamGroups.Single()).LearningRate = 0.01;
-        if (kind != 3)
+        if (kind != "plain SGD")
         {
             var (state, field) = (State(second, 1), Moment(State(second, 1)));
             var kept = (Tensor)field.GetValue(state)!;
             foreach (var change in new Func<Tensor, Tensor?>[] { m => m.to(ScalarType.ComplexFloat32), m => m.reshape(6), m => m.to(META), _ => null })
             {
                 field.SetValue(state, change(kept)?.DetachFromDisposeScope());
-                if (kind == 2 && field.GetValue(state) is null) continue; // SGD's first step makes the buffer
+                if (kind == "SGD Nesterov" && field.GetValue(state) is null) continue; // SGD's first step makes the buffer
                 Assert.Throws<InvalidOperationException>(() => first.load_state_dict(second.state_dict()));
             }
             field.SetValue(state, kept);
@@ -219,11 +219,11 @@ public class StepRefusalTests
         Compare.Close(full(2, -1.9f), open, "stepped outside");
     }
 
-    private static (ClippingAwareOptimizer optimizer, Parameter[] parameters) New(int kind)
+    private static (ClippingAwareOptimizer optimizer, Parameter[] parameters) New(string kind)
     {
         manual_seed(3);
         Parameter[] parameters = [new(randn(2, 3)), new(randn(2, 3))];
-        var optimizer = Make.Optimizers.ElementAt(kind)([("first", parameters[0]), ("second", parameters[1])]);
+        var optimizer = Make.Optimizers[kind]([("first", parameters[0]), ("second", parameters[1])]);
         optimizer.WriteBackClippedGrads = true;
         optimizer.Clip = GradientClip.ZScore(warmup: 1, zThreshold: 0.1);
         for (int step = 0; step < 3; step++)

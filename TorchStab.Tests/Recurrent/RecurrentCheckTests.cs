@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using static TorchStab.Tests.Support.Refusals;
 
 namespace TorchStab.Tests.Recurrent;
 
@@ -70,13 +71,4 @@ public class RecurrentCheckTests
 
         void Run(params long[] lengths) => gru.forward(x, lengths: tensor(lengths));
     }
-
-    private static void Refused(string text, string argument, Action call)
-    {
-        var e = Assert.ThrowsAny<ArgumentException>(call);
-        Assert.Contains(text, e.Message, StringComparison.Ordinal);
-        Assert.Equal(argument, e.ParamName);
-    }
-
-    private static void Refused(string text, string argument, Func<object> call) => Refused(text, argument, () => { call(); });
 }

@@ -105,7 +105,7 @@ internal sealed class AnyArguments(Random random, bool anyDevice = false)
     {
         var constructor = type.GetConstructors()[random.Next(type.GetConstructors().Length)];
         object?[] values = [.. constructor.GetParameters().Select(Draw)];
-        return Refused(() => constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, values, null), out object? group) ? null : group;
+        return IsRefused(() => constructor.Invoke(BindingFlags.DoNotWrapExceptions, null, values, null), out object? group) ? null : group;
     }
 
     private Array Groups(Type type)
@@ -122,12 +122,12 @@ internal sealed class AnyArguments(Random random, bool anyDevice = false)
         foreach (var property in type.GetProperties().Where(p => p.SetMethod is { IsPublic: true } && random.Next(2) == 0))
         {
             object? value = Draw(property.SetMethod!.GetParameters()[0]);
-            Refused(() => property.SetMethod!.Invoke(options, BindingFlags.DoNotWrapExceptions, null, [value], null), out _);
+            IsRefused(() => property.SetMethod!.Invoke(options, BindingFlags.DoNotWrapExceptions, null, [value], null), out _);
         }
         return options;
     }
 
-    private static bool Refused(Func<object?> call, out object? result)
+    private static bool IsRefused(Func<object?> call, out object? result)
     {
         result = null;
         try

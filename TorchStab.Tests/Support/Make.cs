@@ -17,14 +17,15 @@ internal static class Make
     ];
 
     /// <summary>One optimizer of each kind over the same parameters.</summary>
-    public static IEnumerable<Func<IEnumerable<(string, Parameter)>, TorchStab.Modules.ClippingAwareOptimizer>> Optimizers =>
-    [
-        p => stab.optim.Adam(p, 0.01, weight_decay: 0.1, amsgrad: true),
-        p => stab.optim.AdamW(p, 0.01),
-        p => stab.optim.SGD(p, 0.01, 0.9, nesterov: true),
-        p => stab.optim.SGD(p, 0.01),
-        p => stab.optim.RMSprop(p, 0.01, momentum: 0.9, centered: true),
-    ];
+    public static IReadOnlyDictionary<string, Func<IEnumerable<(string, Parameter)>, TorchStab.Modules.ClippingAwareOptimizer>> Optimizers { get; } =
+        new Dictionary<string, Func<IEnumerable<(string, Parameter)>, TorchStab.Modules.ClippingAwareOptimizer>>
+        {
+            ["Adam amsgrad"] = p => stab.optim.Adam(p, 0.01, weight_decay: 0.1, amsgrad: true),
+            ["AdamW"] = p => stab.optim.AdamW(p, 0.01),
+            ["SGD Nesterov"] = p => stab.optim.SGD(p, 0.01, 0.9, nesterov: true),
+            ["plain SGD"] = p => stab.optim.SGD(p, 0.01),
+            ["RMSprop centered"] = p => stab.optim.RMSprop(p, 0.01, momentum: 0.9, centered: true),
+        };
 
     /// <summary>A small network with weights from a seed.</summary>
     public static Sequential Network(int seed, ScalarType dtype = ScalarType.Float64)

@@ -9,26 +9,40 @@ internal sealed unsafe class NativeBuffer : IDisposable
     private const int Border = 128;
     private const byte Mark = 0xA5;
     private readonly byte* _block;
-    private readonly int _bytes;
+    private readonly int _bytes, _border;
     private readonly Element _element;
 
-    public NativeBuffer(Element element, int count)
+    /// <summary>Undefined values, as many elements behind the boundary of a cache line as <paramref name="shift"/> says.</summary>
+    public NativeBuffer(Element element, int count, int shift = 0)
     {
         _element = element;
         Count = count;
         _bytes = count * Size(element);
-        _block = (byte*)NativeMemory.AlignedAlloc((nuint)(_bytes + (2 * Border)), 64);
-        new Span<byte>(_block, _bytes + (2 * Border)).Fill(Mark);
+        _border = Border + (shift * Size(element));
+        _block = (byte*)NativeMemory.AlignedAlloc((nuint)(_bytes + (2 * _border)), 64);
+        new Span<byte>(_block, _bytes + (2 * _border)).Fill(Mark);
     }
 
-    public NativeBuffer(Element element, ReadOnlySpan<double> values) : this(element, values.Length)
+    public NativeBuffer(Element element, ReadOnlySpan<double> values, int shift = 0) : this(element, values.Length, shift)
     {
         for (int i = 0; i < values.Length; i++) Set(i, values[i]);
+        Values = ToArray();
     }
 
     public int Count { get; }
 
-    public void* Pointer => _block + Border;
+    /// <summary>What was given, as the element type holds it.</summary>
+    public double[] Values { get; } = [];
+
+    public void* Pointer => _block + _border;
+
+    /// <summary>Values of a type, on no vector's alignment.</summary>
+    public static NativeBuffer Of<E>(double[] values) where E : unmanaged
+    {
+        var element = typeof(E) == typeof(double) ? Element.Float64 : typeof(E) == typeof(float) ? Element.Float32
+            : typeof(E) == typeof(Half) ? Element.Float16 : Element.BFloat16;
+        return new(element, values, shift: 3);
+    }
 
     public double this[int i] => _element switch
     {
@@ -55,7 +69,7 @@ internal sealed unsafe class NativeBuffer : IDisposable
 
     public void AssertBorders(string what)
     {
-        for (int i = 0; i < Border; i++) Assert.True(_block[i] == Mark && _block[Border + _bytes + i] == Mark, $"{what}: written outside");
+        for (int i = 0; i < _border; i++) Assert.True(_block[i] == Mark && _block[_border + _bytes + i] == Mark, $"{what}: written outside");
     }
 
     public void Dispose() => NativeMemory.AlignedFree(_block);
