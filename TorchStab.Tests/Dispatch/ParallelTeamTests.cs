@@ -78,6 +78,20 @@ public sealed unsafe class ParallelTeamTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Kinds))]
+    public void A_condition_is_asked_of_every_item(string kind)
+    {
+        ParallelTeam.Kind = Enum.Parse<TeamKind>(kind);
+        set_num_threads(3);
+        int asked = 0;
+        Assert.True(ParallelTeam.All(_ => Interlocked.Increment(ref asked) > 0, 1000, parallel: true));
+        Assert.Equal(1000, asked);
+        for (int wrong = 0; wrong < 1000; wrong += 333) Assert.False(ParallelTeam.All(i => i != wrong, 1000, parallel: true));
+        Assert.True(ParallelTeam.All(_ => false, 0, parallel: true));
+        Assert.Throws<FormatException>(() => ParallelTeam.All(_ => throw new FormatException(), 10, parallel: true));
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
     public void A_job_within_a_job_runs(string kind)
     {
         ParallelTeam.Kind = Enum.Parse<TeamKind>(kind);

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using TorchStab.Modules;
 using static TorchSharp.torch;
 
@@ -13,10 +14,16 @@ internal sealed class StepList
     /// <summary>How many parameters ahead the states are prefetched.</summary>
     private const int Ahead = 6;
 
+    /// <summary>From this number of parameters on, several threads check them: each check waits for memory.</summary>
+    private const int Parallel = 64;
+
     private readonly ParameterSlot[] _slots;
     private readonly int[] _groups;
     private readonly Parameter[] _parameters;
+    private readonly Func<int, bool> _fits;
     private (double State, double Parameter)[]? _limits;
+    private IList<ParamGroup> _options = [];
+    private bool _inference;
 
     public StepList(List<List<ParameterSlot>> groups)
     {
@@ -26,6 +33,7 @@ internal sealed class StepList
         Gradients = new(_parameters, Label, place => _slots[place].State.CurrentMaster());
         Plan = new(Group);
         Decide = Plan.Decide;
+        _fits = i => Unfit(i) is null;
     }
 
     public GradientSet Gradients { get; }
@@ -60,17 +68,10 @@ internal sealed class StepList
     /// </summary>
     public void Check(IList<ParamGroup> groups)
     {
-        bool inference = is_inference_mode_enabled();
+        (_options, _inference) = (groups, is_inference_mode_enabled());
+        if (ParallelTeam.All(_fits, Gradients.Count, Gradients.Count >= Parallel)) return;
         for (int i = 0; i < Gradients.Count; i++)
-        {
-            int place = Gradients.ParameterIndex(i);
-            var slot = _slots[place];
-            if (i + Ahead < Gradients.Count) _slots[Gradients.ParameterIndex(i + Ahead)].State.Prefetch();
-            string? why = slot.IsInference && !inference ? Writable.Locked : !Gradients.ParameterView(i).Dense && Writable.Overlaps(slot.Parameter)
-                ? Writable.Shared : null;
-            if (why is not null) throw new InvalidOperationException($"The optimizer's {Label(place)} cannot be updated: {why}");
-            if (slot.State.WhyNot((ClipOptions)groups[_groups[place]].Options, Gradients.ParameterView(i)) is { } wrong) throw Unfit(Label(place), wrong);
-        }
+            if (Unfit(i) is { } refusal) throw refusal;
     }
 
     public void Release()
@@ -113,10 +114,23 @@ internal sealed class StepList
         _ => 1e15,
     };
 
-    private string Label(int place) => _slots[place].Label(_groups[place], place - Array.IndexOf(_groups, _groups[place]));
+    /// <summary>Why a gradient's parameter or state cannot be updated; null if both can.</summary>
+    private InvalidOperationException? Unfit(int gradient)
+    {
+        int place = Gradients.ParameterIndex(gradient);
+        var slot = _slots[place];
+        if (gradient + Ahead < Gradients.Count) _slots[Gradients.ParameterIndex(gradient + Ahead)].State.Prefetch();
+        var memory = Gradients.ParameterView(gradient);
+        if (slot.IsInference && !_inference) return Locked(Writable.Locked);
+        if (!memory.Dense && Writable.Overlaps(slot.Parameter)) return Locked(Writable.Shared);
+        return slot.State.WhyNot((ClipOptions)_options[_groups[place]].Options, memory) is not { } why ? null : new(
+            $"The optimizer's state of {Label(place)} does not fit its parameter: {why}. Nothing was changed; change a moment by copy_(), or load a state by "
+            + "load_state_dict().");
 
-    private static InvalidOperationException Unfit(string name, string why) => new($"The optimizer's state of {name} does not fit its parameter: {why}. " +
-        "Nothing was changed; change a moment by copy_(), or load a state by load_state_dict().");
+        InvalidOperationException Locked(string why) => new($"The optimizer's {Label(place)} cannot be updated: {why}");
+    }
+
+    private string Label(int place) => _slots[place].Label(_groups[place], place - Array.IndexOf(_groups, _groups[place]));
 
     private static InvalidOperationException Stale(string name) =>
         new($"The optimizer's {name} no longer exists: the model was moved by .to(), or a layer was swapped. Call optimizer.rebind(model) after that.");

@@ -44,6 +44,36 @@ internal static unsafe class ParallelTeam
         else ThreadPoolTeam.Run(body, context, items, threads);
     }
 
+    /// <summary>Whether a condition holds for all items. It may be asked of items behind one that fails.</summary>
+    public static bool All(Func<int, bool> holds, int items, bool parallel)
+    {
+        var handle = GCHandle.Alloc(holds);
+        try
+        {
+            var question = new Question { Holds = GCHandle.ToIntPtr(handle) };
+            Run(&Ask, &question, items, parallel);
+            return !question.Fails;
+        }
+        finally
+        {
+            handle.Free();
+        }
+    }
+
+    private struct Question
+    {
+        public nint Holds;
+        public bool Fails;
+    }
+
+    private static void Ask(void* context, int first, int last)
+    {
+        var question = (Question*)context;
+        var holds = (Func<int, bool>)GCHandle.FromIntPtr(question->Holds).Target!;
+        for (int i = first; i < last && !question->Fails; i++)
+            if (!holds(i)) question->Fails = true;
+    }
+
     /// <summary>Stores the first exception of a job in its slot, as a GCHandle, because the slot is in native memory.</summary>
     internal static void Record(ref nint slot, Exception exception)
     {
