@@ -55,32 +55,46 @@ internal static class TypeCasts
             if (!seen.Add(method)) continue;
             foreach (var (code, named, before) in MethodCode.Of(method))
             {
-                foreach (var type in Expected(code, named)) yield return new(type, method, getters.GetValueOrDefault(method), before as FieldInfo);
+                // A generic method may search what a field contains (OfType on a list); only an instruction tests the field's own value.
+                var field = named is Type && code != OpCodes.Ldtoken ? before as FieldInfo : null;
+                foreach (var type in Expected(code, named)) yield return new(type, method, getters.GetValueOrDefault(method), field);
                 foreach (var next in Followed(code, named, module)) pending.Enqueue(next);
             }
         }
     }
 
-    /// <summary>The module types that an instruction expects: castclass and isinst name the type; OfType, Cast and others have it as a type argument.</summary>
+    /// <summary>
+    /// The module types that an instruction expects: castclass, isinst and ldtoken (typeof, which code compares with GetType()) name the type; OfType, Cast
+    /// and others have it as a type argument.
+    /// </summary>
     private static IEnumerable<Type> Expected(OpCode code, MemberInfo named)
     {
         IEnumerable<Type> types = named switch
         {
-            Type type when code == OpCodes.Castclass || code == OpCodes.Isinst => [type],
+            Type type when code == OpCodes.Castclass || code == OpCodes.Isinst || code == OpCodes.Ldtoken => [type],
             MethodInfo { IsGenericMethod: true } method => method.GetGenericArguments(),
             _ => [],
         };
         return types.Where(typeof(nn.Module).IsAssignableFrom);
     }
 
-    /// <summary>The user's methods that an instruction runs: methods as the module overrides them, lambdas, and the bodies of iterators.</summary>
+    /// <summary>
+    /// The user's methods that an instruction runs: methods as the module overrides them, lambdas, and the bodies of iterators and of async methods (the
+    /// compiler makes a class of such a body, and hands an async one to a method of the framework as a type argument).
+    /// </summary>
     private static IEnumerable<MethodBase> Followed(OpCode code, MemberInfo named, Type module)
     {
+        if (named is MethodInfo { IsGenericMethod: true } generic && !ObjectGraph.IsUserCode(generic.DeclaringType!))
+            return generic.GetGenericArguments().Where(IsGenerated).SelectMany(Bodies);
         if (named is not MethodBase method || method.DeclaringType is not { } type || !ObjectGraph.IsUserCode(type)) return [];
-        if (code == OpCodes.Newobj && type.IsDefined(typeof(CompilerGeneratedAttribute), false))
-            return type.GetMethods(Declared).Where(m => m.Name.EndsWith("MoveNext", StringComparison.Ordinal));
+        if (code == OpCodes.Newobj && IsGenerated(type)) return Bodies(type);
         if (!method.IsVirtual || method is not MethodInfo { IsGenericMethod: false } called || !type.IsAssignableFrom(module)) return [method];
         var methods = module.GetMethods(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);
         return [methods.FirstOrDefault(m => m.GetBaseDefinition() == called.GetBaseDefinition()) ?? called];
     }
+
+    private static bool IsGenerated(Type type) => type.IsDefined(typeof(CompilerGeneratedAttribute), false);
+
+    private static IEnumerable<MethodBase> Bodies(Type machine) =>
+        machine.GetMethods(Declared).Where(m => m.Name.EndsWith("MoveNext", StringComparison.Ordinal));
 }
