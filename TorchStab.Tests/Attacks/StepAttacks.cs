@@ -138,6 +138,61 @@ public static class StepAttacks
         }
     }
 
+    /// <summary>
+    /// Calls that write or free state, from several threads while others step: one runs at a time, the others are refused by name, and a file that is
+    /// saved meanwhile is whole.
+    /// </summary>
+    [Attack]
+    public static void ThreadsLoadSaveAndDispose()
+    {
+        string folder = Directory.CreateTempSubdirectory().FullName, good = Path.Combine(folder, "good"), saved = Path.Combine(folder, "saved");
+        foreach (var kind in Kinds)
+        {
+            Parameter[] p = [.. Enumerable.Range(0, 40).Select(i => new Parameter(ones(500 + i)) { grad = ones(500 + i) })];
+            var own = kind(p);
+            own.step();
+            own.save_state_dict(good);
+            using var around = stab.optim.ClippedOptimizer(kind(p), GradientClip.ByGlobalNorm(1));
+            AtOnce(() => own.step(), () => own.load_state_dict(good), () => own.save_state_dict(saved), () => own.zero_grad(false), () => own.state_dict(),
+                () => own.rebind(p.Select((q, i) => ($"{i}", q))), () => own.accumulate(1));
+            AtOnce(() => around.step(), () => around.load_state_dict(good), () => around.save_state_dict(saved + "2"), () => around.zero_grad(false));
+            AtOnce(() => own.step(), () => own.MomentDtype = ScalarType.Float64, () => own.MomentDtype = null, () => own.load_state_dict(own.state_dict()));
+            own.MomentDtype = null;
+            own.load_state_dict(good);
+            if (File.Exists(saved)) own.load_state_dict(saved);
+            Expect.True(Array.TrueForAll(p, q => q.isfinite().all().item<bool>()), "a parameter is not finite");
+            AtOnce(() => own.step(), own.Dispose, () => own.save_state_dict(saved), () => own.load_state_dict(good));
+            File.Delete(saved);
+        }
+        Directory.Delete(folder, true);
+    }
+
+    private static void AtOnce(params Action[] calls)
+    {
+        var unnamed = new System.Collections.Concurrent.ConcurrentQueue<Exception>();
+        var end = DateTime.UtcNow.AddSeconds(0.4);
+        Thread[] threads = [.. calls.Select(call => new Thread(() =>
+        {
+            while (DateTime.UtcNow < end)
+            {
+                try
+                {
+                    call();
+                }
+                catch (Exception e) when (e is ObjectDisposedException || e.Message.Contains(" was called while ", StringComparison.Ordinal))
+                {
+                }
+                catch (Exception e)
+                {
+                    unnamed.Enqueue(e);
+                }
+            }
+        }))];
+        foreach (var t in threads) t.Start();
+        foreach (var t in threads) t.Join();
+        Expect.True(unnamed.IsEmpty, $"{unnamed.Count} errors without a name, such as {unnamed.FirstOrDefault()}");
+    }
+
     /// <summary>A closure that disposes its optimizer, or steps it, ends in a named error.</summary>
     [Attack]
     public static void ClosuresUseTheirOptimizer()

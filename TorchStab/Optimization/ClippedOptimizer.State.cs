@@ -46,6 +46,7 @@ public partial class ClippedOptimizer
     /// <param name="writer">Receives the state.</param>
     public void save_state_dict(BinaryWriter writer)
     {
+        using var turn = _guard.Enter("save_state_dict()");
         SaveInner(writer);
         Clip.SaveMemory(writer);
         _guard.Spikes.Save(writer);
@@ -132,7 +133,7 @@ public partial class ClippedOptimizer
     public void rebind(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        _guard.RequireIdle("rebind()");
+        using var turn = _guard.Enter("rebind()");
         var now = model.named_parameters().ToList();
         if (Managed is ClippingAwareOptimizer own) own.rebind(now);
         else TorchOptimRebinding.Run(Managed, _names, now);

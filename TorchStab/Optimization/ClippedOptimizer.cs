@@ -112,7 +112,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     /// <inheritdoc cref="ClippingAwareOptimizer.zero_grad(bool)"/>
     public void zero_grad(bool set_to_none = true)
     {
-        if (_inner is not TorchSharp.Modules.LBFGS) _guard.RequireIdle("zero_grad()"); // LBFGS calls the closure, which calls this, within its step
+        using var turn = StepsByClosure ? default : _guard.Enter("zero_grad()"); // a closure calls this, and runs within the step of LBFGS
         if (!_guard.InsideWindow) Gradients.Clear(parameters(), set_to_none);
     }
 
@@ -127,7 +127,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     {
         ArgumentNullException.ThrowIfNull(param_group);
         ObjectDisposedException.ThrowIf(_disposed, this);
-        _guard.RequireIdle("add_param_group()");
+        using var turn = _guard.Enter("add_param_group()");
         TiedParameters.RequireNew(parameters(), param_group.Parameters, nameof(param_group));
         _inner.add_param_group(param_group);
         TiedParameters.StepOnce(_inner, [.. parameters()], nameof(param_group));
@@ -137,7 +137,7 @@ public partial class ClippedOptimizer : Optimizer, IClippedStep, IScaledStep
     /// <param name="disposing">False when a finalizer calls.</param>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) _guard.RequireIdle("Dispose()");
+        using var turn = disposing ? _guard.Enter("Dispose()") : default;
         base.Dispose(disposing);
         if (!disposing || _disposed) return;
         _disposed = true;

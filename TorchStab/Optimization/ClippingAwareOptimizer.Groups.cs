@@ -21,7 +21,7 @@ public abstract partial class ClippingAwareOptimizer
     {
         ArgumentNullException.ThrowIfNull(param_group);
         RequireAlive();
-        _guard.RequireIdle("add_param_group()");
+        using var turn = _guard.Enter("add_param_group()");
         RequirePresent();
         Add(param_group, nameof(param_group));
     }
@@ -130,7 +130,8 @@ public abstract partial class ClippingAwareOptimizer
     private void IndexState()
     {
         _list = null;
-        _state.Clear();
-        foreach (var slot in _slots.SelectMany(s => s)) _state[slot.Parameter.Handle] = slot.State;
+        TorchSharp.Utils.OrderedDict<IntPtr, OptimizerState> state = new();
+        foreach (var slot in _slots.SelectMany(s => s)) state[slot.Parameter.Handle] = slot.State;
+        _state = state; // at once, because another thread may read it
     }
 }

@@ -27,7 +27,7 @@ public abstract partial class ClippingAwareOptimizer
             if (value is not (null or ScalarType.Float16 or ScalarType.BFloat16 or ScalarType.Float32 or ScalarType.Float64))
                 throw new ArgumentException($"expected a floating dtype, got {value}", nameof(value));
             RequireAlive();
-            _guard.RequireIdle("MomentDtype");
+            using var turn = _guard.Enter("MomentDtype");
             _momentDtype = value;
             foreach (var slot in _slots.SelectMany(s => s)) slot.State.Convert(value);
             _list = null;
@@ -52,6 +52,7 @@ public abstract partial class ClippingAwareOptimizer
     public new void save_state_dict(BinaryWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
+        using var turn = _guard.Enter("save_state_dict()");
         StateFile.Write(writer, FileName, state_dict());
         Clip?.SaveMemory(writer);
         _guard.Spikes.Save(writer);
@@ -166,7 +167,7 @@ public abstract partial class ClippingAwareOptimizer
     {
         ArgumentNullException.ThrowIfNull(named_parameters);
         RequireAlive();
-        _guard.RequireIdle("rebind()");
+        using var turn = _guard.Enter("rebind()");
         var now = named_parameters.ToList();
         Rebinding.Require(now);
         var replacements = Rebinding.Match(_slots, now);

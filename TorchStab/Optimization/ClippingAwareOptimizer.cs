@@ -89,7 +89,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     /// <param name="set_to_none">true (default): sets them to null; false: to zero, as TorchSharp's <c>torch.optim</c> does.</param>
     public void zero_grad(bool set_to_none = true)
     {
-        _guard.RequireIdle("zero_grad()");
+        using var turn = _guard.Enter("zero_grad()");
         if (!_guard.InsideWindow) Gradients.Clear(parameters(), set_to_none);
     }
 
@@ -185,7 +185,7 @@ public abstract partial class ClippingAwareOptimizer : OptimizerHelper, IClipped
     /// <param name="disposing">False when a finalizer calls.</param>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) _guard.RequireIdle("Dispose()");
+        using var turn = disposing ? _guard.Enter("Dispose()") : default;
         base.Dispose(disposing);
         if (!disposing) return;
         foreach (var slot in _slots.SelectMany(s => s)) slot.State.Dispose();

@@ -8,7 +8,8 @@ namespace TorchStab.Optimization;
 /// </summary>
 internal sealed class StepGuard(NonFinitePolicy? policy)
 {
-    private int _passes, _busy;
+    private int _passes;
+    private string? _running;
     private int _row; // steps in a row that the policy skipped: neither outliers nor overflows of the loss scale
     private LossScale? _windowScale;
 
@@ -37,25 +38,19 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
 
     public void Accumulate(int passes)
     {
-        RequireIdle("accumulate()");
+        using var turn = Enter("accumulate()");
         if (passes < 1) throw new ArgumentException(FormattableString.Invariant($"expected at least one backward pass a step, got {passes}"), nameof(passes));
         Window = passes;
         _passes = 0;
     }
 
-    /// <summary>Whether a step is running. Its callbacks and other threads must not change the optimizer then.</summary>
-    public bool IsBusy => Volatile.Read(ref _busy) != 0;
-
-    /// <summary>Begins a call that must not run twice at the same time; <see cref="Turn.Dispose"/> ends it.</summary>
+    /// <summary>
+    /// Begins a call that writes or frees what other calls use: only one may run at a time, and not in a callback of another. <see cref="Turn.Dispose"/>
+    /// ends it.
+    /// </summary>
     /// <param name="call">The function that the user called, for messages.</param>
     /// <exception cref="InvalidOperationException">Such a call is running.</exception>
-    public Turn Enter(string call) => Interlocked.Exchange(ref _busy, 1) == 0 ? new Turn(this) : throw Busy(call);
-
-    /// <summary>Throws if a step is running.</summary>
-    public void RequireIdle(string call)
-    {
-        if (IsBusy) throw Busy(call);
-    }
+    public Turn Enter(string call) => Interlocked.CompareExchange(ref _running, call, null) is { } running ? throw Busy(call, running) : new Turn(this);
 
     /// <summary>Decides about gradients that are known to be finite.</summary>
     public static Verdict Admit(GradientSet gradients, double order, Func<GradientSet, ClipDecision> decide) =>
@@ -166,9 +161,9 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
     private StepReport Report(in Verdict verdict) =>
         new() { GradNorm = verdict.Norm, FirstNonFinite = verdict.FirstNonFinite, FirstNonFiniteRank = verdict.Rank, LossScale = Scale?.Value ?? 1 };
 
-    private static InvalidOperationException Busy(string call) =>
-        new($"{call} was called while this optimizer takes a step: by a callback of that step, such as the 'exclude' of a clipping rule, or by another "
-            + "thread. Nothing was changed by this call; make it when step() has returned, and let one thread at a time use an optimizer.");
+    private static InvalidOperationException Busy(string call, string running) =>
+        new($"{call} was called while {running} of this optimizer runs: by a callback of {running}, such as the 'exclude' of a clipping rule, or by another "
+            + $"thread. Nothing was changed by this call; make it when {running} has returned, and let one thread at a time use an optimizer.");
 
     private InvalidOperationException Refusal(int row, string name, bool overflows) => new(Policy.MaxConsecutive == 0
         ? $"The gradient of {name} {(overflows ? "is finite, but so large that its update is not" : "holds NaN or an infinity")}; nothing was changed. "
@@ -178,10 +173,13 @@ internal sealed class StepGuard(NonFinitePolicy? policy)
             + $"{Policy.MaxConsecutive} may be skipped. Nothing was changed: the model or its data is at fault from here on. Lower the learning rate, or "
             + "find the cause with torch.autograd.detect_anomaly.");
 
-    /// <summary>Ends the call that <see cref="Enter"/> began.</summary>
+    /// <summary>Ends the call that <see cref="Enter"/> began; the default one ends nothing.</summary>
     internal readonly struct Turn(StepGuard guard) : IDisposable
     {
-        public void Dispose() => Volatile.Write(ref guard._busy, 0);
+        public void Dispose()
+        {
+            if (guard is not null) Volatile.Write(ref guard._running, null);
+        }
     }
 
     /// <summary>The decision about a step, with its reasons.</summary>
