@@ -85,6 +85,56 @@ public class SurgeryReportTests
             (refusal.Reason, refusal.Line, refusal.Replacement));
     }
 
+    private sealed class WithLocal : nn.Module<Tensor, Tensor>
+    {
+        private readonly LayerNorm norm = nn.LayerNorm(3);
+
+        public WithLocal() : base(nameof(WithLocal)) => RegisterComponents();
+
+        public override Tensor forward(Tensor x)
+        {
+            LayerNorm n = norm;
+            for (int i = 0; i < 2; i++) x = n.call(x);
+            return x;
+        }
+    }
+
+    private sealed class WithParameter : nn.Module<Tensor, Tensor>
+    {
+        private readonly LayerNorm norm = nn.LayerNorm(3);
+
+        public WithParameter() : base(nameof(WithParameter)) => RegisterComponents();
+
+        public override Tensor forward(Tensor x) => Run(norm, x);
+
+        private static Tensor Run(LayerNorm given, Tensor x) => given.call(x);
+    }
+
+    private sealed class WithSetter : nn.Module<Tensor, Tensor>
+    {
+        private LayerNorm norm = nn.LayerNorm(3);
+
+        public WithSetter() : base(nameof(WithSetter)) => RegisterComponents();
+
+        internal LayerNorm Norm { set => norm = value; }
+
+        public override Tensor forward(Tensor x) => norm.call(x);
+    }
+
+    /// <summary>After the edit of the field such a variable does not compile; the compiled code does not show where it is, or whether it is a var.</summary>
+    [Fact]
+    public void Variables_of_the_norms_class_are_mentioned()
+    {
+        const string Hint = "; where a local variable or a parameter is declared as LayerNorm too, write the new type or var";
+        var cases = new (nn.Module<Tensor, Tensor>, string)[] { (new WithLocal(), Hint), (new WithParameter(), Hint), (new WithSetter(), "") };
+        foreach (var (model, hint) in cases)
+        {
+            using (model)
+                Assert.Equal($"field 'norm' of {model.GetType().Name} can only hold a LayerNorm{hint}",
+                    stab.nn.utils.swap_norms_(model).Refusals.Single().Reason);
+        }
+    }
+
     [Fact]
     public void A_report_prints_changes_in_columns_and_then_what_was_left()
     {

@@ -28,15 +28,20 @@ internal static class MethodCode
         }
     }
 
-    private static byte[] Bytes(MethodBase method)
+    /// <summary>The types of a method's local variables.</summary>
+    public static IEnumerable<Type> Variables(MethodBase method) => Body(method)?.LocalVariables.Select(v => v.LocalType) ?? [];
+
+    private static byte[] Bytes(MethodBase method) => Body(method)?.GetILAsByteArray() ?? [];
+
+    private static MethodBody? Body(MethodBase method)
     {
         try
         {
-            return method.GetMethodBody()?.GetILAsByteArray() ?? [];
+            return method.GetMethodBody();
         }
         catch (Exception e) when (e is NotSupportedException or InvalidOperationException or FileNotFoundException)
         {
-            return [];
+            return null;
         }
     }
 

@@ -14,8 +14,8 @@ internal sealed record ParametrizationRule(string Word, Func<nn.Module, Paramete
         if (n_power_iterations < 1)
             throw new ArgumentOutOfRangeException(nameof(n_power_iterations),
                 FormattableString.Invariant($"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"));
-        if (!(eps >= 0 && double.IsFinite(eps)))
-            throw new ArgumentOutOfRangeException(nameof(eps), $"expected a finite number of at least 0, got {Repr.Of(eps)}");
+        if (!(eps >= 0 && eps <= float.MaxValue))
+            throw new ArgumentOutOfRangeException(nameof(eps), $"expected a finite number of at least 0 that float32 can hold, got {Repr.Of(eps)}");
         return new("spectral_norm", (_, w) => NoSuch(dim, w) ?? (w.numel() == 0 ? "it has no elements" : null),
             (layer, w) => new SpectralNorm(w, n_power_iterations, eps, dim ?? (layer is Convolution { transposed: true } ? 1 : 0)));
     }

@@ -98,6 +98,8 @@ internal sealed class SurgeryPlan
         // TorchStab's class has the members of TorchSharp's class; Module<Tensor, Tensor> has only those of all modules.
         var twin = UsedMembers.AnyOf(slot.Type, slot.Owner.GetType(), line.DeclaringType!) ? NormTwin.Of(node.Module)?.Type : null;
         if (twin is not null) reason += $", and the code uses its members: make it by stab.nn.{twin.Name}(…), which has them";
+        if (UsedMembers.Declares(slot.Type, line, slot.Owner.GetType(), line.DeclaringType!))
+            reason += $"; where a local variable or a parameter is declared as {Declarations.ShortName(slot.Type)} too, write the new type or var";
         if (isContainer) reason += "; make its value of the new type, too";
         return new(node.Name, module, reason, Declarations.Line(line), Declarations.Line(line, slot.Type, twin));
     }

@@ -14,7 +14,8 @@ public sealed record ModuleChange(string Path, string From, string To);
 /// <param name="Reason">Why it could not be exchanged.</param>
 /// <param name="Line">The declaration that prevents the exchange, with short type names; null (the default) if none does.</param>
 /// <param name="Replacement">The declaration that allows it, with full type names so that it compiles in any file; null (the default) without
-/// <paramref name="Line"/>.</param>
+/// <paramref name="Line"/>. Local variables and parameters that are declared as the old class, not with var, need the new type too: compiled code shows them
+/// only in part, so the reason mentions that they may exist, but not where.</param>
 public sealed record ModuleRefusal(string Path, string Module, string Reason, string? Line = null, string? Replacement = null)
 {
     /// <summary>The number of modules that were not exchanged for this reason. Default: 1.</summary>
