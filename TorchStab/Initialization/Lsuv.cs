@@ -57,6 +57,9 @@ internal sealed class Lsuv
     private LsuvReport Run(List<ModuleNode> nodes, Action run, Generator? generator)
     {
         var hooks = new List<Remover>();
+        var parameters = nodes.SelectMany(n => LayerKind.Parameters(n.Module)).Select(p => p.Parameter).Where(p => p.requires_grad)
+            .DistinctBy(p => ParameterIdentity.Of(p));
+        List<(Tensor Parameter, Tensor Value)> before = [.. parameters.Select(p => ((Tensor)p, p.detach().clone()))];
         try
         {
             foreach (var node in nodes.Where(n => !LayerKind.IsLinearOrConvolution(n.Module)))
@@ -71,6 +74,11 @@ internal sealed class Lsuv
 
             ModuleTree.InEvaluation(nodes, run);
             return new(_entries, [.. _pending.Values]) { Notes = [.. UnregisteredModules.Of(nodes).Select(m => m.ToString())] };
+        }
+        catch
+        {
+            foreach (var (parameter, value) in before) parameter.copy_(value); // the run failed; the model is as it was
+            throw;
         }
         finally
         {

@@ -21,7 +21,7 @@ internal sealed partial class ModelInitializer
             Nonlinearity.SELU => ("LeCun", fanIn, 1 / Math.Sqrt(fanIn)),
             _ => ("Xavier", (fanIn + fanOut) / 2.0, Math.Sqrt(2.0 / (fanIn + fanOut))),
         };
-        bool residual = WritesResidual(node);
+        bool residual = _residualOutputs.Contains(node);
         if (residual) std *= _residualFactor;
         VarianceScaling.Draw(weight, std, _options.Distribution, _generator);
         string reason = next.Name.Length == 0 ? next.How : $"before {next.Name}{next.How}";
@@ -37,8 +37,7 @@ internal sealed partial class ModelInitializer
     /// <summary>The function after a layer: by the first rule that matches, else by the run, else by the order of modules.</summary>
     private Activation Next(ModuleNode node)
     {
-        var rule = _options.Rules.FirstOrDefault(r => r.Matches(node.Name, node.Path));
-        var next = rule is not null ? new(rule.Nonlinearity, rule.Slope, $"{rule.Nonlinearity} by rule")
+        var next = _rules.TryGetValue(node, out var rule) ? new(rule.Nonlinearity, rule.Slope, $"{rule.Nonlinearity} by rule")
             : _afterInRun.TryGetValue(node.Module, out var seen) ? seen ?? NoneInTheRun
             : _after.GetValueOrDefault(node.Module);
         _notes.AddLayer(node.Name, next);

@@ -14,6 +14,8 @@ internal sealed partial class ModelInitializer
     private readonly Dictionary<nn.Module, Activation?> _afterInRun;
     private readonly OutputTables _tables;
     private readonly HashSet<nn.Module> _lastNorms = new(ReferenceEqualityComparer.Instance);
+    private readonly HashSet<ModuleNode> _residualOutputs;
+    private readonly Dictionary<ModuleNode, InitializationRule> _rules = [];
     private readonly double _residualFactor;
     private readonly Dictionary<ParameterIdentity, string> _done = [];
     private readonly List<InitializationEntry> _entries = [];
@@ -29,8 +31,11 @@ internal sealed partial class ModelInitializer
         _tables = new(_nodes);
         foreach (var block in _nodes.Where(n => options.ResidualBlocks?.Invoke(n.Name, n.Module) == true))
             if (LastNorm(block) is { } norm) _lastNorms.Add(norm);
-        long outputs = options.ResidualCount ?? _nodes.Count(WritesResidual);
-        _residualFactor = 1 / Math.Sqrt(Math.Max(1, outputs));
+        // The user's functions are called before anything is written: they may throw.
+        foreach (var node in _nodes)
+            if (options.Rules.FirstOrDefault(r => r.Matches(node.Name, node.Path)) is { } rule) _rules.Add(node, rule);
+        _residualOutputs = [.. _nodes.Where(WritesResidual)];
+        _residualFactor = 1 / Math.Sqrt(Math.Max(1, options.ResidualCount ?? _residualOutputs.Count));
         _afterInRun = run is null ? [] : ActivationRun.After(_nodes, run);
     }
 
@@ -44,6 +49,7 @@ internal sealed partial class ModelInitializer
         using var _ = no_grad();
         using var deviations = new DeviceNumbers();
         var initializer = new ModelInitializer(model, options, generator, run, deviations);
+        initializer.RequireWritable();
         foreach (var node in initializer._nodes) initializer.Visit(node);
         deviations.Read();
         return new(initializer._entries, initializer._untouched) { Notes = initializer._notes.Of(initializer._nodes, initializer._tables) };
@@ -72,9 +78,30 @@ internal sealed partial class ModelInitializer
         if (!Enum.IsDefined(options.Distribution)) throw new ArgumentException($"Unknown distribution {options.Distribution}", nameof(options));
         if (!(options.EmbeddingStd >= 0))
             throw new ArgumentException($"normal expects std >= 0.0, but found std {InitArguments.Cpp(options.EmbeddingStd)} in EmbeddingStd", nameof(options));
-        if (double.IsNaN(options.ForgetBias)) throw new ArgumentException("expected a number, got NaN in ForgetBias", nameof(options));
+        RequireFinite(options.EmbeddingStd, nameof(options.EmbeddingStd), nameof(options));
+        RequireFinite(options.ForgetBias, nameof(options.ForgetBias), nameof(options));
         if (options.ResidualCount < 1)
             throw new ArgumentException(FormattableString.Invariant($"ResidualCount must be at least 1, got {options.ResidualCount}"), nameof(options));
+    }
+
+    private static void RequireFinite(double value, string name, string options)
+    {
+        if (!double.IsFinite(value)) throw new ArgumentException($"expected a finite number, got {InitArguments.Cpp(value)} in {name}", options);
+    }
+
+    /// <summary>Throws if a parameter cannot be written, or its dtype cannot hold a number of the options.</summary>
+    private void RequireWritable()
+    {
+        foreach (var node in _nodes)
+        {
+            foreach (var (_, key, parameter) in LayerKind.Parameters(node.Module))
+            {
+                if (!parameter.is_floating_point() || !(parameter.requires_grad || _options.IncludeFrozen)) continue;
+                InitArguments.RequireWritable(parameter, node.NameOf(key), "model");
+                InitArguments.RequireFits(parameter, _options.EmbeddingStd, "options");
+                InitArguments.RequireFits(parameter, _options.ForgetBias, "options");
+            }
+        }
     }
 
     private void Visit(ModuleNode node)
