@@ -11,8 +11,8 @@ public abstract class AdamState : MomentState
     private static readonly MomentTable Declared = new("Adam or AdamW", [typeof(Hosts.Adam.State), typeof(Hosts.AdamW.State)],
     [
         new(nameof(exp_avg), s => ref ((AdamState)s).exp_avg!),
-        new(nameof(exp_avg_sq), s => ref ((AdamState)s).exp_avg_sq!),
-        new(nameof(max_exp_avg_sq), s => ref ((AdamState)s).max_exp_avg_sq, o => ((AdamOptions)o).amsgrad == true),
+        new(nameof(exp_avg_sq), s => ref ((AdamState)s).exp_avg_sq!, Squares: true),
+        new(nameof(max_exp_avg_sq), s => ref ((AdamState)s).max_exp_avg_sq, o => ((AdamOptions)o).amsgrad == true, Squares: true),
     ], s => ref ((AdamState)s).step);
 
     /// <summary>The number of updates so far; a step without a gradient for this parameter does not count.</summary>

@@ -80,13 +80,25 @@ public abstract partial class MomentState
         return (known ? Writable.Overlaps(moment) ? Writable.Shared : null : Writable.WhyNot(moment)) is { } why ? $"{name}: {why}" : null;
     }
 
+    /// <summary>
+    /// The reason why no step can have left these values; null if one can: the next step would make the parameter NaN. A mean of squares may be infinite in a
+    /// file of torch.optim, where it overflows.
+    /// </summary>
+    private static string? WhyNot(Moment m, Tensor values)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        if ((m.Squares ? values.ge(0) : values.isfinite()).all().item<bool>()) return null;
+        return m.Squares ? $"expected {m.Name} of at least 0, got a negative value or NaN" : $"expected finite values in {m.Name}, got NaN or an infinity";
+    }
+
     /// <summary>The reason why a number cannot be a count of updates; null if it can.</summary>
     private static string? WhyNot(long step) => step is >= 0 and <= LargestStep ? null
         : FormattableString.Invariant($"expected a step count of at least 0, got {step}");
 
     /// <summary>
     /// Throws if this state cannot copy <paramref name="source"/>: it belongs to another kind of optimizer, its step count is invalid, or a tensor is missing,
-    /// has no floating dtype or another shape than the parameter.
+    /// has no floating dtype, another shape than the parameter, or impossible values.
     /// </summary>
     internal void Check(OptimizerState source)
     {
@@ -99,6 +111,7 @@ public abstract partial class MomentState
             else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META) why =
                 $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
             else if (!TensorShape.Same(t, Owner)) why = $"expected state of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", t.shape)}]";
+            else why = WhyNot(Table.All[k], t);
         }
         if (why is not null)
             throw new InvalidOperationException($"{why}; load the state of an optimizer over the same model, its parameters in the same order");

@@ -40,7 +40,8 @@ internal sealed record MomentTable(string Owner, Type[] Hosts, Moment[] Moments,
 /// <param name="Of">Returns a reference to the field.</param>
 /// <param name="Wanted">Whether options need the moment; null: it always exists, and has no flag in the file.</param>
 /// <param name="Late">Whether the first update that needs the moment creates it, instead of the constructor.</param>
-internal sealed record Moment(string Name, Moment.Field Of, Func<ClipOptions, bool>? Wanted = null, bool Late = false)
+/// <param name="Squares">Whether it is a mean of squares, which no optimizer leaves below 0.</param>
+internal sealed record Moment(string Name, Moment.Field Of, Func<ClipOptions, bool>? Wanted = null, bool Late = false, bool Squares = false)
 {
     /// <summary>
     /// The float32 copy of a half-precision parameter, on which updates are computed. It is no moment: it always has float32, starts as a copy of the

@@ -12,7 +12,7 @@ public sealed partial class RMSprop
     {
         private static readonly MomentTable Declared = new("RMSprop", [typeof(Hosts.RMSProp.State)],
         [
-            new(nameof(square_avg), s => ref ((State)s).square_avg!),
+            new(nameof(square_avg), s => ref ((State)s).square_avg!, Squares: true),
             new(nameof(momentum_buffer), s => ref ((State)s).momentum_buffer, o => ((Options)o).momentum > 0),
             new(nameof(grad_avg), s => ref ((State)s).grad_avg, o => ((Options)o).centered == true),
         ], s => ref ((State)s).step);
