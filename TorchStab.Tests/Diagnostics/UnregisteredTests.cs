@@ -36,7 +36,7 @@ public class UnregisteredTests
         using var net = new Forgetful();
         net.Freeze();
         using var gradients = new GradientMonitor(net, EveryCall);
-        Assert.Equal(VerdictKind.Healthy, gradients.Judge().Model.Kind);
+        Assert.DoesNotContain(gradients.Judge().Findings, f => f.Kind == VerdictKind.NotRegistered);
         using var other = nn.Sequential(("a", nn.Linear(4, 4)), ("b", nn.Linear(4, 2)));
         using var activations = new ActivationMonitor(other, EveryCall);
         Assert.DoesNotContain(activations.Judge().Findings, f => f.Kind == VerdictKind.NotRegistered);

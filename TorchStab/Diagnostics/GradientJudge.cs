@@ -39,12 +39,14 @@ internal sealed class GradientJudge
     public static Diagnosis Run(nn.Module model, List<GradientReport> history, VerdictThresholds thresholds, SteppedOptimizers optimizers)
     {
         var unregistered = UnregisteredModules.Of(model).ConvertAll(NotRegistered);
-        if (history.Count == 0) return Diagnose(unregistered, _ => 0);
+        if (history.Count == 0) return Diagnose([Unseen, .. unregistered], _ => 0);
         var judge = new GradientJudge(model, history, thresholds, optimizers);
         List<Verdict> verdicts = [.. Enumerable.Range(0, judge._layers.Count).Select(judge.Judge), .. judge.Inside(), .. unregistered];
         return Diagnose(verdicts, v => v.Kind == VerdictKind.NonFinite ? (v.Layer == judge.Origin ? 1 : 0)
             : v.Kind == VerdictKind.NotConnected ? 0 : Math.Abs(Math.Log(v.Value)));
     }
+
+    private static Verdict Unseen => new() { Kind = VerdictKind.NotSeen, Layer = "", Evidence = "nothing was recorded", Remedy = Remedies.NotRecorded };
 
     /// <summary>Where the first non-finite value arose.</summary>
     private string Origin => _watched?.NonFinite.Name ?? _layers[_culprit].Layer;

@@ -84,8 +84,8 @@ public sealed class GradientMonitor : IDisposable
     }
 
     /// <summary>
-    /// Judges gradients and updates by the latest reports, and lists modules that the model holds without registering them. Without a report the model is
-    /// healthy.
+    /// Judges gradients and updates by the latest reports, and lists modules that the model holds without registering them. Without a report the
+    /// verdict is <see cref="VerdictKind.NotSeen"/>.
     /// </summary>
     /// <returns>A verdict on each layer, and a finding for each cause; <c>ToString()</c> lists the findings.</returns>
     /// <remarks>

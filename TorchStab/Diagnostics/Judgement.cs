@@ -50,8 +50,7 @@ internal static class Judgement
                orderby Rank(verdicts.Key.Kind), severity(worst) descending
                select worst with { Also = [.. verdicts.Where(v => !ReferenceEquals(v, worst)).Select(v => v.Layer)] }
         ];
-        string evidence = layers.Count == 0 ? "nothing recorded yet" : $"{layers.Count} layers examined";
-        var model = findings.FirstOrDefault() ?? new() { Kind = VerdictKind.Healthy, Layer = "", Evidence = evidence };
+        var model = findings.FirstOrDefault() ?? new() { Kind = VerdictKind.Healthy, Layer = "", Evidence = $"{layers.Count} layers examined" };
         return new() { Model = model, Layers = layers, Findings = findings };
     }
 

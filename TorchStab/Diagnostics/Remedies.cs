@@ -17,6 +17,8 @@ internal static class Remedies
 
     public const string LargeLogits = "normalize queries and keys with stab.nn.RMSNorm before their product, or add a z-loss where they are the model's output";
 
+    public const string NotRecorded = "call Step instead of the optimizer's step, or Observe after backward()";
+
     public const string NotSeen = "hooks fire in call() only: run the model and its layers by call(), not by forward(), with the monitor enabled";
     public const string NotStepped = "give it to the optimizer (add_param_group), or freeze it with requires_grad = false";
     public const string NothingSteps = "the learning rate is 0 or every step is skipped: check the scheduler and LastStep.Skipped";

@@ -32,7 +32,10 @@ public enum VerdictKind
     /// <summary>No other kind applies.</summary>
     Healthy,
 
-    /// <summary>A layer without a record, because its hook did not run. Less severe than all other kinds but <see cref="Healthy"/>.</summary>
+    /// <summary>
+    /// A layer without a record, because its hook did not run; or a model of which nothing was recorded. Less severe than all other kinds but
+    /// <see cref="Healthy"/>.
+    /// </summary>
     NotSeen,
 
     /// <summary>
