@@ -23,7 +23,9 @@ namespace TorchStab.Modules;
 /// <see cref="Apply"/> or <see cref="CopyTo"/>.</para>
 /// <para>Averages of float16 and bfloat16 weights are float32, because in the half-precision dtype a change by 1e-3 of the difference is rounded to zero. If
 /// the model moves to another device
-/// or dtype, the averages follow at the next update. Under <c>DistributedDataParallel</c> every rank has the same weights, and so the same averages.</para>
+/// or dtype, the averages follow at the next update. They are averages of the model's own weights, also where an optimizer has float32 masters of them
+/// (<c>master_weights: true</c>): each weight that enters is rounded by at most half a unit of the half-precision dtype. Under
+/// <c>DistributedDataParallel</c> every rank has the same weights, and so the same averages.</para>
 /// </remarks>
 public sealed partial class AveragedModel : nn.Module
 {
