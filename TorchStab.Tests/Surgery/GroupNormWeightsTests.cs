@@ -35,7 +35,8 @@ public class GroupNormWeightsTests
         Assert.Equal(repaired, report.Changes[0].To.EndsWith(", weight set to 1 and bias to 0", StringComparison.Ordinal));
         string warning = Assert.Single(report.Warnings);
         Assert.Contains(warning, report.ToString(), StringComparison.Ordinal);
-        Assert.Contains(repaired ? "they are 1 and 0 now" : "GroupNormWeights.Reset", warning, StringComparison.Ordinal);
+        Assert.Contains(repaired ? "weight set to 1 and bias to 0, because of values that no layer has" : "GroupNormWeights.Reset", warning,
+            StringComparison.Ordinal);
         Assert.Equal(repaired ? [1f, 1, 1, 1] : value.data<float>().ToArray(), twin.weight!.detach().data<float>().ToArray());
         if (repaired) Assert.Equal([0f, 0, 0, 0], twin.bias!.detach().data<float>().ToArray());
     }
@@ -47,7 +48,9 @@ public class GroupNormWeightsTests
         var norm = Norm(1, float.NaN);
         nn.init.constant_(norm.weight, 0.5);
         using var model = nn.Sequential(norm);
-        stab.nn.utils.swap_norms_(model);
+        var report = stab.nn.utils.swap_norms_(model);
+        Assert.Equal("stab.nn.GroupNorm, bias set to 0", report.Changes.Single().To);
+        Assert.StartsWith("0  torch.nn.GroupNorm: bias set to 0, because", report.Warnings.Single(), StringComparison.Ordinal);
         Assert.Equal([0.5f, 0.5f, 0.5f, 0.5f], norm.weight.detach().data<float>().ToArray());
         Assert.Equal([0f, 0, 0, 0], norm.bias!.detach().data<float>().ToArray());
     }

@@ -9,25 +9,28 @@ namespace TorchStab.Surgery;
 internal sealed class GroupNormRepair(GroupNormWeights mode)
 {
     private readonly Dictionary<nn.Module, (bool weight, bool bias)> _resets = new(ReferenceEqualityComparer.Instance);
-    private readonly List<string> _reset = [], _unsure = [];
+    private readonly List<(string Path, string Parts)> _reset = [];
+    private readonly List<string> _unsure = [];
 
-    /// <summary>Examines a norm before its exchange; returns true if it will get new values.</summary>
-    public bool Examine(ModuleNode node)
+    /// <summary>Examines a norm before its exchange; returns what it will get, such as “weight set to 1”, or null.</summary>
+    public string? Examine(ModuleNode node)
     {
-        if (mode == GroupNormWeights.Keep || node.Module is not Host.GroupNorm { affine: true } norm) return false;
-        if (norm.weight.device_type == DeviceType.META) return false;
+        if (mode == GroupNormWeights.Keep || node.Module is not Host.GroupNorm { affine: true } norm) return null;
+        if (norm.weight.device_type == DeviceType.META) return null;
         using var scope = NewDisposeScope();
         bool weight = mode == GroupNormWeights.Reset || IsGarbage(norm.weight);
         bool bias = mode == GroupNormWeights.Reset || (norm.bias is { } b && IsGarbage(b));
         if (weight || bias)
         {
             // If one of both was never initialized, neither was the other, unless it is constant: then it was filled.
-            _resets.Add(norm, (weight || !IsConstant(norm.weight), bias || (norm.bias is { } other && !IsConstant(other))));
-            _reset.Add(node.Name);
-            return true;
+            var (one, zero) = (weight || !IsConstant(norm.weight), norm.bias is { } other && (bias || !IsConstant(other)));
+            _resets.Add(norm, (one, zero));
+            string parts = one && zero ? "weight set to 1 and bias to 0" : one ? "weight set to 1" : "bias set to 0";
+            _reset.Add((node.Name, parts));
+            return parts;
         }
         if (norm.weight.grad is null && !(Is(norm.weight, 1) && (norm.bias is null || Is(norm.bias, 0)))) _unsure.Add(node.Name);
-        return false;
+        return null;
     }
 
     /// <summary>Writes the values that <see cref="Examine"/> decided on.</summary>
@@ -43,8 +46,8 @@ internal sealed class GroupNormRepair(GroupNormWeights mode)
 
     public IReadOnlyList<string> Warnings =>
     [
-        .. Warning(_reset, mode == GroupNormWeights.Reset ? "weight and bias set to 1 and 0, as asked"
-            : "weight and bias held values that no layer has: TorchSharp leaves those of a new GroupNorm uninitialised; they are 1 and 0 now"),
+        .. _reset.GroupBy(r => r.Parts, r => r.Path).SelectMany(r => Warning([.. r], r.Key + (mode == GroupNormWeights.Reset ? ", as asked"
+            : ", because of values that no layer has: TorchSharp leaves those of a new GroupNorm uninitialised"))),
         .. Warning(_unsure, "weights other than 1 or biases other than 0, and no gradient yet: taken over as they are. If the model is neither trained nor "
             + "loaded, nobody has written them (TorchSharp leaves those of a new GroupNorm uninitialised), "
             + "and SwapOptions { GroupNorm = GroupNormWeights.Reset } sets them to 1 and 0"),

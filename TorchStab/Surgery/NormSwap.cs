@@ -86,7 +86,7 @@ internal sealed class NormSwap
         else if (NormTwin.Of(node.Module) is { } twin)
         {
             if (!_plan.CanReplace(node, _plan.Graph.SlotsOf(node.Module), twin.Type)) return;
-            string changes = (Freezes(node.Module) ? ", frozen" : "") + (_repair.Examine(node) ? ", weight set to 1 and bias to 0" : "");
+            string changes = (Freezes(node.Module) ? ", frozen" : "") + (_repair.Examine(node) is { } reset ? $", {reset}" : "");
             Exchange(node, twin, NormNames.Of(twin.Type) + changes);
         }
         else if (Freezes(node.Module) && node.Module is TorchStab.Modules.NormBase { Frozen: false })
