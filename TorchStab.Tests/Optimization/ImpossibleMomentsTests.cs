@@ -11,7 +11,7 @@ public class ImpossibleMomentsTests
     [Fact]
     public void Moments_that_no_step_leaves_are_refused_and_change_nothing()
     {
-        foreach (var make in Make.Optimizers)
+        foreach (var make in Make.Optimizers.Values)
         {
             using var scope = NewDisposeScope();
             Parameter[] p = [new(randn(5)), new(randn(3, 4))];

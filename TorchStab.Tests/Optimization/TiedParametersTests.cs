@@ -92,6 +92,17 @@ public class TiedParametersTests
         Refused("lie in one memory", () => stab.optim.Adam([weight, other]));
         using var optimizer = stab.optim.SGD([weight], 0.1);
         Refused("lie in one memory", () => optimizer.add_param_group(new TorchStab.Modules.SGD.ParamGroup([other])));
+        foreach (var view in new[] { weight.detach().t(), weight.detach()[1..2], weight.detach().view(6), weight.detach()[2, 1] })
+        {
+            var overlapping = new Parameter(view);
+            Refused("lie in one memory", () => stab.optim.Adam([weight, overlapping]));
+            Refused("lie in one memory", () => optimizer.add_param_group(new TorchStab.Modules.SGD.ParamGroup([overlapping])));
+        }
+        // Parts of one block that do not overlap, as of a model whose parameters are one flat tensor; the last two lie in turns.
+        var flat = randn(4, 4);
+        Tensor columns = flat[2..];
+        Parameter[] apart = [new(flat[0]), new(flat[1]), new(columns[.., ..2]), new(columns[.., 2..])];
+        using var parts = stab.optim.SGD(apart, 0.1);
     }
 
     [Fact]

@@ -104,14 +104,30 @@ public abstract partial class ClippingAwareOptimizer
             if (known.TryGetValue(memory, out var other) && other == leaf)
                 throw new ArgumentException("some parameters appear in more than one parameter group", argument);
             if (known.ContainsKey(memory) || (here.TryGetValue(memory, out other) && other != leaf))
-                throw new ArgumentException("two parameters lie in one memory and have a gradient each, so that neither step would be right; let one layer use "
-                    + "the other's (head.weight = embedding.weight)", argument);
+                throw OneMemory(argument);
             here[memory] = leaf;
             if (!p.is_leaf) throw new ArgumentException("can't optimize a non-leaf Tensor", argument);
             if (!p.is_floating_point()) throw new ArgumentException($"expected parameters of a floating dtype, got {p.dtype}", argument);
             if (p.is_sparse) throw new ArgumentException("expected dense parameters, got a sparse one", argument);
         }
+        RequireApart(added, argument);
     }
+
+    // A transposed view or a part of another parameter is not the same parameter, but the same memory.
+    private void RequireApart(List<Parameter> added, string argument)
+    {
+        var all = parameters().Where(p => !p.IsInvalid).Concat(added).DistinctBy(ParameterIdentity.OfLeaf);
+        nint end = 0;
+        foreach (var block in all.Select(ParameterIdentity.Block).OfType<(nint Start, nint End)>().Order())
+        {
+            if (block.Start < end) throw OneMemory(argument);
+            end = block.End;
+        }
+    }
+
+    private static ArgumentException OneMemory(string argument) =>
+        new("two parameters lie in one memory and have a gradient each, so that neither step would be right; let one layer use the other's "
+            + "(head.weight = embedding.weight), or compute what it needs from the other's in forward", argument);
 
     private List<ParameterSlot> Slots(List<Parameter> parameters, IReadOnlyList<string>? names, ClipOptions options) =>
         [.. Enumerable.Range(0, parameters.Count).GroupBy(i => ParameterIdentity.OfLeaf(parameters[i])).Select(places =>

@@ -27,4 +27,12 @@ internal readonly record struct ParameterIdentity(nint Address, string? Layout)
     /// Parameter(other.detach())</c>) have a gradient each, and both must be included.
     /// </summary>
     public static ParameterIdentity OfLeaf(Tensor tensor) => new(TensorMemory.NativeTensor(tensor), null);
+
+    /// <summary>The addresses of a tensor whose elements fill a block of memory without gaps, in any order; null for others.</summary>
+    public static (nint Start, nint End)? Block(Tensor tensor)
+    {
+        nint start = TensorMemory.AddressOrZero(tensor);
+        long last = tensor.shape.Zip(tensor.stride()).Sum(d => (d.First - 1) * d.Second);
+        return start != 0 && last + 1 == tensor.numel() ? (start, start + (nint)((last + 1) * tensor.element_size())) : null;
+    }
 }
