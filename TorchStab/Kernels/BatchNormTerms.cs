@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace TorchStab.Kernels;
 
@@ -18,6 +19,7 @@ internal static unsafe class BatchNormTerms<T>
     public static Affine<T> Forward(ChannelNormJob* job, int channel) => Forward(job, channel, channel);
 
     /// <summary>As above, for statistics of samples and groups: <paramref name="item"/> is the index of the channel's statistics.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Affine<T> Forward(ChannelNormJob* job, int item, int channel)
     {
         double mean = job->Mean[item], r = job->InverseDeviation[item];
