@@ -1,7 +1,7 @@
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
 using static TorchStab.Tests.Support.Refusals;
+using F = TorchSharp.torch.nn.functional;
 
 namespace TorchStab.Tests.Normalization;
 

@@ -1,8 +1,8 @@
 using TorchSharp.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
-using SGD = TorchStab.Modules.SGD;
 using static TorchStab.Tests.Support.Refusals;
+using SGD = TorchStab.Modules.SGD;
 
 namespace TorchStab.Tests.Optimization;
 
