@@ -10,12 +10,13 @@ namespace Gallery;
 internal sealed class Crew(Settings settings, CancellationToken stop)
 {
     private readonly Lock _reporting = new();
+    private readonly ConcurrentDictionary<Unit, string> _failed = new();
 
     /// <summary>Works through all units, those that must be alone last.</summary>
     /// <param name="units">In the order in which they start.</param>
     /// <param name="progress">Gets a unit and the share of it that is done; one call at a time.</param>
     /// <param name="done">Gets a unit, its runs and the processor's seconds for them; one call at a time.</param>
-    /// <exception cref="SampleException">A worker failed.</exception>
+    /// <exception cref="SampleException">A worker failed twice on the same unit.</exception>
     /// <exception cref="OperationCanceledException">Ctrl-C.</exception>
     public void Work(IReadOnlyList<Unit> units, Action<Unit, double> progress, Action<Unit, SeedRun, double> done)
     {
@@ -47,13 +48,29 @@ internal sealed class Crew(Settings settings, CancellationToken stop)
             if (run is null)
             {
                 stop.ThrowIfCancellationRequested();
-                queue.Clear();
-                throw new SampleException($"the process that ran {unit.Experiment.Name} with seed {unit.Seed} ended: {errors.Result.Trim()}");
+                Retry(queue, unit, errors.Result.Trim());
+                Serve(queue, progress, done);
+                return;
             }
             lock (_reporting) done(unit, run.Value.Run, run.Value.Seconds);
         }
         worker.StandardInput.Close();
         worker.WaitForExit();
+    }
+
+    /// <summary>
+    /// Once more in a new process: TorchSharp may free a number that libtorch still reads, which ends the process now and then, and a seed
+    /// gives the same numbers there. What fails twice is a defect of ours.
+    /// </summary>
+    private void Retry(ConcurrentQueue<Unit> queue, Unit unit, string error)
+    {
+        if (_failed.TryAdd(unit, error))
+        {
+            queue.Enqueue(unit);
+            return;
+        }
+        queue.Clear();
+        throw new SampleException($"the process that ran {unit.Experiment.Name} with seed {unit.Seed} ended twice: {error}");
     }
 
     /// <returns>Null: the worker ended.</returns>

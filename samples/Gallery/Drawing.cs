@@ -25,7 +25,7 @@ internal static class Drawing
         for (int i = 0; i < arms.Count; i++)
         {
             string arm = arms[i];
-            panel.Series(names[i], [.. runs.Curve(arm, series).Select((m, at) => (x(at), m.Map(v => v * scale)))], i, axes.LogY);
+            panel.Series(names[i], [.. runs.Curve(arm, series).Select((m, at) => (x(at), m.Map(v => v * scale)))], i, axes.LogY, dashed: Dashed(i));
             var lost = runs.Trainings(arm, runs.Rate(arm)).Where(run => run.LostAfter is not null && run.Series[series].Length > 0);
             panel.Crosses(lost.Select(run => (x(run.Series[series].Length - 1), scale * run.Last(series))), i);
         }
@@ -37,7 +37,7 @@ internal static class Drawing
     public static Chart Lines(Axes axes, IReadOnlyList<(string Label, IReadOnlyList<(double X, Measured Y)> Points)> lines)
     {
         var (chart, panel) = New(axes);
-        for (int i = 0; i < lines.Count; i++) panel.Series(lines[i].Label, lines[i].Points, i, axes.LogY, markers: true);
+        for (int i = 0; i < lines.Count; i++) panel.Series(lines[i].Label, lines[i].Points, i, axes.LogY, markers: true, Dashed(i));
         panel.LegendBeside();
         return chart;
     }
@@ -62,7 +62,7 @@ internal static class Drawing
         {
             string arm = arms[i];
             double[] rates = [.. runs.Rates(arm).Order()];
-            panel.Series(names[i], [.. rates.Select(rate => (rate, runs.At(arm, rate, run => run.Score)))], i, log: false, markers: true);
+            panel.Series(names[i], [.. rates.Select(rate => (rate, runs.At(arm, rate, run => run.Score)))], i, log: false, markers: true, Dashed(i));
             panel.Crosses(rates.SelectMany(rate => runs.Trainings(arm, rate).Where(run => run.LostAfter is not null).Select(run => (rate, run.Score))), i);
         }
         panel.LegendBeside();
@@ -90,6 +90,9 @@ internal static class Drawing
         while (names.Count > 1 && words.All(w => same < w.Length - 1 && w[same] == words[0][same])) same++;
         return [.. words.Select(w => string.Join(between, w[same..]))];
     }
+
+    /// <summary>Every second line, so that lines differ on paper without colours too.</summary>
+    private static bool Dashed(int line) => line % 2 == 1;
 
     public static (Chart Chart, ChartPanel Panel) New(Axes axes)
     {

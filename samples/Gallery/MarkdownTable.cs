@@ -18,6 +18,16 @@ internal static class MarkdownTable
         return text.ToString();
     }
 
+    /// <summary>“of 17 claims 9 hold, 6 hold in part, …”.</summary>
+    public static string Count(IReadOnlyList<ExperimentResult> results)
+    {
+        (Outcome Outcome, string One, string Several)[] words =
+            [(Outcome.Holds, "holds", "hold"), (Outcome.HoldsInPart, "holds in part", "hold in part"), (Outcome.DoesNotHold, "does not hold", "do not hold"),
+                (Outcome.Undecided, "is undecided", "are undecided")];
+        var counts = words.Select(w => (Word: w, Number: results.Count(r => r.Outcome == w.Outcome))).Where(c => c.Number > 0);
+        return $"of {results.Count} claims " + string.Join(", ", counts.Select(c => $"{c.Number} {(c.Number == 1 ? c.Word.One : c.Word.Several)}"));
+    }
+
     public static string Word(Answer answer) => answer switch { Answer.Yes => "yes", Answer.No => "no", _ => "undecided" };
 
     private static string Cell(string text) => text.Replace("|", "\\|");

@@ -37,7 +37,8 @@ internal sealed class ResultFolder(DirectoryInfo folder)
     public string SavePage()
     {
         var found = Catalogue.All.Select(e => (Experiment: e, Shown: Load(e))).ToArray();
-        _output.Save("table.md", path => File.WriteAllText(path, MarkdownTable.Write([.. found.Where(f => f.Shown is not null).Select(f => f.Shown!.Result)])));
+        ExperimentResult[] results = [.. found.Where(f => f.Shown is not null).Select(f => f.Shown!.Result)];
+        _output.Save("table.md", path => File.WriteAllText(path, $"{MarkdownTable.Write(results)}\n{MarkdownTable.Count(results)}\n"));
         return _output.Save("index.html", path => File.WriteAllText(path, Page.Write(found)));
     }
 

@@ -7,7 +7,8 @@ public sealed class Mnist : IDisposable
 {
     public const int Pixels = 28 * 28, Classes = 10;
     // Mean and standard deviation of MNIST's training pixels.
-    private const double Mean = 0.1307, Std = 0.3081;
+    // Kept for good: the Scalar that TorchSharp makes of a number may be finalized while libtorch still reads it ("Unknown scalar type").
+    private static readonly TorchSharp.Scalar White = 255, Mean = 0.1307, Std = 0.3081;
     private readonly Tensor _images, _labels;
 
     private Mnist(Tensor images, Tensor labels) => (_images, _labels) = (images, labels);
@@ -25,7 +26,7 @@ public sealed class Mnist : IDisposable
 
     /// <summary>The items at these indices, in the caller's DisposeScope: normalized float images (N, 784) and int64 labels (N).</summary>
     public (Tensor Images, Tensor Labels) Batch(Tensor indices) =>
-        (_images.index_select(0, indices).to(ScalarType.Float32).div_(255).sub_(Mean).div_(Std), _labels.index_select(0, indices));
+        (_images.index_select(0, indices).to(ScalarType.Float32).div_(White).sub_(Mean).div_(Std), _labels.index_select(0, indices));
 
     public void Dispose()
     {

@@ -47,6 +47,9 @@ public abstract class ProgressView
     private string TimeLeft()
     {
         double share = _done.Sum(one => one.Value * _costs[one.Key]) / _costs.Values.Sum();
-        return share <= 0 ? "" : (_watch.Elapsed * ((1 - share) / share)).ToString(@"m\:ss");
+        if (share <= 0) return "";
+        var left = _watch.Elapsed * ((1 - share) / share);
+        // A time's own minutes start again at every hour.
+        return $"{(int)left.TotalMinutes}:{left.Seconds:00}";
     }
 }

@@ -69,7 +69,7 @@ internal sealed class BatchSize : Experiment<(string Norm, int Batch)>
             ]);
     }
 
-    private static int Seen(Lab lab) => lab.Pick(8192, 256);
+    private static int Seen(Lab lab) => lab.Pick(6144, 256);
 
     private static double[] Rates(int batch) => batch switch
     {

@@ -44,7 +44,7 @@ internal sealed class Smoothing : Experiment<Func<Module<Tensor, Tensor>?>>
         + "along its gradient; medians over training. Unsteadiness: how much the mean of what goes into a ReLU of the last hidden layer, over a fixed "
         + "batch, moves between looks "
         + "(standard deviation over training, mean over units, relative to the deviation over the batch). "
-        + $"Training: mean loss of the first {Early} steps, each network at its best rate.";
+        + $"Training: mean loss of the first {Early} steps, each network at the rate with the least loss on the validation images over those steps.";
 
     protected override Trained Train(Lab lab, Func<Module<Tensor, Tensor>?> norm, double rate, int seed)
     {
@@ -53,21 +53,23 @@ internal sealed class Smoothing : Experiment<Func<Module<Tensor, Tensor>?>>
         using var random = new Generator((ulong)seed + 1000, CPU);
         var plan = new Plan(lab.Train, Batch, Looks(lab) * StepsPerLook, seed);
         var landscape = new Landscape(network);
-        var (slopes, means) = (new List<Slope>(), new List<double[]>());
+        var (slopes, means, validation) = (new List<Slope>(), new List<double[]>(), new List<double>());
         double[] losses = network.Train(lab, sgd, plan, () =>
         {
             using var scope = NewDisposeScope();
             var (images, labels) = lab.Train.Draw(Batch, random);
             slopes.Add(landscape.Look(images, labels, Distances));
             means.Add(Means(network, lab.Train));
+            if (validation.Count < Early / StepsPerLook) validation.Add(Nets.Capped(network.Evaluate(lab.Validation).Loss));
         }, StepsPerLook);
         double drift = means.Count == 0 ? double.NaN : Enumerable.Range(0, Width).Average(unit => new Measured([.. means.Select(m => m[unit])]).Deviation);
-        return Trained.Of(-Nets.Early(losses, Math.Min(Early, plan.Steps)), Nets.Lost(losses, plan), ("loss", Nets.Chunks(losses, StepsPerLook)),
-            ("drift", [drift]),
-            ("early", [Nets.Early(losses, Math.Min(Early, plan.Steps))]),
-                ("end", [losses.Length < plan.Steps ? Nets.Guessing : losses[^StepsPerLook..].Average()]),
+        // Looks that a lost run never came to count as guessing.
+        double score = -validation.Concat(Enumerable.Repeat(Nets.Guessing, Early / StepsPerLook)).Take(Early / StepsPerLook).Average();
+        return Trained.Of(score, Nets.Lost(losses, plan), ("loss", Nets.Chunks(losses, StepsPerLook)),
+            ("drift", [drift]), ("early", [Nets.Early(losses, Math.Min(Early, plan.Steps))]),
+            ("end", [losses.Length < plan.Steps ? Nets.Guessing : losses[^StepsPerLook..].Average()]),
             ("range", [.. slopes.Select(s => s.LossRange)]), ("change", [.. slopes.Select(s => s.GradientChange)]),
-                ("beta", [.. slopes.Select(s => s.Smoothness)]));
+            ("beta", [.. slopes.Select(s => s.Smoothness)]));
     }
 
     protected override Finding Conclude(Lab lab, Runs runs)
@@ -98,7 +100,7 @@ internal sealed class Smoothing : Experiment<Func<Module<Tensor, Tensor>?>>
                 AtCommon(runs, "Effective β along the step", "gradient change over distance", "beta"),
                 Drawing.Curves(new Axes("Training loss at the best rate",
                     "step", "cross-entropy", LogY: true), runs, Names, "loss", i => (i + 1) * StepsPerLook),
-                Drawing.Choices(runs, Names, $"−loss, first {Early} steps"),
+                Drawing.Choices(runs, Names, "−loss, validation"),
             ]);
     }
 
