@@ -74,14 +74,31 @@ public partial class GalleryRuleTests
         foreach (var row in rows)
         {
             var answers = Simulate(Number(row, 1));
-            double Share(Answer answer) => 100.0 * answers.Count(a => a == answer) / Trials;
-            // Three standard errors of a share over so many trials, and the rounding of the table.
-            double slack = 300 * Math.Sqrt(0.25 / Trials) + 0.5;
-            foreach (var (answer, column) in new[] { (Answer.Yes, 2), (Answer.No, 3), (Answer.Undecided, 4) }) Assert.InRange(Share(answer),
-                Number(row, column) - slack, Number(row, column) + slack);
+            foreach (var (answer, column) in new[] { (Answer.Yes, 2), (Answer.No, 3), (Answer.Undecided, 4) })
+            {
+                double said = Number(row, column), share = 100.0 * answers.Count(a => a == answer) / Trials;
+                // Three standard errors of a share over so many trials, and the rounding of the table.
+                double slack = 3 * Math.Sqrt(said * (100 - said) / Trials) + 0.05;
+                Assert.InRange(share, said - slack, said + slack);
+            }
         }
 
         static double Number(Match row, int column) => double.Parse(row.Groups[column].Value, CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>One file of the run that the table came from for each experiment; table.md of that run is the table.</summary>
+    [Fact]
+    public void Both_READMEs_say_what_the_run_found_whose_results_are_stored()
+    {
+        string stored = Path.Combine("samples", "Gallery", "Published");
+        ExperimentResult[] results =
+            [.. Catalogue.All.Select(e => ExperimentResult.FromJson(File.ReadAllText(Repository.File(Path.Combine(stored, e.Name + ".json")))))];
+        Assert.All(results, result => Assert.Equal((false, 5), (result.Short, result.Seeds.Count)));
+        Assert.Single(results.Select(r => r.Machine).Distinct());
+        Assert.All(Catalogue.All.Zip(results), pair => Assert.Equal((pair.First.Number, pair.First.Title), (pair.Second.Number, pair.Second.Title)));
+        Assert.Contains(MarkdownTable.Write(results), Readme);
+        Assert.Contains(MarkdownTable.Count(results), Readme);
+        Assert.Contains(MarkdownTable.Count(results), File.ReadAllText(Repository.File("README.md")));
     }
 
     private static Answer[] Simulate(double effect)
