@@ -101,7 +101,7 @@ public sealed class ChartPanel
     public void LegendBeside()
     {
         var legend = _plot.ShowLegend(Edge.Right);
-        legend.Legend.SymbolWidth = 20;
+        legend.Legend.SymbolWidth = 32; // so that a dashed line looks dashed
         legend.Legend.FontSize = 11;
         // The legend takes from the data's width, and the title stands over the data.
         _plot.Axes.Title.Label.FontSize = 13;
