@@ -85,7 +85,8 @@ internal sealed class Folding : Experiment<(string Network, int Batch)>
                     [.. Cases.Select(c => new ResultRow(Word(c),
                         [runs.Last(Word(c), "accuracy before", "0.00 %"), runs.Last(Word(c), "accuracy after", "0.00 %")]))]),
             ],
-            [Drawing.Bars(new Axes("Time, as a multiple of that without BatchNorm", "network, batch", "ratio"), [.. Cases.Select(c => $"{c.Network}\n{c.Batch}")],
+            [Drawing.Bars(new Axes("Time, as a multiple of that without BatchNorm", "network (convolutions, perceptron), batch", "ratio"),
+                [.. Cases.Select(c => $"{c.Network[..4]}.\n{c.Batch}")],
                 [.. new[] { Norm, Folded }.Select(v => (v, (IReadOnlyList<Measured>)[.. Cases.Select(c => Ratio(c.Network, c.Batch, v))]))])],
             "Times are this machine's; a machine that does other work meanwhile widens the intervals.");
     }
