@@ -31,8 +31,10 @@ public class GroupNormFunctionalTests : InOneForm
             // libtorch's backward fails for a bias alone.
             if (weight is null) bias = null;
             var input = NormArguments.Arrange(shape, layout, dtype);
-            NormArguments.Of(input, weight, bias).Compare((x, _, _, w, b) => F.group_norm(x, groups, w, b, 1e-3),
-                (x, _, _, w, b) => stab.nn.functional.group_norm(x, groups, w, b, 1e-3), $"{i}", second: dtype == ScalarType.Float64, rounded: true);
+            ChannelNorm theirs = (x, _, _, w, b) => F.group_norm(x, groups, w, b, 1e-3),
+                ours = (x, _, _, w, b) => stab.nn.functional.group_norm(x, groups, w, b, 1e-3);
+            NormArguments.Of(input, weight, bias).Compare(theirs, ours, $"{i}", second: false, rounded: true);
+            if (dtype == ScalarType.Float64) NormArguments.Of(input, weight).Compare(theirs, ours, $"{i}", second: true);
         }
     }
 

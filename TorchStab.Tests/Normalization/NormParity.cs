@@ -23,7 +23,7 @@ internal sealed class NormResult
         result.Tensors["output"] = output;
         if (mean is not null) result.Tensors["running_mean"] = mean;
         if (variance is not null) result.Tensors["running_var"] = variance;
-        string[] names = [.. leaves.Where(l => l.Value is not null).Select(l => l.Key)];
+        string[] names = [.. leaves.Where(l => l.Value is not null).Select(l => l.Key).Take(second ? a.Directions.Length : leaves.Count)];
         var grads = autograd.grad([output], [.. names.Select(n => leaves[n]!)], [upstream], create_graph: second, retain_graph: second);
         foreach (var (name, grad) in names.Zip(grads)) result.Tensors["grad_" + name] = grad;
         if (!second) return result;
@@ -41,20 +41,17 @@ internal sealed class NormResult
 /// <summary>Random arguments of a norm; everything comes from the seed in the test's name.</summary>
 internal sealed record NormArguments(Tensor Input, Tensor? Mean, Tensor? Variance, Tensor? Weight, Tensor? Bias, Tensor Upstream)
 {
-    /// <summary>One for each gradient: second derivatives are those of Σ grad·direction.</summary>
+    /// <summary>One for each of the first gradients: second derivatives are those of Σ grad·direction.</summary>
     public Tensor[] Directions { get; init; } = [];
 
     public static readonly string[] Layouts = ["contiguous", "channels_last", "sliced", "transposed", "expanded"];
 
-    /// <summary>These tensors with a random upstream gradient and random directions, for a norm without statistics.</summary>
-    public static NormArguments Of(Tensor input, Tensor? weight = null, Tensor? bias = null)
-    {
-        Tensor?[] leaves = [input, weight, bias];
-        return new(input, null, null, weight, bias, randn_like(input, dtype: ScalarType.Float32).to(input.dtype))
-        {
-            Directions = [.. leaves.OfType<Tensor>().Select(t => randn_like(t))],
-        };
-    }
+    /// <summary>
+    /// These tensors with a random upstream gradient, for a norm without statistics. Second derivatives are those of the input's gradient alone: libtorch's
+    /// own layer_norm and group_norm end the process in those of the weight's and the bias's.
+    /// </summary>
+    public static NormArguments Of(Tensor input, Tensor? weight = null, Tensor? bias = null) =>
+        new(input, null, null, weight, bias, randn_like(input, dtype: ScalarType.Float32).to(input.dtype)) { Directions = [randn_like(input)] };
 
     public static NormArguments Draw(int seed, int rank, string layout, ScalarType dtype, bool statistics)
     {
