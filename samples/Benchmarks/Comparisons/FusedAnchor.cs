@@ -96,9 +96,7 @@ internal sealed class FusedAnchor : IComparison
         {
             Libtorch();
             Ours();
-            using var scope = NewDisposeScope();
-            double worst = _theirs.Zip(_mine, (a, b) => (a - b).abs().max().item<float>()).Max();
-            if (!(worst <= Agreement)) throw new InvalidOperationException($"{_name}: the parameters differ by {worst}");
+            ParameterLists.RequireSame(_name, _theirs, _mine, Agreement);
         }
 
         public void Dispose()

@@ -38,9 +38,7 @@ internal sealed class MasterWeightsStep : IComparison
         {
             libtorch();
             ours.step();
-            using var scope = NewDisposeScope();
-            double worst = theirs.Zip(mine, (a, b) => (a - b).abs().max().to(ScalarType.Float64).item<double>()).Max();
-            if (!(worst <= Agreement)) throw new InvalidOperationException($"{name}: the parameters differ by {worst}");
+            ParameterLists.RequireSame(name, theirs, mine, Agreement);
         }
 
         void Release()

@@ -35,9 +35,7 @@ internal sealed class OptimizerSides : IDisposable
     {
         Libtorch();
         Ours();
-        using var scope = NewDisposeScope();
-        double worst = _theirs.Zip(_mine, (a, b) => (a - b).abs().max().item<float>()).Max();
-        if (!(worst <= Agreement)) throw new InvalidOperationException($"{_name}: the parameters differ by {worst}");
+        ParameterLists.RequireSame(_name, _theirs, _mine, Agreement);
     }
 
     /// <summary>Of a new optimizer's first two steps: state and temporaries.</summary>

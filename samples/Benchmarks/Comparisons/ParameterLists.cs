@@ -72,4 +72,12 @@ internal static class ParameterLists
         parameter.DetachFromDisposeScope();
         return parameter;
     }
+
+    /// <summary>Throws if two lists of parameters differ by more than is allowed.</summary>
+    public static void RequireSame(string name, IEnumerable<Parameter> theirs, IEnumerable<Parameter> mine, double allowed)
+    {
+        using var scope = NewDisposeScope();
+        double worst = theirs.Zip(mine, (a, b) => (a - b).abs().max().to(ScalarType.Float64).item<double>()).Max();
+        if (!(worst <= allowed)) throw new InvalidOperationException($"{name}: the parameters differ by {worst}");
+    }
 }
