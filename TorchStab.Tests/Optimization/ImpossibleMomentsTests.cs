@@ -1,7 +1,7 @@
 using TorchSharp.Modules;
-using TorchStab.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
+using static TorchStab.Tests.Support.OptimizerFile;
 
 namespace TorchStab.Tests.Optimization;
 
@@ -45,13 +45,4 @@ public class ImpossibleMomentsTests
             }
         }
     }
-
-    private static byte[] Save(ClippingAwareOptimizer optimizer)
-    {
-        using var stream = new MemoryStream();
-        optimizer.save_state_dict(new BinaryWriter(stream));
-        return stream.ToArray();
-    }
-
-    private static void Load(ClippingAwareOptimizer optimizer, byte[] file) => optimizer.load_state_dict(new BinaryReader(new MemoryStream(file)));
 }

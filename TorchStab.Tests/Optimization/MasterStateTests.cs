@@ -4,6 +4,7 @@ using TorchSharp.Modules;
 using TorchStab.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
+using static TorchStab.Tests.Support.OptimizerFile;
 
 namespace TorchStab.Tests.Optimization;
 
@@ -267,13 +268,4 @@ public class MasterStateTests
     // The marker, and for each parameter a flag, dtype, rank, sizes (each below 128: a byte) and the elements.
     private static int MastersIn(Sequential network) => nameof(MomentState.master_param).Length + 1
         + network.parameters().Sum(p => 1 + 2 + (int)p.dim() + ((int)p.numel() * sizeof(float)));
-
-    private static byte[] Save(ClippingAwareOptimizer optimizer)
-    {
-        using var file = new MemoryStream();
-        optimizer.save_state_dict(new BinaryWriter(file));
-        return file.ToArray();
-    }
-
-    private static void Load(ClippingAwareOptimizer optimizer, byte[] file) => optimizer.load_state_dict(new BinaryReader(new MemoryStream(file)));
 }

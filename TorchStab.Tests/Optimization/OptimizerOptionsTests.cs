@@ -3,6 +3,7 @@ using TorchStab.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
 using static TorchSharp.torch.optim;
+using static TorchStab.Tests.Support.OptimizerFile;
 using Adam = TorchStab.Modules.Adam;
 using SGD = TorchStab.Modules.SGD;
 
@@ -104,12 +105,12 @@ public class OptimizerOptionsTests
             using ClippingAwareOptimizer from = special[k](parameters), file = plain[k](parameters), copy = plain[k](parameters);
             from.step();
             from.step();
-            byte[] saved = Saved(from);
-            Assert.NotEqual(saved, Saved(file));
+            byte[] saved = Save(from);
+            Assert.NotEqual(saved, Save(file));
             file.load_state_dict(new BinaryReader(new MemoryStream(saved)));
             copy.load_state_dict(from.state_dict());
-            Assert.Equal(saved, Saved(file));
-            Assert.Equal(saved, Saved(copy));
+            Assert.Equal(saved, Save(file));
+            Assert.Equal(saved, Save(copy));
             Assert.True(from.state_dict().State[0].ApproximatelyEquals(copy.state_dict().State[0]));
             parameters[0].grad = full(2, 5f);
             copy.step();
@@ -127,7 +128,7 @@ public class OptimizerOptionsTests
         Assert.Contains("expected the state of SGD, got TorchStab.Modules.RMSprop", Refused(sgd, rms), StringComparison.Ordinal);
         Assert.Contains("expected the state of RMSprop, got TorchStab.Modules.Adam", Refused(rms, adam), StringComparison.Ordinal);
         Assert.False(adam.state_dict().State[0].ApproximatelyEquals(sgd.state_dict().State[0]));
-        var error = Assert.Throws<InvalidDataException>(() => adam.load_state_dict(new BinaryReader(new MemoryStream(Saved(sgd)))));
+        var error = Assert.Throws<InvalidDataException>(() => adam.load_state_dict(new BinaryReader(new MemoryStream(Save(sgd)))));
         Assert.Contains("Mismatched optimizer type", error.Message, StringComparison.Ordinal);
         Assert.Contains("expected the options of SGD", Assert.Throws<InvalidOperationException>(() => ((SGD.ParamGroup)sgd.ParamGroups.Single()).Options
             .LoadStateDict(((Adam.ParamGroup)adam.ParamGroups.Single()).Options)).Message, StringComparison.Ordinal);
@@ -163,12 +164,5 @@ public class OptimizerOptionsTests
         ((IMomentum)around).Momentum = 0.125;
         ((IBetas)aroundAdam).Betas = (0.25, 0.5);
         Assert.Equal((0.125, (0.25, 0.5)), (((IMomentum)around).Momentum, ((IBetas)aroundAdam).Betas));
-    }
-
-    private static byte[] Saved(ClippingAwareOptimizer optimizer)
-    {
-        using var file = new MemoryStream();
-        optimizer.save_state_dict(new BinaryWriter(file));
-        return file.ToArray();
     }
 }

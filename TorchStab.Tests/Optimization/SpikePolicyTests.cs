@@ -177,12 +177,7 @@ public class SpikePolicyTests
 
     private static byte[] Saved(optim.Optimizer optimizer)
     {
-        using var stream = new MemoryStream();
-        var writer = new BinaryWriter(stream);
-        if (optimizer is ClippedOptimizer clipped) clipped.save_state_dict(writer);
-        else ((ClippingAwareOptimizer)optimizer).save_state_dict(writer);
-        optimizer.Dispose();
-        return stream.ToArray();
+        using (optimizer) return OptimizerFile.Save(optimizer);
     }
 
     private static void Load(optim.Optimizer optimizer, byte[] file)

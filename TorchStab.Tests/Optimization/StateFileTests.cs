@@ -2,6 +2,7 @@ using System.IO.Compression;
 using TorchSharp.Modules;
 using TorchStab.Tests.Support;
 using static TorchSharp.torch;
+using static TorchStab.Tests.Support.OptimizerFile;
 
 namespace TorchStab.Tests.Optimization;
 
@@ -244,15 +245,6 @@ public sealed class StateFileTests : IDisposable
             optimizer.step();
         }
         return optimizer;
-    }
-
-    private static byte[] Save(optim.Optimizer optimizer)
-    {
-        using var file = new MemoryStream();
-        var writer = new BinaryWriter(file);
-        if (optimizer is TorchStab.Modules.ClippedOptimizer wrapped) wrapped.save_state_dict(writer);
-        else ((TorchStab.Modules.ClippingAwareOptimizer)optimizer).save_state_dict(writer);
-        return file.ToArray();
     }
 
     private static void Load(optim.Optimizer optimizer, byte[] file) => Load(optimizer, new MemoryStream(file));
