@@ -23,6 +23,28 @@ public class AutogradPlugTests
         if (Setting.Read("Autograd") is null) Assert.Equal(AutogradKind.Pooled, AutogradPlug.Kind);
     }
 
+    /// <summary>Where the export is missing (other systems), a tensor of inference mode is found out by trying.</summary>
+    [Fact]
+    public void A_trial_tells_what_the_export_tells()
+    {
+        using var scope = NewDisposeScope();
+        foreach (var dtype in new[] { ScalarType.Float32, ScalarType.BFloat16, ScalarType.Int64, ScalarType.Bool })
+        {
+            Tensor locked, normal = ones(2, 3, dtype: dtype), leaf = randn(3, requires_grad: true);
+            using (inference_mode()) locked = ones(2, 3, dtype: dtype);
+            foreach (bool inside in new[] { false, true })
+            {
+                using var mode = inference_mode(inside);
+                foreach (var tensor in new[] { locked, normal, normal.t(), leaf })
+                {
+                    Assert.Equal(ReferenceEquals(tensor, locked), AutogradLibrary.IsInference(tensor));
+                    Assert.Equal(ReferenceEquals(tensor, locked), AutogradLibrary.IsInferenceByTrial(tensor));
+                }
+            }
+            Assert.True(leaf.requires_grad && !normal.requires_grad);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Plugs))]
     public void Each_plug_records_with_its_own_nodes(string plug)

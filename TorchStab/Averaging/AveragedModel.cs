@@ -1,6 +1,5 @@
 using TorchStab.Averaging;
 using TorchStab.Dispatch;
-using TorchStab.Normalization;
 using static TorchSharp.torch;
 
 namespace TorchStab.Modules;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Initialization;
@@ -39,10 +38,10 @@ internal static class InitArguments
     /// <summary>Refuses a parameter of a model that libtorch does not write in place.</summary>
     public static void RequireWritable(Tensor parameter, string name, string model)
     {
-        if (AutogradLibrary.IsInference(parameter.Handle) == true && !is_inference_mode_enabled())
+        if (Writable.IsLocked(parameter))
             throw new ArgumentException($"{name} cannot be written: it was made in inference mode, so that only that mode may change it; make the model "
                 + "outside of it", model);
-        if (parameter.shape.Zip(parameter.stride()).Any(d => d.First > 1 && d.Second == 0))
+        if (Writable.Overlaps(parameter))
             throw new ArgumentException($"{name} cannot be written: it is expanded, so that its elements share memory; give it its own with clone()", model);
     }
 

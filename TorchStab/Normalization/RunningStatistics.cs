@@ -36,7 +36,7 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
     };
 
     /// <summary>Whether libtorch would write both in place, if <see cref="Take"/> is true.</summary>
-    public bool AreWritable => (Mean is null || Writable.Refusal(Mean) is null) && (Variance is null || Writable.Refusal(Variance) is null);
+    public bool AreWritable => !(Mean is not null && Writable.IsLocked(Mean)) && !(Variance is not null && Writable.IsLocked(Variance));
 
     /// <summary>Throws if the counter cannot be incremented.</summary>
     public void RequireCounter()

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using TorchSharp;
 using TorchSharp.Modules;
-using TorchStab.Clipping;
 using TorchStab.Dispatch;
 using TorchStab.Optimization;
 using static TorchSharp.torch;
@@ -108,8 +107,8 @@ public abstract partial class MomentState
         {
             if (tensors[k] is not { IsInvalid: false } t)
                 why = !Table.All[k].IsOptional || tensors[k] is not null ? "expected moments, got one that is missing or disposed" : null;
-            else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META) why =
-                $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
+            else if (!t.is_floating_point() || t.is_sparse || t.device_type == DeviceType.META)
+                why = $"expected moments of a floating dtype, dense, got {t.dtype} on {t.device}";
             else if (!TensorShape.Same(t, Owner)) why = $"expected state of shape [{string.Join(", ", Owner.shape)}], got [{string.Join(", ", t.shape)}]";
             else why = WhyNot(Table.All[k], t);
         }

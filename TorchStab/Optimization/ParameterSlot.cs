@@ -1,5 +1,5 @@
 using TorchSharp.Modules;
-using TorchStab.Clipping;
+using TorchStab.Dispatch;
 using TorchStab.Modules;
 
 namespace TorchStab.Optimization;
@@ -15,7 +15,7 @@ internal sealed class ParameterSlot(Parameter parameter, IReadOnlyList<string> n
     public long[] Shape { get; private set; } = parameter.shape;
 
     /// <summary>Whether the parameter can be written only in inference mode, which never changes for a tensor.</summary>
-    public bool IsInference { get; private set; } = Writable.IsInference(parameter);
+    public bool IsInference { get; private set; } = AutogradLibrary.IsInference(parameter);
 
     public string? Name => Names.Count > 0 ? Names[0] : null;
 
@@ -24,7 +24,7 @@ internal sealed class ParameterSlot(Parameter parameter, IReadOnlyList<string> n
 
     public MomentState State { get; } = state;
 
-    public void Bind(Parameter parameter) => (Parameter, Shape, IsInference) = (parameter, parameter.shape, Writable.IsInference(parameter));
+    public void Bind(Parameter parameter) => (Parameter, Shape, IsInference) = (parameter, parameter.shape, AutogradLibrary.IsInference(parameter));
 
     /// <summary>The parameter's name in reports; computed once.</summary>
     public string Label(int group, int index) => _label ??= Name ?? (group == 0 ? $"parameter {index}" : $"parameter {index} of group {group}");

@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
 namespace TorchStab.Dispatch;
 
 /// <summary>An array of tensor handles, in the memory layout of LibTorchSharp's C++ struct.</summary>
@@ -76,6 +79,35 @@ internal static unsafe class AutogradLibrary
     /// exception instead would cost a millisecond.
     /// </summary>
     public static bool? IsInference(nint tensor) => ExportedIsInference == null ? null : ExportedIsInference(tensor) != 0;
+
+    /// <summary>Whether a tensor was made in inference mode, which never changes for a tensor.</summary>
+    public static bool IsInference(Tensor tensor)
+    {
+        bool isInference = IsInference(tensor.Handle) ?? IsInferenceByTrial(tensor);
+        GC.KeepAlive(tensor);
+        return isInference;
+    }
+
+    /// <summary>
+    /// The same where libtorch has no such export: outside inference mode the tensor takes no gradient. Integers take none in any mode, but cannot be written.
+    /// </summary>
+    internal static bool IsInferenceByTrial(Tensor tensor)
+    {
+        using var normal = inference_mode(false);
+        using var _ = no_grad();
+        bool before = tensor.requires_grad;
+        try
+        {
+            if (tensor.is_floating_point()) tensor.requires_grad = true;
+            else tensor.copy_(tensor); // changes no value
+            tensor.requires_grad = before;
+            return false;
+        }
+        catch (ExternalException)
+        {
+            return true;
+        }
+    }
 
     /// <summary>The message of the last failed call on this thread, without the C++ stack trace.</summary>
     public static string TakeError() => LibTorch.TakeError() is { } message ? WithoutTrace(message) : "libtorch gave no reason.";

@@ -34,22 +34,7 @@ internal sealed class FunctionPlug : IAutogradPlug
     private static Tensor? Savable(Tensor? tensor)
     {
         if (tensor is null || tensor.requires_grad) return tensor;
-        return AutogradLibrary.IsInference(tensor.Handle) ?? TakesNoGradient(tensor) ? tensor.clone() : tensor;
-    }
-
-    // Recognizes a tensor of inference mode if libtorch has no export that tells: only such a tensor refuses requires_grad.
-    private static bool TakesNoGradient(Tensor tensor)
-    {
-        using var probe = tensor.detach();
-        try
-        {
-            probe.requires_grad = true;
-            return false;
-        }
-        catch (ExternalException)
-        {
-            return true;
-        }
+        return AutogradLibrary.IsInference(tensor) ? tensor.clone() : tensor;
     }
 
     /// <summary>What a call passes to the forward pass. It is not a tensor, so autograd does not treat it as an input.</summary>
