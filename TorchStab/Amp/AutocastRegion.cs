@@ -43,8 +43,7 @@ public sealed class AutocastRegion : IDisposable
         if (_ended) return;
         if (_thread != Environment.CurrentManagedThreadId)
             throw new InvalidOperationException($"this autocast region was opened on thread {_thread} and cannot end on thread "
-                + $"{Environment.CurrentManagedThreadId}: "
-                + "autocast is a state of the thread. Open and end it on one thread, with no await in between");
+                + $"{Environment.CurrentManagedThreadId}: autocast is a state of the thread. Open and end it on one thread, with no await in between");
         while (!_ended) t_innermost!.End();
     }
 
@@ -69,7 +68,6 @@ public sealed class AutocastRegion : IDisposable
     {
         if (dtype is ScalarType.BFloat16 or ScalarType.Float16) return;
         throw new ArgumentException("autocast only supports dtype of bfloat16, float16 currently, but got "
-            + $"{dtype}{(given ? "" : ", the dtype of the region around")}: "
-            + "give one of them, or enabled: false", nameof(dtype));
+            + $"{dtype}{(given ? "" : ", the dtype of the region around")}: give one of them, or enabled: false", nameof(dtype));
     }
 }

@@ -135,9 +135,8 @@ internal static class KernelSelection
     /// these operations read all of them with the same index.
     /// </summary>
     public static unsafe bool TakesFused(in StepMemory m) => LibTorch.IsAvailable && WantsNative((DeviceType)LibTorch.DeviceKind(m.Parameter.Handle))
-        && m.Master.IsMissing
-        && (ScalarType)LibTorch.Dtype(m.Parameter.Handle) is ScalarType.Float32 or ScalarType.Float64 && IsLike(m.Parameter, m.Parameter)
-            && IsLike(m.Gradient, m.Parameter)
+        && m.Master.IsMissing && (ScalarType)LibTorch.Dtype(m.Parameter.Handle) is ScalarType.Float32 or ScalarType.Float64
+        && IsLike(m.Parameter, m.Parameter) && IsLike(m.Gradient, m.Parameter)
         && (m.State0.IsMissing || IsLike(m.State0, m.Parameter)) && (m.State1.IsMissing || IsLike(m.State1, m.Parameter))
         && (m.State2.IsMissing || IsLike(m.State2, m.Parameter));
 

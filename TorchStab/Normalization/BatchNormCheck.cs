@@ -61,7 +61,7 @@ internal static class BatchNormCheck
         + $"{Repr.Size(input)}{(masked ? " and a mask of weight 1 or less in a channel" : "")}; "
         + (hasRunning ? "use a larger batch, eval(), or SingleValuePolicy.UseRunningStatistics on the module"
             : "use a larger batch: without running statistics (track_running_stats: false, or none given) the batch's own normalize in eval mode too"),
-                nameof(input));
+        nameof(input));
 
     /// <summary>The number of values of a channel: the batch size times the spatial sizes.</summary>
     public static long ValuesPerChannel(Tensor input) => input.size(0) * ShapeCheck.Positions(input);

@@ -29,9 +29,8 @@ internal static class NormalizedShape
         RequireSame(weight, nameof(weight), normalized_shape);
         RequireSame(bias, nameof(bias), normalized_shape);
         if (!ShapeCheck.EndsWith(input, normalized_shape))
-            throw new ArgumentException($"Given normalized_shape={Repr.List(normalized_shape)}, expected input with shape [*, "
-                + $"{Repr.Joined(normalized_shape)}], "
-                + $"but got input of size{Repr.List(input.shape)}", nameof(input));
+            throw new ArgumentException($"Given normalized_shape={Repr.List(normalized_shape)}, expected input with shape "
+                + $"[*, {Repr.Joined(normalized_shape)}], but got input of size{Repr.List(input.shape)}", nameof(input));
     }
 
     /// <summary>Throws if the list is empty.</summary>

@@ -51,9 +51,8 @@ internal static class AdamUpdate
     }
 
     // The same for many parameters on a device without kernels.
-    private static FusedStep Fused(AdamOptions o, bool decoupled) =>
-        new(dtype => new FusedAdam(decoupled, o.LearningRate!.Value, o.beta1!.Value, o.beta2!.Value,
-        ParameterUpdate.LeastEps(o.eps!.Value, dtype), o.weight_decay!.Value, o.amsgrad == true, o.maximize == true));
+    private static FusedStep Fused(AdamOptions o, bool decoupled) => new(dtype => new FusedAdam(decoupled, o.LearningRate!.Value, o.beta1!.Value,
+        o.beta2!.Value, ParameterUpdate.LeastEps(o.eps!.Value, dtype), o.weight_decay!.Value, o.amsgrad == true, o.maximize == true));
 
     // The arguments of the kernel, which computes the same in one pass.
     private static AdamArguments Arguments(AdamOptions o, bool decoupled, in ParameterUpdate update, WarmUp warmUp, ScalarType dtype)

@@ -102,8 +102,7 @@ public partial class ClippedOptimizer
                 if (found[i]?.GetType() == own[i].GetType() && field.GetValue(own[i]) is Tensor expected && field.GetValue(found[i]) is Tensor got
                     && !got.shape.SequenceEqual(expected.shape))
                     throw new InvalidOperationException($"expected {field.Name} of shape [{string.Join(", ", expected.shape)}], got "
-                        + $"[{string.Join(", ", got.shape)}]; " +
-                        "load the state of an optimizer over the same model, its parameters in the same order");
+                        + $"[{string.Join(", ", got.shape)}]; load the state of an optimizer over the same model, its parameters in the same order");
     }
 
     // An error (a file that is too short, a state of another kind) leaves torch.optim's optimizers partly loaded.

@@ -166,8 +166,8 @@ public abstract partial class MomentState : OptimizerState, IDisposable
         var header = TensorFile.ReadHeader(reader, "a state");
         if (!header.Shape.SequenceEqual(Owner.shape) || !dtypes.Contains(header.Dtype))
             throw new ArgumentException($"Mismatched tensor shape or data type while loading: expected the state of a {Owner.dtype} parameter of shape "
-                + $"[{string.Join(", ", Owner.shape)}], "
-                + $"got {header.Dtype} of shape [{string.Join(", ", header.Shape)}]; the file is of another model, or corrupted", nameof(reader));
+                + $"[{string.Join(", ", Owner.shape)}], got {header.Dtype} of shape [{string.Join(", ", header.Shape)}]; the file is of another model, or "
+                + "corrupted", nameof(reader));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         return target().copy_(TensorFile.ReadElements(reader, header)); // with the parameter's strides, which the file's tensor may not have

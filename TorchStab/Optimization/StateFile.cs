@@ -22,8 +22,7 @@ internal static class StateFile
         ArgumentException.ThrowIfNullOrEmpty(location);
         if (Path.Exists(location) && !FileKind.IsRegular(location))
             throw new ArgumentException($"expected the name of a file, got {location}, which is a folder, a device, a pipe or a socket; write to it through "
-                + "save_state_dict(BinaryWriter)",
-                nameof(location));
+                + "save_state_dict(BinaryWriter)", nameof(location));
         string target = new FileInfo(location).LinkTarget is null ? location : File.ResolveLinkTarget(location, returnFinalTarget: true)!.FullName;
         string temporary = $"{target}.{Guid.NewGuid():N}.tmp";
         try

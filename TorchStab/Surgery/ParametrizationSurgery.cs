@@ -121,7 +121,6 @@ internal sealed class ParametrizationSurgery
 
     private static ArgumentException Missing(nn.Module module, string name) => new(
         $"Module '{module.GetName()}' does not have a parameter '{name}' that could be parametrized: expected the 'weight' of a Linear, Conv1d to 3d, "
-            + "ConvTranspose1d to 3d or Embedding, or the 'weight_ih' or 'weight_hh' "
-        + "of a recurrent cell of stab.nn, in the module or in one inside it; one that is parametrized already is left to remove_parametrizations",
-            nameof(module));
+        + "ConvTranspose1d to 3d or Embedding, or the 'weight_ih' or 'weight_hh' of a recurrent cell of stab.nn, in the module or in one inside it; one that "
+        + "is parametrized already is left to remove_parametrizations", nameof(module));
 }

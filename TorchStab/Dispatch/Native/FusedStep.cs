@@ -54,8 +54,7 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
         try
         {
             update.Run(new(Handles(part, m => m.Parameter.Handle), scaled ?? gradients, Handles(part, m => m.State0.Handle),
-                Handles(part, m => m.State1.Handle),
-                Handles(part, m => m.State2.Handle), age.Handle, isFirst));
+                Handles(part, m => m.State1.Handle), Handles(part, m => m.State2.Handle), age.Handle, isFirst));
         }
         finally
         {

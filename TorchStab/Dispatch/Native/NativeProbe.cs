@@ -60,9 +60,8 @@ internal static unsafe class NativeProbe
         Tensor[] expected = [.. Equation(norm, training, x, gradient, weight, bias, mean, variance)];
         Tensor On(Tensor t) => t.to(ScalarType.Float32).to(device);
         var (runningMean, runningVariance) = (On(mean), On(variance));
-        List<Tensor> actual = Call(norm, training, On(x).requires_grad_(), On(gradient), On(weight).requires_grad_(), norm == NativeNorm.RMS ? null
-            : On(bias).requires_grad_(),
-            runningMean, runningVariance);
+        var offset = norm == NativeNorm.RMS ? null : On(bias).requires_grad_();
+        List<Tensor> actual = Call(norm, training, On(x).requires_grad_(), On(gradient), On(weight).requires_grad_(), offset, runningMean, runningVariance);
         if (norm == NativeNorm.Batch) actual.AddRange([runningMean, runningVariance]);
         return actual.Zip(expected).All(pair => (pair.First.cpu().to(ScalarType.Float64) - pair.Second).abs().max().item<double>() < Tolerance);
     }
