@@ -54,13 +54,14 @@ internal static class GroupNormFunctional
         if (num_groups <= 0)
             throw new ArgumentOutOfRangeException(nameof(num_groups),
                 FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
-        RequireMoreThanOneValue(input, num_groups);
-        if (input.size(1) % num_groups != 0)
+        long samples = input.size(0), channels = input.size(1);
+        if (samples * channels < 2 * num_groups) RequireMoreThanOneValue(input, num_groups);
+        if (channels % num_groups != 0)
             throw new ArgumentException($"Expected number of channels in input to be divisible by num_groups, but got input of shape {Repr.List(input.shape)} "
                 + $"and num_groups={num_groups}", nameof(num_groups));
-        RequirePerChannel(weight, nameof(weight), weight, input);
+        if (weight is not null) RequirePerChannel(weight, nameof(weight), weight, input, channels);
         // PyTorch's message for a wrong bias gives the weight's shape. Its text is kept, and ours is added.
-        RequirePerChannel(bias, nameof(bias), weight ?? bias, input);
+        if (bias is not null) RequirePerChannel(bias, nameof(bias), weight ?? bias, input, channels);
     }
 
     // The sizes that PyTorch checks: batch size times channels of a group, and the positions.
@@ -72,10 +73,10 @@ internal static class GroupNormFunctional
             + $"{Repr.List(shape)} has one value in each of {num_groups} groups", nameof(input));
     }
 
-    private static void RequirePerChannel(Tensor? parameter, string name, Tensor? named, Tensor input)
+    private static void RequirePerChannel(Tensor parameter, string name, Tensor named, Tensor input, long channels)
     {
-        if (parameter is null || (parameter.dim() == 1 && parameter.numel() == input.size(1))) return;
+        if (parameter.dim() == 1 && parameter.numel() == channels) return;
         throw new ArgumentException($"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
-            + $"{Repr.List(named!.shape)} and input of shape {Repr.List(input.shape)}; {name} has shape {Repr.List(parameter.shape)}", name);
+            + $"{Repr.List(named.shape)} and input of shape {Repr.List(input.shape)}; {name} has shape {Repr.List(parameter.shape)}", name);
     }
 }

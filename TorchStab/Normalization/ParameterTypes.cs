@@ -20,13 +20,14 @@ internal static class ParameterTypes
     public static void RequireMatch(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var)
     {
         if ((weight ?? bias ?? running_mean ?? running_var) is not { } first) return;
-        bool mixed = first.dtype != input.dtype;
-        var expected = mixed ? ScalarType.Float32 : input.dtype;
+        var own = input.dtype;
+        bool mixed = first.dtype != own;
+        var expected = mixed ? ScalarType.Float32 : own;
         RequireDtype(weight, nameof(weight), expected, mixed, input);
         RequireDtype(bias, nameof(bias), expected, mixed, input);
         RequireDtype(running_mean, nameof(running_mean), expected, mixed, input);
         RequireDtype(running_var, nameof(running_var), expected, mixed, input);
-        if (mixed && input.dtype is not (ScalarType.Float16 or ScalarType.BFloat16))
+        if (mixed && own is not (ScalarType.Float16 or ScalarType.BFloat16))
             throw new ArgumentException($"mixed dtype (CPU): all inputs must share same datatype. The input is {input.dtype}, the parameters are Float32: "
                 + "convert one with .to(dtype)", nameof(input));
     }
