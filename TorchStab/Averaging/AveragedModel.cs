@@ -1,6 +1,7 @@
 using TorchStab.Averaging;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Modules;
 
@@ -75,7 +76,7 @@ public sealed partial class AveragedModel : nn.Module
         }
         launch.Run();
         GC.KeepAlive(values);
-        _count.fill_(n + 1);
+        _count.fill_(Held(n + 1));
     }
 
     /// <summary>Updates the averages unless the optimizer's last step was skipped, so that unchanged weights do not count twice.</summary>

@@ -1,6 +1,7 @@
 using TorchSharp.Modules;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Clipping;
 
@@ -56,9 +57,9 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
     {
         var gradient = gradients.Gradient(i); // before the scope is opened, because the gradient is used afterwards
         using var scope = NewDisposeScope();
-        var largest = UnitNorm(gradients.Weight(i)).clamp_min(eps).mul_(clipping);
-        var norm = UnitNorm(gradient).mul_(gradients.Average);
-        var scale = largest / norm.clamp_min(SmallestNorm);
+        var largest = UnitNorm(gradients.Weight(i)).clamp_min(Held(eps)).mul_(Held(clipping));
+        var norm = UnitNorm(gradient).mul_(Held(gradients.Average));
+        var scale = largest / norm.clamp_min(Held(SmallestNorm));
         result.copy_(where(norm < largest, ones_like(scale), scale));
     }
 

@@ -1,5 +1,6 @@
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Clipping;
 
@@ -40,8 +41,8 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
     {
         using var scope = NewDisposeScope();
         var g = gradient.to(Arithmetic(gradient)); // the gradient itself if it has that dtype
-        if (Scale != 1) g.mul_(Scale);
-        if (Clamps(g)) g.clamp_(-Bound, Bound);
+        if (Scale != 1) g.mul_(Held(Scale));
+        if (Clamps(g)) g.clamp_(Held(-Bound), Held(Bound));
         if (UnitScale is not null) g.mul_(UnitScale);
         if (g.dtype != gradient.dtype) gradient.copy_(g);
     }

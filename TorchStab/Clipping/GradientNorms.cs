@@ -1,5 +1,6 @@
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Clipping;
 
@@ -184,7 +185,7 @@ internal static class GradientNorms
         for (int k = 0; k < tensors.Count; k++)
         {
             using var one = NewDisposeScope();
-            parts[k].copy_(linalg.vector_norm(tensors[k].to(KernelSelection.WideDtype(tensors[k]), copy: true).div_(norms[indices[k]]), order));
+            parts[k].copy_(linalg.vector_norm(tensors[k].to(KernelSelection.WideDtype(tensors[k]), copy: true).div_(Held(norms[indices[k]])), order));
         }
         double[] values = DeviceNumbers.Read(parts);
         for (int k = 0; k < values.Length; k++) norms[indices[k]] *= values[k];

@@ -2,6 +2,7 @@ using TorchSharp.Modules;
 using TorchStab.Clipping;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Distributed;
 
@@ -62,7 +63,7 @@ internal sealed class GradientPieces : IDisposable
     {
         if (BucketLaunch.TryIsFinite(piece) is { } finite) return finite;
         using var sum = piece.sum();
-        if (double.IsFinite((double)sum)) return true;
+        if (double.IsFinite(ReadNumber(sum))) return true;
         return piece.isfinite().all().item<bool>();
     }
 

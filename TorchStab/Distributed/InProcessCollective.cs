@@ -1,6 +1,7 @@
 using System.Runtime.ExceptionServices;
 using TorchStab.Distributed;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab;
 
@@ -85,7 +86,7 @@ public sealed class InProcessCollective : ICollective
         ReduceOp.Product => result.mul_(other),
         ReduceOp.Min => result.copy_(minimum(result, other)),
         ReduceOp.Max => result.copy_(maximum(result, other)),
-        _ => result.add_(other),
+        _ => result.add_(other, One),
     };
 
     private static void RunRank(InProcessCollective collective, Action<ICollective> body)

@@ -1,5 +1,6 @@
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Distributed;
 
@@ -57,7 +58,7 @@ internal sealed class ProcessGroup(ICollective engine) : IDisposable
         using var _ = no_grad();
         var sent = Sendable(tensor);
         Sum(sent, op == ReduceOp.Avg ? ReduceOp.Sum : op);
-        if (op == ReduceOp.Avg) sent.div_(WorldSize);
+        if (op == ReduceOp.Avg) sent.div_(Held(WorldSize));
         if (!ReferenceEquals(sent, tensor)) tensor.copy_(sent);
     }
 

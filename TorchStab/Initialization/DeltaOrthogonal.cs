@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -21,7 +22,7 @@ internal static class DeltaOrthogonal
         if (tensor.NumberOfElements == 0) return tensor;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var centre = tensor.fill_(0);
+        var centre = tensor.fill_(Zero);
         for (int axis = shape.Length - 1; axis >= 2; axis--) centre = centre.select(axis, (shape[axis] - 1) / 2);
         Orthogonal.Fill(centre, gain, generator);
         return tensor;

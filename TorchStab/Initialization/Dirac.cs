@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -12,9 +13,9 @@ internal static class Dirac
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         long perGroup = shape[0] / groups, kept = Math.Min(perGroup, shape[1]);
-        var centre = tensor.fill_(0);
+        var centre = tensor.fill_(Zero);
         for (int axis = shape.Length - 1; axis >= 2; axis--) centre = centre.select(axis, shape[axis] / 2);
-        for (long g = 0; g < groups; g++) centre.narrow(0, g * perGroup, kept).diagonal().fill_(1);
+        for (long g = 0; g < groups; g++) centre.narrow(0, g * perGroup, kept).diagonal().fill_(One);
         return tensor;
     }
 

@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -12,7 +13,7 @@ internal static class Eye
             throw new ArgumentException($"Only tensors with 2 dimensions are supported: got shape {Repr.List(tensor.shape)}", nameof(tensor));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        tensor.fill_(0).diagonal().fill_(1);
+        tensor.fill_(Zero).diagonal().fill_(One);
         return tensor;
     }
 }

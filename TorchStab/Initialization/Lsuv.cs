@@ -1,6 +1,7 @@
 using TorchStab.Dispatch;
 using TorchStab.Modules;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
 using Remover = TorchSharp.torch.nn.HookableModule<
     System.Func<TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>, TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>,
@@ -108,7 +109,7 @@ internal sealed class Lsuv
         int i = 0;
         for (; owner == name && weight.requires_grad && i < _maxIterations && IsUsable(variance) && Math.Abs(variance - 1) > _tolerance; i++)
         {
-            if (layer is not Parametrized p) weight.div_(Math.Sqrt(variance));
+            if (layer is not Parametrized p) weight.div_(Held(Math.Sqrt(variance)));
             else if (!p.parametrization.TryScale(1 / Math.Sqrt(variance))) break;
             output.Dispose();
             output = layer.forward(input);

@@ -1,5 +1,6 @@
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -66,13 +67,13 @@ internal sealed partial class ModelInitializer
 
     private static InitializationEntry Ones(Tensor tensor, double value, string word)
     {
-        tensor.fill_(value);
+        tensor.fill_(Held(value));
         return Entry(word);
     }
 
     private static InitializationEntry Zeros(Tensor tensor)
     {
-        tensor.fill_(0);
+        tensor.fill_(Zero);
         return Entry("zeros");
     }
 
@@ -80,13 +81,13 @@ internal sealed partial class ModelInitializer
     private InitializationEntry EmbeddingWeight(Tensor weight)
     {
         using var scope = NewDisposeScope();
-        var padding = KernelSelection.HasMemory(weight) ? weight.norm(dim: 1).eq(0).nonzero().flatten() : null;
+        var padding = KernelSelection.HasMemory(weight) ? weight.norm(dim: 1).eq(Zero).nonzero().flatten() : null;
         double? output = _options.RequestedEmbeddingStd is null ? _tables.Std(weight.size(1)) : null;
         double std = output ?? _options.EmbeddingStd;
         string scheme = output is null ? "normal" : _tables.Tied(weight) ? "normal (embedding and output layer)" : "normal (as wide as an output table)";
         Normal.Fill(weight, 0, std, _generator);
         if (padding?.NumberOfElements != 1) return Entry(scheme, null, std);
-        weight.index_fill_(0, padding, 0);
+        weight.index_fill_(0, padding, Zero);
         return Entry($"{scheme}, padding row zero", null, std);
     }
 
@@ -109,13 +110,13 @@ internal sealed partial class ModelInitializer
 
     private InitializationEntry RecurrentBias(nn.Module module, string name, Tensor bias)
     {
-        bias.fill_(0);
+        bias.fill_(Zero);
         var matrix = LayerKind.Parameters(module).First(p => LayerKind.IsRecurrentMatrix(p.Name)).Parameter;
         long hidden = matrix.size(1);
         bool forgets = matrix.size(0) == 4 * hidden && bias.NumberOfElements == 4 * hidden && !name.StartsWith("bias_hh", StringComparison.Ordinal);
         if (!forgets) return Entry("zeros");
         using var gate = bias.narrow(0, hidden, hidden);
-        gate.fill_(_options.ForgetBias);
+        gate.fill_(Held(_options.ForgetBias));
         return Entry($"zeros, forget gate {InitArguments.Cpp(_options.ForgetBias)}");
     }
 

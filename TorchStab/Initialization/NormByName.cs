@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -32,7 +33,7 @@ internal static partial class NormByName
         try
         {
             norm.eval(); // does not change running statistics
-            foreach (var (parameter, _) in saved) parameter.fill_(0);
+            foreach (var (parameter, _) in saved) parameter.fill_(Zero);
             return Shapes(weight.NumberOfElements).Any(shape => AddsOne(norm, weight, shape)) ? 0 : 1;
         }
         finally
@@ -49,7 +50,7 @@ internal static partial class NormByName
         try
         {
             var without = norm.forward(input.clone()).cpu().to(ScalarType.Float64);
-            weight.fill_(1);
+            weight.fill_(One);
             var with = norm.forward(input.clone()).cpu().to(ScalarType.Float64);
             double size = with.abs().max().item<double>();
             return size > 0 && (with - 2 * without).abs().max().item<double>() < 1e-2 * size;
@@ -60,7 +61,7 @@ internal static partial class NormByName
         }
         finally
         {
-            weight.fill_(0);
+            weight.fill_(Zero);
         }
     }
 

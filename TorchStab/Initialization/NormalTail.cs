@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -17,7 +18,7 @@ internal static class NormalTail
         if (bounds.a < mean && bounds.b > mean)
         {
             // A narrow interval around the mean, where Φ is accurate.
-            Uniform.Draw(tensor, quantiles.low, quantiles.high, generator).erfinv_().mul_(std * Math.Sqrt(2.0)).add_(mean);
+            Uniform.Draw(tensor, quantiles.low, quantiles.high, generator).erfinv_().mul_(Held(std * Math.Sqrt(2.0))).add_(Held(mean), One);
             return;
         }
 
@@ -25,11 +26,11 @@ internal static class NormalTail
         double low = (right ? bounds.a - mean : mean - bounds.b) / std, width = (bounds.b - bounds.a) / std;
         Uniform.Draw(tensor, 0, 1, generator);
         if (double.IsInfinity(low)) tensor.zero_(); // the distribution is concentrated at the bound
-        else if (width * (low + 1) < 1e-6) tensor.mul_(width); // the density is constant over the interval
+        else if (width * (low + 1) < 1e-6) tensor.mul_(Held(width)); // the density is constant over the interval
         else if (low > FarOut) Ratio(tensor, low, width);
         else Inverse(tensor, low, width);
-        if (right) tensor.mul_(std).add_(bounds.a);
-        else tensor.mul_(-std).add_(bounds.b);
+        if (right) tensor.mul_(Held(std)).add_(Held(bounds.a), One);
+        else tensor.mul_(Held(-std)).add_(Held(bounds.b), One);
     }
 
     /// <summary>
@@ -38,8 +39,8 @@ internal static class NormalTail
     private static void Inverse(Tensor u, double low, double width)
     {
         // By erfc, which is accurate in the tail; libtorch's ndtr is 0 from 9 on.
-        var tails = special.erfc(tensor(new[] { low, low + width }, device: CPU).div_(Math.Sqrt(2))).data<double>();
-        u.copy_(-special.ndtri(u.mul_((tails[1] - tails[0]) / 2).add_(tails[0] / 2))).sub_(low);
+        var tails = special.erfc(tensor(new[] { low, low + width }, device: CPU).div_(Held(Math.Sqrt(2)))).data<double>();
+        u.copy_(-special.ndtri(u.mul_(Held((tails[1] - tails[0]) / 2)).add_(Held(tails[0] / 2), One))).sub_(Held(low));
     }
 
     /// <summary>

@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -16,7 +17,7 @@ internal static class Orthogonal
         using var _ = no_grad();
         long rows = tensor.size(0);
         tensor.copy_(Matrix(rows, tensor.NumberOfElements / rows, tensor, generator).reshape(tensor.shape));
-        return tensor.mul_(gain);
+        return tensor.mul_(Held(gain));
     }
 
     /// <summary>Refuses, before the tensor is written, arguments that would fail afterwards.</summary>

@@ -1,6 +1,7 @@
 using TorchSharp;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -21,7 +22,7 @@ internal static class Sparse
         long rows = tensor.size(0), columns = tensor.size(1), count = (long)Math.Ceiling(sparsity * rows);
         var zeros = generator is null || KernelSelection.IsOnCpu(tensor) ? Columnwise(rows, columns, count, generator)
             : Together(rows, columns, count, tensor.device, generator);
-        tensor.masked_fill_(zeros.to(tensor.device).t(), 0);
+        tensor.masked_fill_(zeros.to(tensor.device).t(), Zero);
         return tensor;
     }
 
@@ -29,13 +30,12 @@ internal static class Sparse
     private static Tensor Columnwise(long rows, long columns, long count, Generator? generator)
     {
         var zeros = torch.zeros(columns, rows, ScalarType.Bool, CPU);
-        using var one = true.ToScalar();
         for (long c = 0; c < columns; c++)
         {
             using var column = zeros.select(0, c);
             using var order = randperm(rows, device: CPU, generator: generator);
             using var dropped = order.narrow(0, 0, count);
-            column.index_fill_(0, dropped, one);
+            column.index_fill_(0, dropped, One);
         }
         return zeros;
     }

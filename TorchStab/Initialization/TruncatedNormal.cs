@@ -1,5 +1,6 @@
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Initialization;
 
@@ -43,12 +44,13 @@ internal static class TruncatedNormal
         if (resolved)
         {
             Uniform.Draw(drawn, quantiles.low, quantiles.high, generator);
-            drawn.erfinv_().mul_(std * Math.Sqrt(2.0)).add_(mean).clamp_(Math.Max(least, mean - reach * std), Math.Min(most, mean + reach * std));
+            drawn.erfinv_().mul_(Held(std * Math.Sqrt(2.0))).add_(Held(mean), One)
+            .clamp_(Held(Math.Max(least, mean - reach * std)), Held(Math.Min(most, mean + reach * std)));
         }
         else
         {
             NormalTail.Draw(drawn, mean, std, bounds, quantiles, generator);
-            drawn.clamp_(least, most);
+            drawn.clamp_(Held(least), Held(most));
         }
 
         if (!ReferenceEquals(drawn, tensor)) tensor.copy_(drawn);

@@ -4,6 +4,7 @@ using TorchSharp.Modules;
 using TorchSharp.Utils;
 using TorchStab.Normalization;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Modules;
 
@@ -50,8 +51,8 @@ public abstract class AffineModule : nn.Module<Tensor, Tensor>
     public virtual void reset_parameters()
     {
         using var _ = no_grad();
-        _weight?.fill_(1);
-        _bias?.fill_(0);
+        _weight?.fill_(One);
+        _bias?.fill_(Zero);
     }
 
     /// <summary>The arguments that <see cref="ToString"/> prints, in PyTorch's format.</summary>

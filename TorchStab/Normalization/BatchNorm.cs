@@ -1,5 +1,6 @@
 using TorchStab.Normalization;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Modules;
 
@@ -69,5 +70,5 @@ public abstract class BatchNorm : NormBase
 
     // The counter is read only where the average is cumulative, because reading it waits for a GPU.
     // It is cast because a counter from a TorchSharp module may be a float.
-    private double Momentum() => momentum ?? (num_batches_tracked is { } count ? 1.0 / ((double)count + 1) : 0);
+    private double Momentum() => momentum ?? (num_batches_tracked is { } count ? 1.0 / (ReadNumber(count) + 1) : 0);
 }

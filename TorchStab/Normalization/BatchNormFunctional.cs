@@ -1,5 +1,6 @@
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Normalization;
 
@@ -29,7 +30,7 @@ internal static partial class BatchNormFunctional
         if (a.Mask is null) return Train(a, BatchNormCheck.ValuesPerChannel(a.Input), counts: null);
         using var scope = NewDisposeScope();
         var counts = MaskCount(a.Input, a.Mask);
-        return Train(a, (double)counts.min(), counts).MoveToOuterDisposeScope();
+        return Train(a, ReadNumber(counts.min()), counts).MoveToOuterDisposeScope();
     }
 
     /// <summary>Chooses the form. Masks and renormalization have only tensor operations.</summary>
@@ -151,7 +152,7 @@ internal static partial class BatchNormFunctional
 
     // Whether x − mean is finite for every finite x. Not checked on other devices, because reading the result waits for the device.
     private static bool DifferenceHolds(Tensor mean) =>
-        !KernelSelection.IsOnCpu(mean) || mean.numel() == 0 || !((double)mean.detach().abs().amax() > float.MaxValue / 2);
+        !KernelSelection.IsOnCpu(mean) || mean.numel() == 0 || !(ReadNumber(mean.detach().abs().amax()) > float.MaxValue / 2);
 
     // Rounds once to the input's dtype, in PyTorch's memory format.
     private static Tensor Output(Tensor y, Tensor input, bool relu)

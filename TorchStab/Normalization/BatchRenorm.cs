@@ -1,4 +1,5 @@
 using TorchStab.Normalization;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Modules;
 
@@ -58,7 +59,7 @@ public abstract class BatchRenorm : BatchNorm
     private protected override (double RMax, double DMax)? Bounds()
     {
         if (!training || Schedule is null || num_batches_tracked is null) return (rmax, dmax);
-        long step = (long)(double)num_batches_tracked;
+        long step = (long)ReadNumber(num_batches_tracked);
         var bounds = Schedule(step);
         return bounds is { rmax: >= 1, dmax: >= 0 } ? bounds
             : throw new InvalidOperationException($"Schedule({step}) gave rmax {Repr.Of(bounds.rmax)} and dmax {Repr.Of(bounds.dmax)}; they must be at least 1 "

@@ -1,6 +1,7 @@
 using TorchSharp.Utils;
 using TorchStab.Normalization;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Modules;
 
@@ -105,9 +106,9 @@ public abstract class NormBase : AffineModule
         Writable.Require(_running_mean, nameof(running_mean));
         Writable.Require(_running_var, nameof(running_var));
         Writable.Require(_num_batches_tracked, nameof(num_batches_tracked));
-        _running_mean?.fill_(0);
-        _running_var?.fill_(1);
-        _num_batches_tracked?.fill_(0);
+        _running_mean?.fill_(Zero);
+        _running_var?.fill_(One);
+        _num_batches_tracked?.fill_(Zero);
     }
 
     /// <summary>Sets the scale to 1, the shift to 0, and resets the running statistics.</summary>

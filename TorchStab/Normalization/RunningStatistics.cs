@@ -1,6 +1,6 @@
-using TorchSharp;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Normalization;
 
@@ -18,7 +18,6 @@ namespace TorchStab.Normalization;
 /// <param name="Momentum">The weight of the new batch.</param>
 internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance, Tensor? Batches = null, double Momentum = 0)
 {
-    private static readonly Scalar One = 1;
 
     /// <summary>Whether both statistics exist.</summary>
     public bool Exist => Mean is not null && Variance is not null;
@@ -118,7 +117,7 @@ internal readonly record struct RunningStatistics(Tensor? Mean, Tensor? Variance
         else
         {
             using var _ = Batches.requires_grad ? no_grad() : null;
-            Batches.add_(One);
+            Batches.add_(One, One);
         }
     }
 

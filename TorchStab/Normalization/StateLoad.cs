@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using TorchSharp;
 using TorchStab.Dispatch;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Normalization;
 
@@ -54,7 +55,7 @@ internal sealed class StateLoad
         foreach (string key in _shared) Writable.Require(_own[key], key);
         if (_defaulted is not null) Writable.Require(_own[_defaulted], _defaulted);
         foreach (var (own, value) in values) own.copy_(value);
-        if (_defaulted is not null) _own[_defaulted].fill_(0); // TorchSharp's zero_() would create a second handle
+        if (_defaulted is not null) _own[_defaulted].fill_(Zero); // TorchSharp's zero_() would create a second handle
         return (_missing, _unexpected);
     }
 
@@ -118,7 +119,7 @@ internal sealed class StateLoad
     {
         if (source.is_sparse || source.device_type == DeviceType.META)
             throw new InvalidOperationException($"{key}: expected a whole number, got a tensor without elements of its own");
-        double count = (double)source;
+        double count = ReadNumber(source);
         if (!(count is >= 0 and < long.MaxValue && count == Math.Floor(count)))
             throw new InvalidOperationException($"{key}: expected a whole number of at least 0, got {Repr.Of(count)}");
     }

@@ -3,6 +3,7 @@ using TorchStab.Dispatch;
 using TorchStab.Kernels;
 using TorchStab.Modules;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Optimization;
 
@@ -40,13 +41,13 @@ internal static class AdamUpdate
         double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, beta1 = o.beta1!.Value, beta2 = o.beta2!.Value;
         using var step = new TensorStep(update, state.exp_avg.dtype, o.maximize);
         Tensor p = step.Parameter, g = step.Gradient, m = step.Open(state.exp_avg), v = step.Open(state.exp_avg_sq);
-        if (decay != 0 && decoupled) p.mul_(1 - lr * decay);
-        else if (decay != 0) g = g.add(p, alpha: decay);
-        m.mul_(beta1).add_(g, alpha: 1 - beta1);
-        v.mul_(beta2).addcmul_(g, g, value: 1 - beta2);
+        if (decay != 0 && decoupled) p.mul_(Held(1 - lr * decay));
+        else if (decay != 0) g = g.add(p, alpha: Held(decay));
+        m.mul_(Held(beta1)).add_(g, alpha: Held(1 - beta1));
+        v.mul_(Held(beta2)).addcmul_(g, g, value: Held(1 - beta2));
         if (o.amsgrad == true) v = step.Open(state.max_exp_avg_sq!).clamp_(min: v);
-        var denominator = v.sqrt().div_(Math.Sqrt(1 - Math.Pow(beta2, state.step))).add_(step.Eps(o.eps!.Value));
-        p.addcdiv_(m, denominator, value: -lr / (1 - Math.Pow(beta1, state.step)));
+        var denominator = v.sqrt().div_(Held(Math.Sqrt(1 - Math.Pow(beta2, state.step)))).add_(Held(step.Eps(o.eps!.Value)), One);
+        p.addcdiv_(m, denominator, value: Held(-lr / (1 - Math.Pow(beta1, state.step))));
         step.Commit();
     }
 

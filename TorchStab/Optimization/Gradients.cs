@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Optimization;
 
@@ -13,7 +14,7 @@ internal static class Gradients
         {
             if (p.IsInvalid || p.grad is not { } gradient) continue;
             if (setToNone) p.grad = null;
-            else gradient.detach_().fill_(0);
+            else gradient.detach_().fill_(Zero);
         }
     }
 }

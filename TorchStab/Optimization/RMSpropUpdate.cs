@@ -3,6 +3,7 @@ using TorchStab.Dispatch;
 using TorchStab.Kernels;
 using TorchStab.Modules;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Optimization;
 
@@ -33,17 +34,17 @@ internal static class RMSpropUpdate
         double lr = o.LearningRate!.Value, decay = o.weight_decay!.Value, alpha = o.alpha!.Value;
         using var step = new TensorStep(update, state.square_avg.dtype, o.maximize);
         Tensor p = step.Parameter, g = step.Gradient;
-        if (decay != 0) g = g.add(p, alpha: decay);
-        var v = step.Open(state.square_avg).mul_(alpha).addcmul_(g, g, value: 1 - alpha);
+        if (decay != 0) g = g.add(p, alpha: Held(decay));
+        var v = step.Open(state.square_avg).mul_(Held(alpha)).addcmul_(g, g, value: Held(1 - alpha));
         if (o.centered == true)
         {
-            var m = step.Open(state.grad_avg!).mul_(alpha).add_(g, alpha: 1 - alpha);
-            v = v.addcmul(m, m, value: -1);
-            v.mul_(v.ge(0)); // rounding may make the variance negative, and its square root NaN; a clamp would also hide a NaN
+            var m = step.Open(state.grad_avg!).mul_(Held(alpha)).add_(g, alpha: Held(1 - alpha));
+            v = v.addcmul(m, m, value: Held(-1));
+            v.mul_(v.ge(Zero)); // rounding may make the variance negative, and its square root NaN; a clamp would also hide a NaN
         }
-        var d = v.sqrt().add_(step.Eps(o.eps!.Value));
-        if (o.momentum > 0) p.add_(step.Open(state.momentum_buffer!).mul_(o.momentum!.Value).addcdiv_(g, d), alpha: -lr);
-        else p.addcdiv_(g, d, value: -lr);
+        var d = v.sqrt().add_(Held(step.Eps(o.eps!.Value)), One);
+        if (o.momentum > 0) p.add_(step.Open(state.momentum_buffer!).mul_(Held(o.momentum!.Value)).addcdiv_(g, d, One), alpha: Held(-lr));
+        else p.addcdiv_(g, d, value: Held(-lr));
         step.Commit();
     }
 

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using TorchStab.Dispatch;
 using TorchStab.Kernels;
 using TorchStab.Modules;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Optimization;
 
@@ -38,13 +39,13 @@ internal static class SGDUpdate
         using var step = new TensorStep(update, update.State.MomentDtype, o.maximize);
         var (p, g) = (step.Parameter, step.Gradient);
         // The sign is reversed before the decay is added, so that with maximize the decay still shrinks the weights.
-        if (decay != 0) g = g.add(p, alpha: decay);
+        if (decay != 0) g = g.add(p, alpha: Held(decay));
         if (o.momentum > 0)
         {
-            var b = step.Open(((SGD.State)update.State).momentum_buffer!).mul_(keep).add_(g, alpha: intake);
-            g = o.nesterov == true ? g.add(b, alpha: o.momentum!.Value) : b;
+            var b = step.Open(((SGD.State)update.State).momentum_buffer!).mul_(Held(keep)).add_(g, alpha: Held(intake));
+            g = o.nesterov == true ? g.add(b, alpha: Held(o.momentum!.Value)) : b;
         }
-        p.add_(g, alpha: -o.LearningRate!.Value);
+        p.add_(g, alpha: Held(-o.LearningRate!.Value));
         step.Commit();
     }
 

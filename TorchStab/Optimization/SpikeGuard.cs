@@ -1,6 +1,6 @@
-using TorchSharp;
 using TorchStab.Clipping;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Optimization;
 
@@ -31,7 +31,7 @@ internal sealed class SpikeGuard
     /// <summary>Takes the loss from what a closure returned, if a policy looks at it.</summary>
     public void Observe(Tensor? loss)
     {
-        if (loss is not null && _policy.Window > 0) Loss = loss.ToDouble();
+        if (loss is not null && _policy.Window > 0) Loss = ReadNumber(loss);
     }
 
     /// <summary>Remembers the norm and the loss of a step.</summary>

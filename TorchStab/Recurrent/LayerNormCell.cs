@@ -5,6 +5,7 @@ using TorchStab.Normalization;
 using TorchStab.Recurrent;
 using TorchStab.Reparametrization;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 using Uniform = TorchStab.Initialization.Uniform;
 
 namespace TorchStab.Modules;
@@ -81,7 +82,7 @@ public abstract partial class LayerNormCell<TState, TResult> : nn.Module<Tensor,
         else
             for (long gate = 0; gate < _gates; gate++) Orthogonal.Fill(recurrent.narrow(0, gate * hidden_size, hidden_size), gain: 1, generator: null);
         foreach (var (_, parametrization) in Parametrizations) parametrization.Follow();
-        _bias?.fill_(0);
+        _bias?.fill_(Zero);
         foreach (var norm in children().OfType<LayerNorm>()) norm.reset_parameters();
     }
 

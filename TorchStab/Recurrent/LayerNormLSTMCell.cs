@@ -1,5 +1,6 @@
 using TorchStab.Recurrent;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Modules;
 
@@ -46,7 +47,7 @@ public sealed class LayerNormLSTMCell : LayerNormCell<(Tensor h, Tensor c)?, (Te
         if (!_unitForgetBias || bias is null) return;
         using var _ = no_grad();
         using var forget = bias.narrow(0, hidden_size, hidden_size);
-        forget.fill_(1);
+        forget.fill_(One);
     }
 
     /// <summary>Takes one LSTM step.</summary>

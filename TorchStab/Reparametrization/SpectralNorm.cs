@@ -2,6 +2,7 @@ using TorchSharp.Modules;
 using TorchStab.Normalization;
 using TorchStab.Reparametrization;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Modules;
 
@@ -111,7 +112,7 @@ public sealed class SpectralNorm : Parametrization
         private static Tensor Start(Tensor matrix, int side, double eps)
         {
             var x = matrix.new_empty([matrix.size(side)]).normal_(0, 1);
-            return x.div_(x.norm().clamp_min(eps)).DetachFromDisposeScope();
+            return x.div_(x.norm().clamp_min(Held(eps))).DetachFromDisposeScope();
         }
     }
 }

@@ -2,6 +2,7 @@ using TorchSharp.Modules;
 using TorchStab.Normalization;
 using TorchStab.Reparametrization;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Modules;
 
@@ -59,7 +60,7 @@ public sealed class WeightNorm : Parametrization
     internal override bool TryScale(double factor)
     {
         using var _ = no_grad();
-        _g.mul_(factor);
+        _g.mul_(Held(factor));
         return true;
     }
 

@@ -1,5 +1,6 @@
 using TorchStab.Modules;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Surgery;
 
@@ -81,7 +82,7 @@ internal sealed class BatchNormUpdate<TBatch>(IEnumerable<TBatch> loader, Action
             var state = NormState.Of(node.Module);
             state.RunningMean!.copy_(mean);
             state.RunningVar!.copy_(variance);
-            state.Batches?.fill_(moments.Batches);
+            state.Batches?.fill_(Held(moments.Batches));
             _repeated |= moments.Batches > batches;
             _pending.Remove(node.Module);
             _done.Add(node);

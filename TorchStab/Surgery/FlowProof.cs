@@ -1,6 +1,7 @@
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Surgery;
 
@@ -65,7 +66,7 @@ internal sealed class FlowProof : IDisposable
             var (factor, shift) = Disturb(layer, norm);
             double disturbed = Change();
             if (!(disturbed > 10 * tolerance)) return null;
-            norm.RunningMean.mul_(factor).add_(shift);
+            norm.RunningMean.mul_(factor).add_(shift, One);
             norm.RunningVar.copy_((norm.RunningVar + norm.Eps) * factor.square() - norm.Eps);
             norm.Weight?.mul_(factor.sign());
             double compensated = Change();
@@ -105,7 +106,7 @@ internal sealed class FlowProof : IDisposable
     /// <summary>The change of the output when the norm's statistics change by a few rounding errors, as by the rounding of its input.</summary>
     private double Rounding(BatchNormView norm, double eps)
     {
-        norm.RunningMean.add_(Noise(norm.RunningMean.shape, norm.RunningMean) * (norm.RunningMean.abs() + 1) * (8 * eps));
+        norm.RunningMean.add_(Noise(norm.RunningMean.shape, norm.RunningMean) * (norm.RunningMean.abs() + 1) * (8 * eps), One);
         norm.RunningVar.mul_(1 + Noise(norm.RunningVar.shape, norm.RunningVar) * (8 * eps));
         return Change();
     }
@@ -160,6 +161,6 @@ internal sealed class FlowProof : IDisposable
     private double Change()
     {
         using var scope = NewDisposeScope();
-        return (double)((_module.call(_input) - _output!).abs().max() / _output!.abs().max());
+        return ReadNumber((_module.call(_input) - _output!).abs().max() / _output!.abs().max());
     }
 }

@@ -1,6 +1,7 @@
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 using Host = TorchSharp.Modules;
 
 namespace TorchStab.Surgery;
@@ -40,8 +41,8 @@ internal sealed class GroupNormRepair(GroupNormWeights mode)
         using var _ = no_grad();
         using var scope = NewDisposeScope();
         var group = (Host.GroupNorm)norm;
-        if (reset.weight) group.weight.fill_(1);
-        if (reset.bias) group.bias?.fill_(0);
+        if (reset.weight) group.weight.fill_(One);
+        if (reset.bias) group.bias?.fill_(Zero);
     }
 
     public IReadOnlyList<string> Warnings =>
