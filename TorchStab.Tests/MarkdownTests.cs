@@ -4,7 +4,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests;
 
 /// <summary>What the Markdown of the repository says holds: files it links exist, tests it names exist, its C# compiles and runs.</summary>
-[Collection(OtherProcesses.Name)]
+[Collection(Builds.Name)]
 public partial class MarkdownTests(PackedLibrary package)
 {
     private const string End = "== end of the snippet ==";

@@ -8,7 +8,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests;
 
 /// <summary>What is in the package, and what it is to a project that uses it.</summary>
-[Collection(OtherProcesses.Name)]
+[Collection(Builds.Name)]
 public sealed partial class PackageTests(PackedLibrary library)
 {
     private static readonly Guid EmbeddedSource = new("0E8A571B-6926-466E-B4AD-8AB04611F5FE");

@@ -4,7 +4,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests;
 
 /// <summary>What the README says holds.</summary>
-[Collection(OtherProcesses.Name)]
+[Collection(Builds.Name)]
 public sealed partial class ReadmeTests(PackedLibrary package) : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("torchstab").FullName;

@@ -11,7 +11,7 @@ namespace TorchStab.Tests.Normalization;
 public class NormGradientAccuracyTests(ITestOutputHelper log)
 {
     /// <summary>So many parameters' gradients are averaged over, in at least so many seeds.</summary>
-    private const int Gradients = 4000, LeastSeeds = 8;
+    private const int Gradients = 2000, LeastSeeds = 4;
 
     private static readonly string[] Results = ["output", "input gradient", "weight gradient", "bias gradient"];
 

@@ -3,7 +3,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests.Samples;
 
 /// <summary>QuickStart as somebody uses it: copied into a project that references the package.</summary>
-[Collection(OtherProcesses.Name)]
+[Collection(Builds.Name)]
 public class QuickStartTests(PackedLibrary package)
 {
     [Fact]

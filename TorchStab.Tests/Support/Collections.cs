@@ -8,23 +8,26 @@ using Xunit.Sdk;
 namespace TorchStab.Tests.Support;
 
 /// <summary>
-/// Two collections, each run in order, beside each other. Tests that use libtorch in this process share one: they set its threads, its generator and its
-/// default dtype, and count its tensors. Classes of <see cref="OtherProcesses"/> only start programs and wait for them.
+/// Three collections, each run in order, beside each other. Tests that use libtorch in this process share one: they set its threads, its generator and its
+/// default dtype, and count its tensors. Classes of the other two only start programs and wait for them: <see cref="OtherProcesses"/> those that are built
+/// with the tests, <see cref="Builds"/> those that a user would build.
 /// </summary>
 public sealed class Collections : IXunitTestCollectionFactory
 {
-    private readonly TestCollection _here, _elsewhere;
+    private readonly TestCollection _here;
+    private readonly TestCollection[] _elsewhere;
 
     public Collections(ITestAssembly assembly, IMessageSink diagnostics)
     {
         _ = diagnostics; // xUnit calls a constructor of this signature
         _here = new(assembly, Reflector.Wrap(typeof(ThisProcess)), ThisProcess.Name);
-        _elsewhere = new(assembly, Reflector.Wrap(typeof(OtherProcesses)), OtherProcesses.Name);
+        _elsewhere = [new(assembly, Reflector.Wrap(typeof(OtherProcesses)), OtherProcesses.Name), new(assembly, Reflector.Wrap(typeof(Builds)), Builds.Name)];
     }
 
     public string DisplayName => "by process";
 
-    public ITestCollection Get(ITypeInfo testClass) => testClass.GetCustomAttributes(typeof(CollectionAttribute)).Any() ? _elsewhere : _here;
+    public ITestCollection Get(ITypeInfo testClass) => testClass.GetCustomAttributes(typeof(CollectionAttribute)).SingleOrDefault() is { } named
+        ? _elsewhere.Single(c => c.DisplayName.Equals(named.GetConstructorArguments().Single())) : _here;
 }
 
 /// <summary>All classes without an attribute.</summary>
@@ -34,11 +37,18 @@ public sealed class ThisProcess
     public const string Name = "in this process";
 }
 
-/// <summary>Classes whose tests only start processes. They share one <see cref="PackedLibrary"/>.</summary>
+/// <summary>Classes whose tests only start processes.</summary>
 [CollectionDefinition(Name)]
-public sealed class OtherProcesses : ICollectionFixture<PackedLibrary>
+public sealed class OtherProcesses
 {
     public const string Name = "in other processes";
+}
+
+/// <summary>Classes whose tests build projects and run what comes out. They share one <see cref="PackedLibrary"/>.</summary>
+[CollectionDefinition(Name)]
+public sealed class Builds : ICollectionFixture<PackedLibrary>
+{
+    public const string Name = "in builds";
 }
 
 /// <summary>Every test draws the same numbers in every run, whatever ran before it; see <see cref="SeededPropertyAttribute"/>.</summary>

@@ -7,7 +7,7 @@ namespace TorchStab.Tests.buildTransitive;
 /// Programs that reference the package load libtorch, whatever the age of the system's libstdc++: built, run, published. Linux
 /// only, as is the step of the build that it takes.
 /// </summary>
-[Collection(OtherProcesses.Name)]
+[Collection(Builds.Name)]
 public class NativeLoadingTests(PackedLibrary package)
 {
     private const string Program = """

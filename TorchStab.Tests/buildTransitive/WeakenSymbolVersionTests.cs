@@ -3,7 +3,7 @@ using TorchStab.Tests.Support;
 namespace TorchStab.Tests.buildTransitive;
 
 /// <summary>The build task on its own: what it changes in a library, and what it leaves alone.</summary>
-[Collection(OtherProcesses.Name)]
+[Collection(Builds.Name)]
 public sealed class WeakenSymbolVersionTests : IDisposable
 {
     private const byte Weak = 2;
