@@ -16,7 +16,8 @@ internal static unsafe class OperationTrace
     private static readonly string[] WithoutWork =
         ["aten::view", "aten::reshape", "aten::as_strided", "aten::permute", "aten::transpose", "aten::transpose_", "aten::expand", "aten::squeeze",
         "aten::unsqueeze", "aten::slice", "aten::select", "aten::alias", "aten::detach", "aten::detach_", "aten::contiguous", "aten::empty", "aten::empty_like",
-        "aten::empty_strided", "aten::t", "aten::flatten", "aten::to", "aten::view_as", "aten::result_type", "aten::is_same_size", "aten::_unsafe_view"];
+        "aten::empty_strided", "aten::t", "aten::flatten", "aten::to", "aten::view_as", "aten::result_type", "aten::is_same_size", "aten::_unsafe_view",
+        "aten::narrow", "aten::unflatten_dense_tensors"];
 
     /// <summary>Whether this libtorch exports the observer under the names of GCC and Clang on Linux.</summary>
     public static bool IsAvailable { get; } = OperatingSystem.IsLinux() && Find("28enableExecutionTraceObserverEv") != 0;

@@ -131,14 +131,24 @@ internal static class KernelSelection
         && m.Gradient.Count == m.Parameter.Count && TakesState(m.State0, m) && TakesState(m.State1, m) && TakesState(m.State2, m) && TakesState(m.Master, m);
 
     /// <summary>
-    /// Whether libtorch's operations on lists can update the parameter: float32 or float64, all tensors contiguous and of its dtype, device and size, because
-    /// these operations read all of them with the same index.
+    /// Whether libtorch's operations on lists can update the parameter: all tensors contiguous and of one device and size, because these operations read all
+    /// of them with the same index; the gradient of the parameter's dtype, and the state of the arithmetic's.
     /// </summary>
-    public static unsafe bool TakesFused(in StepMemory m) => LibTorch.IsAvailable && WantsNative((DeviceType)LibTorch.DeviceKind(m.Parameter.Handle))
-        && m.Master.IsMissing && (ScalarType)LibTorch.Dtype(m.Parameter.Handle) is ScalarType.Float32 or ScalarType.Float64
-        && IsLike(m.Parameter, m.Parameter) && IsLike(m.Gradient, m.Parameter)
-        && (m.State0.IsMissing || IsLike(m.State0, m.Parameter)) && (m.State1.IsMissing || IsLike(m.State1, m.Parameter))
-        && (m.State2.IsMissing || IsLike(m.State2, m.Parameter));
+    public static unsafe bool TakesFused(in StepMemory m)
+    {
+        if (!LibTorch.IsAvailable || !WantsNative((DeviceType)LibTorch.DeviceKind(m.Parameter.Handle))) return false;
+        var dtype = (ScalarType)LibTorch.Dtype(m.Parameter.Handle);
+        var state = FusedDtype(dtype);
+        return HasElement(dtype) && LibTorch.Numel(m.Parameter.Handle) > 0 && IsLike(m.Parameter, m, dtype) && IsLike(m.Gradient, m, dtype)
+            && (m.State0.IsMissing || IsLike(m.State0, m, state)) && (m.State1.IsMissing || IsLike(m.State1, m, state))
+            && (m.State2.IsMissing || IsLike(m.State2, m, state)) && (m.Master.IsMissing || (state != dtype && IsLike(m.Master, m, state)));
+    }
+
+    /// <summary>The dtype in which libtorch's operations on lists update a parameter: float32 for one in half precision.</summary>
+    public static ScalarType FusedDtype(ScalarType parameter) => parameter == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+
+    /// <summary>The largest number of the dtype of an update.</summary>
+    public static double Largest(ScalarType dtype) => dtype == ScalarType.Float64 ? double.MaxValue : float.MaxValue;
 
     /// <summary>Whether a kernel can copy a gradient of <paramref name="count"/> elements to a bucket and back; half precision uses a float32 bucket.</summary>
     public static bool TakesBucket(in TensorView gradient, in TensorView bucket, long count) => Enabled && gradient.Dense && bucket.Dense
@@ -151,9 +161,9 @@ internal static class KernelSelection
     private static bool TakesState(in TensorView state, in StepMemory m) => state.IsMissing || (state.Dense && state.Count == m.Parameter.Count
         && state.Dtype == (m.Parameter.Dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32));
 
-    private static unsafe bool IsLike(in TensorView tensor, in TensorView parameter) => LibTorch.IsContiguous(tensor.Handle) != 0 && IsPlain(tensor.Handle)
-        && LibTorch.Dtype(tensor.Handle) == LibTorch.Dtype(parameter.Handle) && LibTorch.DeviceKind(tensor.Handle) == LibTorch.DeviceKind(parameter.Handle)
-        && LibTorch.Numel(tensor.Handle) == LibTorch.Numel(parameter.Handle);
+    private static unsafe bool IsLike(in TensorView tensor, in StepMemory m, ScalarType dtype) => LibTorch.IsContiguous(tensor.Handle) != 0
+        && IsPlain(tensor.Handle) && (ScalarType)LibTorch.Dtype(tensor.Handle) == dtype
+        && LibTorch.DeviceKind(tensor.Handle) == LibTorch.DeviceKind(m.Parameter.Handle) && LibTorch.Numel(tensor.Handle) == LibTorch.Numel(m.Parameter.Handle);
 
     private static unsafe bool OnCpu(nint tensor, out ScalarType dtype)
     {

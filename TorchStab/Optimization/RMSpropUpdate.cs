@@ -13,14 +13,19 @@ internal static class RMSpropUpdate
     public static void Apply(RMSprop.Options options, List<ParameterUpdate> updates)
     {
         var pass = StepLaunch<RMSpropKernel, RMSpropArguments>.Start();
+        FusedStep? fused = null;
         foreach (ref readonly var update in CollectionsMarshal.AsSpan(updates))
         {
             var state = (RMSprop.State)update.State;
             state.step++;
             var memory = update.Memory(options);
-            if (!update.IsUniform || !pass.TryAdd(Arguments(options, update, memory.State0.Dtype), memory)) TensorForm(options, update);
+            if (update.IsUniform && pass.TryAdd(Arguments(options, update, memory.State0.Dtype), memory)) continue;
+            fused ??= Fused(options);
+            if (!update.IsUniform || !fused.TryAdd(memory, update.Parameter, update.Coefficient.Scale, update.Coefficient.Bound, age: 1))
+                TensorForm(options, update);
         }
         pass.Run();
+        fused?.Run();
         GC.KeepAlive(updates);
     }
 
@@ -47,6 +52,15 @@ internal static class RMSpropUpdate
         else p.addcdiv_(g, d, value: Held(-lr));
         step.Commit();
     }
+
+    // The same for many parameters on a device without kernels.
+    private static FusedStep Fused(RMSprop.Options o) => new(dtype =>
+    {
+        double lr = o.LearningRate!.Value, alpha = o.alpha!.Value, eps = ParameterUpdate.LeastEps(o.eps!.Value, dtype), decay = o.weight_decay!.Value;
+        return o.centered == true || o.momentum > 0 || alpha == 1
+            ? new ForeachRMSprop(lr, alpha, eps, decay, o.momentum!.Value, o.centered == true, o.maximize == true)
+            : new FusedRMSprop(lr, alpha, eps, decay, o.maximize == true);
+    });
 
     private static RMSpropArguments Arguments(RMSprop.Options o, in ParameterUpdate update, ScalarType dtype) => new()
     {

@@ -1,36 +1,47 @@
 using TorchSharp;
 using static TorchSharp.torch;
+using static TorchStab.Scalars;
 
 namespace TorchStab.Dispatch;
 
 /// <summary>
-/// Updates of many parameters by one operation of libtorch for each device, dtype, factor of the gradients and age, where no kernel runs: on a GPU the
-/// launches of single operations take longer than their arithmetic.
+/// Updates of many parameters by operations of libtorch on lists, one for each device, dtype, clipping of the gradients and age, where no kernel runs: on a GPU
+/// the launches of single operations take longer than their arithmetic.
 /// </summary>
 /// <remarks>
-/// A step does not write gradients, so gradients with a factor are copied: as many at a time as take a tenth of the memory of all parameters, or the largest
-/// one alone. Parameters in half precision are updated in tensor operations, which compute in float32.
+/// A step does not write gradients, so gradients that are clipped are copied; so are gradients and parameters in half precision, to float32, in which
+/// their update is computed. A master copy is updated in a parameter's place. Each of these copies, and of an update's temporary tensors, holds at a time as
+/// many elements as a tenth of all parameters, or the largest one alone.
 /// </remarks>
-/// <param name="rule">Returns the update rule for a dtype.</param>
+/// <param name="rule">Returns the update rule for the dtype of the arithmetic.</param>
 internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
 {
-    private readonly Dictionary<Key, List<StepMemory>> _groups = [];
+    private readonly Dictionary<Key, List<Member>> _groups = [];
 
-    private readonly record struct Key(DeviceType Kind, int Index, ScalarType Dtype, double Factor, long Age);
+    private readonly record struct Key(DeviceType Kind, int Index, ScalarType Dtype, bool HasMaster, double Bound, long Age);
 
-    /// <summary>Adds a parameter; false if no fused operation updates it, so that the caller must use tensor operations.</summary>
+    private readonly struct Member(in StepMemory memory, double factor)
+    {
+        public readonly StepMemory Memory = memory;
+        public readonly double Factor = factor;
+    }
+
+    /// <summary>Adds a parameter; false if no operation on lists updates it, so that the caller must use tensor operations.</summary>
     /// <param name="memory">Its tensors, which the caller keeps reachable until <see cref="Run()"/>.</param>
     /// <param name="parameter">The parameter.</param>
     /// <param name="factor">The factor of its gradient.</param>
-    /// <param name="bound">The bound of its gradient's elements; only infinity is supported.</param>
+    /// <param name="bound">The bound of its gradient's elements, after the factor.</param>
     /// <param name="age">The number of this update, counted from 1.</param>
     public bool TryAdd(in StepMemory memory, Tensor parameter, double factor, double bound, long age)
     {
-        if (!double.IsPositiveInfinity(bound) || !KernelSelection.TakesFused(memory)) return false;
-        if (!rule(parameter.dtype).Works(parameter.device)) return false;
-        var key = new Key(parameter.device_type, parameter.device_index, parameter.dtype, factor, age);
+        if (!KernelSelection.TakesFused(memory)) return false;
+        var dtype = KernelSelection.FusedDtype(parameter.dtype);
+        var update = rule(dtype);
+        if (!update.Works(parameter.device)) return false;
+        if (bound > KernelSelection.Largest(dtype)) bound = double.PositiveInfinity; // it clips nothing, and libtorch refuses it
+        var key = new Key(parameter.device_type, parameter.device_index, parameter.dtype, !memory.Master.IsMissing, bound, age);
         if (!_groups.TryGetValue(key, out var group)) _groups.Add(key, group = []);
-        group.Add(memory);
+        group.Add(new(memory, update.Reverses ? -factor : factor));
         return true;
     }
 
@@ -40,44 +51,71 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
         foreach (var (key, group) in _groups)
         {
             using var scope = NewDisposeScope();
-            var device = new Device(key.Kind, key.Index);
-            var age = tensor((float)key.Age, device: device);
-            var factor = key.Factor == 1 ? null : tensor(key.Factor, dtype: key.Dtype, device: device);
-            foreach (var part in factor is null ? [group] : Parts(group)) Run(rule(key.Dtype), part, age, key.Age == 1, factor);
+            var (device, dtype) = (new Device(key.Kind, key.Index), KernelSelection.FusedDtype(key.Dtype));
+            var update = rule(dtype);
+            var age = tensor(update.AgeOf(key.Age), device: device);
+            using var numbers = new StepNumbers(dtype, device);
+            if (double.IsPositiveInfinity(key.Bound) && key.Dtype == dtype && update.Penalty == 0 && group.TrueForAll(m => m.Factor == 1))
+            {
+                update.Begin(Tensors(group));
+                foreach (var part in update.HasTemporaries ? Parts(group) : [group]) update.Run(Tensors(part));
+            }
+            else foreach (var part in Parts(group)) RunOnCopies(update, key, Tensors(part), [.. part.Select(m => m.Factor)]);
+            foreach (var member in group) TensorMemory.MarkWritten(member.Memory.Parameter.Handle); // libtorch's operations on lists leave the counters
+
+            FusedTensors Tensors(List<Member> part) => new(Handles(part, m => m.Parameter.Handle), Handles(part, m => m.Gradient.Handle),
+                Handles(part, m => m.State0.Handle), Handles(part, m => m.State1.Handle), Handles(part, m => m.State2.Handle),
+                Handles(part, m => m.Master.Handle), age.Handle, key.Age == 1, numbers);
         }
     }
 
-    private static void Run(FusedUpdate update, List<StepMemory> part, Tensor age, bool isFirst, Tensor? factor)
+    private static void RunOnCopies(FusedUpdate update, Key key, in FusedTensors tensors, double[] factors)
     {
-        nint[] gradients = Handles(part, m => m.Gradient.Handle);
-        nint[]? scaled = factor is null ? null : Scaled(gradients, factor);
-        try
-        {
-            update.Run(new(Handles(part, m => m.Parameter.Handle), scaled ?? gradients, Handles(part, m => m.State0.Handle),
-                Handles(part, m => m.State1.Handle), Handles(part, m => m.State2.Handle), age.Handle, isFirst));
-        }
-        finally
-        {
-            foreach (nint copy in scaled ?? []) LibTorch.Dispose(copy);
-        }
-        foreach (var memory in part) TensorMemory.MarkWritten(memory.Parameter.Handle); // libtorch's operations on lists leave the counters
+        using var scope = NewDisposeScope(); // frees the copies of this part before the next ones are made
+        var copies = Copies(key, tensors, factors);
+        if (update.Penalty != 0) // g ← g + λp: a step of SGD
+            new FusedSGD(-update.Penalty, 0, 0, 0, false, false).Run(copies with { Parameters = copies.Gradients, Gradients = copies.Parameters });
+        update.Begin(copies);
+        update.Run(copies);
+        if (key.HasMaster) Foreach.Copy(tensors.Masters, copies.Parameters);
+        if (key.Dtype != tensors.Numbers.Dtype) Foreach.Copy(tensors.Parameters, copies.Parameters);
     }
 
-    private static nint[] Scaled(nint[] gradients, Tensor factor)
+    // Clipped copies of the gradients; copies of parameters in half precision, or of their master copies.
+    private static FusedTensors Copies(Key key, in FusedTensors t, double[] factors)
     {
-        var call = new NativeCall();
-        call.Add(gradients);
-        call.Add(factor.Handle);
-        call.Run("aten::_foreach_mul\0"u8, "Tensor\0"u8);
-        return call.TakeList(0);
+        int count = factors.Length;
+        bool isHalf = key.Dtype != t.Numbers.Dtype, isUniform = Array.TrueForAll(factors, f => f == factors[0]);
+        bool isBounded = !double.IsPositiveInfinity(key.Bound);
+        if (isUniform && factors[0] != 1 && !isHalf && !isBounded)
+            return t with { Gradients = TemporaryTensors.Products(t.Gradients, factors[0], t.Numbers).Each };
+        var copies = isHalf ? TemporaryTensors.Copies([.. t.Gradients, .. t.Parameters, .. t.Masters], t.Numbers)
+            : isUniform ? TemporaryTensors.Copies(t.Gradients, t.Numbers) : null;
+        var clipped = isUniform ? new(copies!.Each[..count], copies.All!.narrow(0, 0, TemporaryTensors.Count(t.Gradients)))
+            : TemporaryTensors.Products(copies is null ? t.Gradients : copies.Each[..count], factors, t.Numbers);
+        if (isUniform && factors[0] != 1) clipped.All!.mul_(Held(factors[0]));
+        if (isBounded) clipped.All!.clamp_(Held(-key.Bound), Held(key.Bound));
+        return t with
+        {
+            Gradients = clipped.Each,
+            Parameters = key.HasMaster ? Masters(key, t, copies!) : isHalf ? copies!.Each[count..] : t.Parameters,
+        };
+    }
+
+    // The master copies with the elements that were written into the parameters since the last update: see MomentState.CurrentMaster.
+    private static nint[] Masters(Key key, in FusedTensors t, TemporaryTensors copies)
+    {
+        long elements = TemporaryTensors.Count(t.Masters);
+        Tensor parameters = copies.All!.narrow(0, elements, elements), masters = copies.All.narrow(0, 2 * elements, elements);
+        return TemporaryTensors.Joined(where(masters.to(key.Dtype).eq(parameters), masters, parameters), t.Masters).Each;
     }
 
     // The largest first, each into the first part that has room for it.
-    private static List<List<StepMemory>> Parts(List<StepMemory> group)
+    private static List<List<Member>> Parts(List<Member> group)
     {
-        var sizes = group.ConvertAll(m => LibTorch.Numel(m.Parameter.Handle));
+        var sizes = group.ConvertAll(m => LibTorch.Numel(m.Memory.Parameter.Handle));
         long room = Math.Max((sizes.Sum() / 10) + 1, sizes.Max());
-        List<(List<StepMemory> Members, long Size)> parts = [];
+        List<(List<Member> Members, long Size)> parts = [];
         foreach (int i in Enumerable.Range(0, group.Count).OrderByDescending(i => sizes[i]))
         {
             int k = parts.FindIndex(p => p.Size + sizes[i] <= room);
@@ -91,5 +129,5 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
         return parts.ConvertAll(p => p.Members);
     }
 
-    private static nint[] Handles(List<StepMemory> part, Func<StepMemory, nint> of) => [.. part.Select(of).Where(handle => handle != 0)];
+    private static nint[] Handles(List<Member> part, Func<StepMemory, nint> of) => [.. part.Select(m => of(m.Memory)).Where(handle => handle != 0)];
 }

@@ -10,15 +10,33 @@ namespace TorchStab.Dispatch;
 /// <param name="State2">The third moments.</param>
 /// <param name="Age">The number of this update, counted from 1, in a float32 tensor.</param>
 /// <param name="IsFirst">Whether it is the first.</param>
-internal readonly record struct FusedTensors(nint[] Parameters, nint[] Gradients, nint[] State0, nint[] State1, nint[] State2, nint Age, bool IsFirst);
+/// <param name="Masters">Float32 copies of parameters in half precision, which are updated in their place; empty if there are none.</param>
+/// <param name="Numbers">Numbers as tensors of the dtype of the arithmetic on the device.</param>
+internal readonly record struct FusedTensors(nint[] Parameters, nint[] Gradients, nint[] State0, nint[] State1, nint[] State2, nint[] Masters, nint Age,
+    bool IsFirst, StepNumbers Numbers);
 
-/// <summary>An update rule that libtorch has as one operation on lists of tensors, with its numbers.</summary>
+/// <summary>An update rule in libtorch's operations on lists of tensors, with its numbers.</summary>
 internal abstract record FusedUpdate
 {
-    private const double Tolerance = 1e-5;
+    private const double Tolerance = 1e-5, HalfTolerance = 1e-3;
 
     /// <summary>The kinds of devices on which each rule was tried.</summary>
     private static readonly Dictionary<(Type Rule, TorchSharp.DeviceType Kind), bool> Tried = [];
+
+    /// <summary>Whether <see cref="Run"/> makes temporary tensors, so that it is called for a part of the parameters at a time.</summary>
+    public virtual bool HasTemporaries => false;
+
+    /// <summary>λ of an L2 penalty that the gradients must contain already; 0 where the operation adds it.</summary>
+    public virtual double Penalty => 0;
+
+    /// <summary>Whether the gradients must have the reversed sign already.</summary>
+    public virtual bool Reverses => false;
+
+    /// <summary>The number of an update as the operation must be given it.</summary>
+    public virtual float AgeOf(long updates) => updates;
+
+    /// <summary>Updates what needs no temporary tensors; called first, for all parameters at once where their gradients are not copied.</summary>
+    public virtual void Begin(in FusedTensors tensors) { }
 
     /// <summary>Updates the parameters.</summary>
     public abstract void Run(in FusedTensors tensors);
@@ -49,12 +67,20 @@ internal abstract record FusedUpdate
         using var _ = no_grad();
         try
         {
-            Tensor p = full([2], 0.5, ScalarType.Float32, device), g = full([2], 0.25, ScalarType.Float32, device), age = ones([], ScalarType.Float32, device);
+            // As parameters in half precision are updated: on copies in float32.
+            Tensor p = full([2], 0.5, ScalarType.Float16, device), g = full([2], 0.25, ScalarType.Float16, device);
+            var age = tensor(Trial.AgeOf(1), device: device);
+            using var numbers = new StepNumbers(ScalarType.Float32, device);
             List<Tensor> moments = [.. Expected.Skip(1).Select(_ => zeros(2, ScalarType.Float32, device))];
             nint[] At(int k) => k < moments.Count ? [moments[k].Handle] : [];
-            Trial.Run(new([p.Handle], [g.Handle], At(0), At(1), At(2), age.Handle, false));
-            double[] actual = DeviceNumbers.Read([p[1], .. moments.Select(m => m[1])]);
-            return actual.Zip(Expected).All(pair => Math.Abs(pair.First - pair.Second) < Tolerance);
+            var copies = TemporaryTensors.Copies([p.Handle, g.Handle], numbers);
+            var tensors = new FusedTensors(copies.Each[..1], copies.Each[1..], At(0), At(1), At(2), [], age.Handle, false, numbers);
+            Trial.Begin(tensors);
+            Trial.Run(tensors);
+            Foreach.Copy([p.Handle], copies.Each[..1]);
+            double[] actual = DeviceNumbers.Read([copies.All![1], .. moments.Select(m => m[1])]);
+            return actual.Zip(Expected).All(pair => Math.Abs(pair.First - pair.Second) < Tolerance)
+                && Math.Abs(DeviceNumbers.Read([p[1]])[0] - Expected[0]) < HalfTolerance;
         }
         catch (Exception)
         {

@@ -76,7 +76,8 @@ internal sealed class FusedAnchor : IComparison
             for (int k = 0; k < rule.Moments; k++) _moments.AddRange(_theirs.Select(p => zeros_like(p).detach()));
             var first = _moments.Take(_theirs.Count);
             var second = _moments.Skip(_theirs.Count);
-            _tensors = new(Handles(_theirs), Handles(_gradients), Handles(first), Handles(second), [], _age.Handle, IsFirst: false);
+            _tensors = new(Handles(_theirs), Handles(_gradients), Handles(first), Handles(second), [], [], _age.Handle, IsFirst: false,
+                new StepNumbers(ScalarType.Float32, CPU));
             _ours = rule.Ours(_mine);
         }
 
