@@ -148,8 +148,8 @@ public class FusedStepTests(ITestOutputHelper log)
         {
             using var form = Form(true);
             var step = new FusedStep(_ => new Failing());
-            Assert.False(step.TryAdd(memory, p, 1, 0.5, 1)); // a state of another size
-            Assert.True(step.TryAdd(new(TensorView.Of(p), TensorView.Of(g)), p, 1, 0.5, 1));
+            Assert.False(step.TryAdd(memory, p, new(1, 0.5, 0), 1)); // a state of another size
+            Assert.True(step.TryAdd(new(TensorView.Of(p), TensorView.Of(g)), p, new(1, 0.5, 0), 1));
             Assert.Throws<InvalidOperationException>(step.Run);
         });
         Assert.Equal(4, p.sum().to(ScalarType.Float32).item<float>());
@@ -162,6 +162,8 @@ public class FusedStepTests(ITestOutputHelper log)
     [InlineData("nesterov", "global", ScalarType.Float32, 30)]
     [InlineData("adamw", "value", ScalarType.Float32, 40)]
     [InlineData("adamw", "per parameter", ScalarType.Float32, 60)]
+    [InlineData("adamw", "adaptive", ScalarType.Float32, 60)] // of vectors: each is one unit
+    [InlineData("adamw", "adaptive rows", ScalarType.Float32, 1050)]
     [InlineData("adamw", "global", ScalarType.Float16, 60)]
     [InlineData("master", "global", ScalarType.BFloat16, 100)]
     [InlineData("rmsprop", "none", ScalarType.Float32, 40)]
@@ -182,7 +184,7 @@ public class FusedStepTests(ITestOutputHelper log)
     {
         using var form = Form(fused);
         using var scope = NewDisposeScope();
-        var parameters = Enumerable.Range(1, 161).Select(i => new Parameter(randn(3 * i).to(dtype))).ToList();
+        var parameters = Enumerable.Range(1, 161).Select(i => new Parameter(randn(rule == "adaptive rows" ? [3, i] : [3 * i]).to(dtype))).ToList();
         Give(parameters, 1, 1);
         using var optim = Make(optimizer, parameters, rule);
         for (int i = 0; i < 3; i++) optim.step(); // TorchScript compiles in its first calls
@@ -282,7 +284,7 @@ public class FusedStepTests(ITestOutputHelper log)
             "global" => GradientClip.ByGlobalNorm(0.5),
             "per parameter" => GradientClip.ByNorm(0.5),
             "value" => GradientClip.ByValue(0.3),
-            "adaptive" => GradientClip.Adaptive(0.1),
+            "adaptive" or "adaptive rows" => GradientClip.Adaptive(0.1),
             _ => null,
         };
         if (rule == "average") optim.accumulate(2);

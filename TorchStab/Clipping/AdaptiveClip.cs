@@ -19,18 +19,46 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         var coefficients = new GradientCoefficient[gradients.Count];
         Array.Fill(coefficients, GradientCoefficient.Identity);
         bool[] clips = Clips(gradients);
-        List<int> indices = [.. Enumerable.Range(0, clips.Length).Where(i => clips[i])];
-        // All results are made before the first float64 copy: between the copies they would keep the freed memory of these in pieces.
-        var scales = indices.ConvertAll(i => NewScale(gradients.Parameter(i)));
-        for (int k = 0; k < scales.Count; k++) WriteScale(scales[k], gradients, indices[k]);
-        double[] least = DeviceNumbers.Read(scales.ConvertAll(s => s.min()));
-        for (int k = 0; k < least.Length; k++)
+        var parts = Enumerable.Range(0, clips.Length).Where(i => clips[i]).ToLookup(i => gradients.Parameter(i).dim() <= 1);
+        double smallest = ScaleWhole(gradients, [.. parts[true]], coefficients);
+        foreach (var list in parts[false].GroupBy(i => (gradients.Parameter(i).device_type, gradients.Parameter(i).device_index)))
+            smallest = Math.Min(smallest, ScaleRows(gradients, [.. list], coefficients));
+        return new(gradients.TotalNorm(2), smallest, GradientCoefficient.Identity, coefficients);
+    }
+
+    // Tensors that are one unit: all of them are measured together. Returns the smallest factor.
+    private double ScaleWhole(GradientSet gradients, List<int> indices, GradientCoefficient[] coefficients)
+    {
+        if (indices.Count == 0) return 1;
+        double[] norms = gradients.Norms(2); // before the scope is opened, because the gradients are used afterwards
+        using var scope = NewDisposeScope();
+        double[] weights = GradientNorms.Of(indices.ConvertAll(gradients.Weight), 2);
+        double smallest = 1;
+        for (int k = 0; k < weights.Length; k++)
         {
-            var dtype = least[k] >= GradientCoefficient.LeastNormal ? GradientNorms.Accumulator(gradients.Gradient(indices[k]))
-                : KernelSelection.WideDtype(scales[k]);
-            coefficients[indices[k]] = new(1, UnitScale: scales[k].to(dtype));
+            double largest = Math.Max(weights[k], eps) * clipping, norm = norms[indices[k]];
+            double scale = norm < largest ? 1 : largest / Math.Max(norm, SmallestNorm);
+            coefficients[indices[k]] = new(scale);
+            smallest = Math.Min(smallest, scale);
         }
-        return new(gradients.TotalNorm(2), least.Aggregate(1.0, Math.Min), GradientCoefficient.Identity, coefficients);
+        return smallest;
+    }
+
+    // Tensors of one device that have a unit for each row. Returns the smallest factor.
+    private double ScaleRows(GradientSet gradients, List<int> indices, GradientCoefficient[] coefficients)
+    {
+        var scales = RowScales(gradients, indices);
+        double least = DeviceNumbers.Read([scales.min()])[0];
+        var rounded = least >= GradientCoefficient.LeastNormal ? scales.to(ScalarType.Float32) : scales;
+        long at = 0;
+        foreach (int i in indices)
+        {
+            long rows = gradients.Parameter(i).size(0);
+            var own = (GradientNorms.Accumulator(gradients.Gradient(i)) == ScalarType.Float64 ? scales : rounded).narrow(0, at, rows);
+            coefficients[i] = new(1, UnitScale: own.view([rows, .. Enumerable.Repeat(1L, (int)gradients.Parameter(i).dim() - 1)]));
+            at += rows;
+        }
+        return least;
     }
 
     // The user's callback runs before anything is measured, because it may move, replace or dispose the parameters that it receives.
@@ -47,25 +75,30 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
         return clips;
     }
 
-    // One number for each unit, which broadcasts over the parameter.
-    private static Tensor NewScale(Tensor parameter) =>
-        empty(parameter.dim() <= 1 ? [] : [parameter.size(0), .. Enumerable.Repeat(1L, (int)parameter.dim() - 1)],
-            KernelSelection.WideDtype(parameter), parameter.device);
-
-    // Computes in float64, where the device has it: squares of gradients above 1e19 overflow float32.
-    private void WriteScale(Tensor result, GradientSet gradients, int i)
+    // The factors of all rows, one tensor after the other. Computes in float64, where the device has it: squares of gradients above 1e19 overflow float32.
+    private Tensor RowScales(GradientSet gradients, List<int> indices)
     {
-        var gradient = gradients.Gradient(i); // before the scope is opened, because the gradient is used afterwards
-        using var scope = NewDisposeScope();
-        var largest = UnitNorm(gradients.Weight(i)).clamp_min(Held(eps)).mul_(Held(clipping));
-        var norm = UnitNorm(gradient).mul_(Held(gradients.Average));
-        var scale = largest / norm.clamp_min(Held(SmallestNorm));
-        result.copy_(where(norm < largest, ones_like(scale), scale));
+        var first = gradients.Parameter(indices[0]);
+        // Made before the first float64 copy: between the copies they would keep the freed memory of these in pieces.
+        Tensor weights = empty(indices.Sum(i => gradients.Parameter(i).size(0)), KernelSelection.WideDtype(first), first.device), norms = empty_like(weights);
+        long at = 0;
+        foreach (int i in indices)
+        {
+            var gradient = gradients.Gradient(i); // before the scope is opened, because the gradient is used afterwards
+            using var scope = NewDisposeScope();
+            long rows = gradient.size(0);
+            weights.narrow(0, at, rows).copy_(RowNorms(gradients.Weight(i)));
+            norms.narrow(0, at, rows).copy_(RowNorms(gradient));
+            at += rows;
+        }
+        var largest = weights.clamp_min_(Held(eps)).mul_(Held(clipping));
+        norms.mul_(Held(gradients.Average));
+        return where(norms.lt(largest), ones_like(norms), largest / norms.clamp_min(Held(SmallestNorm)));
     }
 
-    private static Tensor UnitNorm(Tensor t)
+    private static Tensor RowNorms(Tensor t)
     {
         using var wide = t.detach().to(KernelSelection.WideDtype(t));
-        return t.dim() <= 1 ? linalg.vector_norm(wide) : linalg.vector_norm(wide, 2, [.. Enumerable.Range(1, (int)t.dim() - 1)], keepdim: true);
+        return linalg.vector_norm(wide, 2, [.. Enumerable.Range(1, (int)t.dim() - 1)]);
     }
 }

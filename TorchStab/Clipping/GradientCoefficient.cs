@@ -23,7 +23,8 @@ internal readonly record struct GradientCoefficient(double Scale, double Bound =
     /// <summary>Whether the kernels can apply it: one factor for all elements, which is a normal float32.</summary>
     public bool IsUniform => UnitScale is null && !IsSubnormal;
 
-    private bool IsSubnormal => Scale != 0 && Math.Abs(Scale) < LeastNormal;
+    /// <summary>Whether the factor needs float64: it is below the normal numbers of float32.</summary>
+    public bool IsSubnormal => Scale != 0 && Math.Abs(Scale) < LeastNormal;
 
     /// <summary>The clipped gradient in the gradient's dtype, rounded once; the gradient itself if clipping does not change it.</summary>
     public Tensor Of(Tensor gradient)

@@ -134,11 +134,14 @@ internal static class KernelSelection
     /// Whether libtorch's operations on lists can update the parameter: all tensors contiguous and of one device and size, because these operations read all
     /// of them with the same index; the gradient of the parameter's dtype, and the state of the arithmetic's.
     /// </summary>
-    public static unsafe bool TakesFused(in StepMemory m)
+    /// <param name="m">The tensors.</param>
+    /// <param name="unitScale">The factors of the gradient's units, in the dtype of the arithmetic; 0 if there are none.</param>
+    public static unsafe bool TakesFused(in StepMemory m, nint unitScale)
     {
         if (!LibTorch.IsAvailable || !WantsNative((DeviceType)LibTorch.DeviceKind(m.Parameter.Handle))) return false;
         var dtype = (ScalarType)LibTorch.Dtype(m.Parameter.Handle);
         var state = FusedDtype(dtype);
+        if (unitScale != 0 && (ScalarType)LibTorch.Dtype(unitScale) != state) return false;
         return HasElement(dtype) && LibTorch.Numel(m.Parameter.Handle) > 0 && IsLike(m.Parameter, m, dtype) && IsLike(m.Gradient, m, dtype)
             && (m.State0.IsMissing || IsLike(m.State0, m, state)) && (m.State1.IsMissing || IsLike(m.State1, m, state))
             && (m.State2.IsMissing || IsLike(m.State2, m, state)) && (m.Master.IsMissing || (state != dtype && IsLike(m.Master, m, state)));

@@ -23,8 +23,7 @@ internal static class AdamUpdate
             if (warmUp.Step != state.step) warmUp = WarmUp.At(options, state.step);
             if (update.IsUniform && pass.TryAdd(Arguments(options, decoupled, update, warmUp, memory.State0.Dtype), memory)) continue;
             fused ??= Fused(options, decoupled);
-            if (!update.IsUniform || !fused.TryAdd(memory, update.Parameter, update.Coefficient.Scale, update.Coefficient.Bound, state.step))
-                TensorForm(options, decoupled, update);
+            if (!update.TryAdd(fused, memory, state.step)) TensorForm(options, decoupled, update);
         }
         pass.Run();
         fused?.Run();

@@ -23,6 +23,10 @@ internal readonly record struct ParameterUpdate(GradientSet Gradients, int Index
     public StepMemory Memory(ClipOptions options) =>
         Gradients.Memory(Index, State.View(0, options), State.View(1, options), State.View(2, options), State.MasterView());
 
+    /// <summary>Adds the update to those that libtorch's operations on lists compute; false if they cannot.</summary>
+    public bool TryAdd(FusedStep step, in StepMemory memory, long age) => !Coefficient.IsSubnormal
+        && step.TryAdd(memory, Parameter, new(Coefficient.Scale, Coefficient.Bound, Coefficient.UnitScale?.Handle ?? 0), age);
+
     /// <summary>The scaling, clamping and weight decay that a kernel applies to the gradient.</summary>
     /// <param name="maximize">Whether to maximize the loss.</param>
     /// <param name="decay">λ of an L2 penalty; 0 if the decay is decoupled.</param>

@@ -21,8 +21,7 @@ internal static class RMSpropUpdate
             var memory = update.Memory(options);
             if (update.IsUniform && pass.TryAdd(Arguments(options, update, memory.State0.Dtype), memory)) continue;
             fused ??= Fused(options);
-            if (!update.IsUniform || !fused.TryAdd(memory, update.Parameter, update.Coefficient.Scale, update.Coefficient.Bound, age: 1))
-                TensorForm(options, update);
+            if (!update.TryAdd(fused, memory, age: 1)) TensorForm(options, update);
         }
         pass.Run();
         fused?.Run();

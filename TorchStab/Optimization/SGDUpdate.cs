@@ -22,8 +22,7 @@ internal static class SGDUpdate
             var memory = update.Memory(options);
             if (update.IsUniform && pass.TryAdd(Arguments(options, update, keep, intake), memory)) continue;
             fused ??= Fused(options);
-            if (!update.IsUniform || !fused.TryAdd(memory, update.Parameter, update.Coefficient.Scale, update.Coefficient.Bound, age: keep == 0 ? 1 : 2))
-                TensorForm(options, update, keep, intake);
+            if (!update.TryAdd(fused, memory, age: keep == 0 ? 1 : 2)) TensorForm(options, update, keep, intake);
         }
         pass.Run();
         fused?.Run();

@@ -27,6 +27,15 @@ internal static class Foreach
         call.Run("aten::_foreach_mul_\0"u8, "Tensor\0"u8);
     }
 
+    /// <summary>x ← factor · x, with factors that broadcast. That takes a launch for each tensor.</summary>
+    public static void Multiply(nint[] values, nint[] factors)
+    {
+        var call = new NativeCall();
+        call.Add(values);
+        call.Add(factors);
+        call.Run("aten::_foreach_mul_\0"u8, "List\0"u8);
+    }
+
     /// <summary>x ← x + factor · a · b.</summary>
     public static void AddProducts(nint[] values, nint[] a, nint[] b, double factor) => AddProducts(values, a, b, [.. values.Select(_ => factor)]);
 

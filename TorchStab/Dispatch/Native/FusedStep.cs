@@ -4,6 +4,12 @@ using static TorchStab.Scalars;
 
 namespace TorchStab.Dispatch;
 
+/// <summary>What clipping does to one gradient: g' = clamp(factor · g, −bound, bound) · unit scale.</summary>
+/// <param name="Factor">The factor.</param>
+/// <param name="Bound">The largest magnitude of an element; infinity if nothing is clamped.</param>
+/// <param name="UnitScale">The handle of a tensor that broadcasts over the gradient; 0 if there is none.</param>
+internal readonly record struct FusedClip(double Factor, double Bound, nint UnitScale);
+
 /// <summary>
 /// Updates of many parameters by operations of libtorch on lists, one for each device, dtype, clipping of the gradients and age, where no kernel runs: on a GPU
 /// the launches of single operations take longer than their arithmetic.
@@ -20,28 +26,28 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
 
     private readonly record struct Key(DeviceType Kind, int Index, ScalarType Dtype, bool HasMaster, double Bound, long Age);
 
-    private readonly struct Member(in StepMemory memory, double factor)
+    private readonly struct Member(in StepMemory memory, in FusedClip clip)
     {
         public readonly StepMemory Memory = memory;
-        public readonly double Factor = factor;
+        public readonly FusedClip Clip = clip;
     }
 
     /// <summary>Adds a parameter; false if no operation on lists updates it, so that the caller must use tensor operations.</summary>
     /// <param name="memory">Its tensors, which the caller keeps reachable until <see cref="Run()"/>.</param>
     /// <param name="parameter">The parameter.</param>
-    /// <param name="factor">The factor of its gradient.</param>
-    /// <param name="bound">The bound of its gradient's elements, after the factor.</param>
+    /// <param name="clip">What clipping does to its gradient.</param>
     /// <param name="age">The number of this update, counted from 1.</param>
-    public bool TryAdd(in StepMemory memory, Tensor parameter, double factor, double bound, long age)
+    public bool TryAdd(in StepMemory memory, Tensor parameter, FusedClip clip, long age)
     {
-        if (!KernelSelection.TakesFused(memory)) return false;
+        if (!KernelSelection.TakesFused(memory, clip.UnitScale)) return false;
         var dtype = KernelSelection.FusedDtype(parameter.dtype);
         var update = rule(dtype);
         if (!update.Works(parameter.device)) return false;
-        if (bound > KernelSelection.Largest(dtype)) bound = double.PositiveInfinity; // it clips nothing, and libtorch refuses it
+        // libtorch refuses a bound that is no number of the dtype; it would clip nothing.
+        double bound = clip.Bound <= KernelSelection.Largest(dtype) ? clip.Bound : double.PositiveInfinity;
         var key = new Key(parameter.device_type, parameter.device_index, parameter.dtype, !memory.Master.IsMissing, bound, age);
         if (!_groups.TryGetValue(key, out var group)) _groups.Add(key, group = []);
-        group.Add(new(memory, update.Reverses ? -factor : factor));
+        group.Add(new(memory, clip with { Factor = update.Reverses ? -clip.Factor : clip.Factor, Bound = bound }));
         return true;
     }
 
@@ -55,12 +61,12 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
             var update = rule(dtype);
             var age = tensor(update.AgeOf(key.Age), device: device);
             using var numbers = new StepNumbers(dtype, device);
-            if (double.IsPositiveInfinity(key.Bound) && key.Dtype == dtype && update.Penalty == 0 && group.TrueForAll(m => m.Factor == 1))
+            if (key.Dtype == dtype && update.Penalty == 0 && group.TrueForAll(m => m.Clip is { Factor: 1, Bound: double.PositiveInfinity, UnitScale: 0 }))
             {
                 update.Begin(Tensors(group));
                 foreach (var part in update.HasTemporaries ? Parts(group) : [group]) update.Run(Tensors(part));
             }
-            else foreach (var part in Parts(group)) RunOnCopies(update, key, Tensors(part), [.. part.Select(m => m.Factor)]);
+            else foreach (var part in Parts(group)) RunOnCopies(update, key, Tensors(part), part.ConvertAll(m => m.Clip));
             foreach (var member in group) TensorMemory.MarkWritten(member.Memory.Parameter.Handle); // libtorch's operations on lists leave the counters
 
             FusedTensors Tensors(List<Member> part) => new(Handles(part, m => m.Parameter.Handle), Handles(part, m => m.Gradient.Handle),
@@ -69,10 +75,12 @@ internal sealed unsafe class FusedStep(Func<ScalarType, FusedUpdate> rule)
         }
     }
 
-    private static void RunOnCopies(FusedUpdate update, Key key, in FusedTensors tensors, double[] factors)
+    private static void RunOnCopies(FusedUpdate update, Key key, in FusedTensors tensors, List<FusedClip> clips)
     {
         using var scope = NewDisposeScope(); // frees the copies of this part before the next ones are made
-        var copies = Copies(key, tensors, factors);
+        var copies = Copies(key, tensors, [.. clips.Select(c => c.Factor)]);
+        int[] inUnits = [.. Enumerable.Range(0, clips.Count).Where(i => clips[i].UnitScale != 0)];
+        if (inUnits.Length > 0) Foreach.Multiply([.. inUnits.Select(i => copies.Gradients[i])], [.. inUnits.Select(i => clips[i].UnitScale)]);
         if (update.Penalty != 0) // g ← g + λp: a step of SGD
             new FusedSGD(-update.Penalty, 0, 0, 0, false, false).Run(copies with { Parameters = copies.Gradients, Gradients = copies.Parameters });
         update.Begin(copies);
