@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchStab.Dispatch;
 using static TorchSharp.torch;
 
 namespace TorchStab.Tests.Attacks;
@@ -36,6 +37,23 @@ public static class MemoryAttacks
         Within("skipped step", () => optimizer.step());
         foreach (var p in parameters) p.grad!.fill_(3e38);
         Within("norm", () => stab.nn.utils.clip_grad_norm_(parameters, 1));
+    }
+
+    /// <summary>Steps by operations on lists, as on a device without kernels: copies of a tenth of the elements, here of two parameters, at a time.</summary>
+    [Attack]
+    public static void TemporariesOfListsStayThoseOfAPart()
+    {
+        KernelSelection.Mode = KernelMode.Native;
+        foreach (var dtype in new[] { ScalarType.Float32, ScalarType.BFloat16 })
+        {
+            var parameters = Enumerable.Range(0, Count).Select(_ => new Parameter(ones(Elements / 64, 64, dtype))).ToList();
+            foreach (var p in parameters) p.grad = full(p.shape, 1e-2, dtype);
+            bool half = dtype == ScalarType.BFloat16;
+            using var rmsprop = stab.optim.RMSprop(parameters, centered: true, momentum: 0.9, weight_decay: 0.1, global_clipnorm: 1, master_weights: half);
+            Within($"RMSprop, {dtype}", () => rmsprop.step());
+            using var adam = stab.optim.AdamW(parameters, clipvalue: 1e-3, master_weights: half);
+            Within($"AdamW, {dtype}", () => adam.step());
+        }
     }
 
     // Temporaries of one parameter are 4 MiB each in float32, 8 in float64; five of all would be 480 or more. The allocator's pieces between them are the
