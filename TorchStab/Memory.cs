@@ -2,7 +2,12 @@ using TorchStab.Dispatch;
 
 namespace TorchStab;
 
-/// <summary>Settings of the memory allocator that libtorch uses.</summary>
+/// <summary>Settings of the memory allocator that libtorch uses, and the memory that TorchStab keeps for outputs.</summary>
+/// <remarks>
+/// Norms on the CPU keep the memory of their outputs and input gradients from 1 MiB on for the next ones of the same size, so that it is not mapped and cleared
+/// page by page at every call. What is kept never exceeds what was in use at once by more than one output, and is given back when no norm ran for about five
+/// seconds. The environment variable <c>TORCHSTAB_OUTPUTPOOL=off</c> (or the AppContext value <c>TorchStab.OutputPool</c>) turns this off; by default it is on.
+/// </remarks>
 public static class Memory
 {
     /// <summary>
@@ -16,4 +21,13 @@ public static class Memory
     /// </remarks>
     /// <returns>Whether it took effect; false, with nothing changed, if the C library is not glibc (Windows, macOS, Alpine).</returns>
     public static bool TuneAllocator() => GlibcAllocator.KeepFreedMemory();
+
+    /// <summary>What the pool of output memory holds now; all 0 while it is switched off. Any thread may ask.</summary>
+    public static OutputPoolStatistics OutputPoolStatistics => OutputPool.Shared?.Statistics() ?? default;
+
+    /// <summary>
+    /// Gives back at once the memory that is kept for outputs and that no tensor uses, as <c>torch.cuda.empty_cache</c> does on a GPU. Tensors are not
+    /// affected. Any thread may call it, at any time.
+    /// </summary>
+    public static void EmptyOutputPool() => OutputPool.Shared?.GiveUpFree();
 }

@@ -21,7 +21,8 @@ public partial class MachineFormTests(ITestOutputHelper log)
     private const string Asked = "TORCHSTAB_TESTS_ASKED";
     private static readonly bool All = Environment.GetEnvironmentVariable("TORCHSTAB_MATRIX") == "1";
     private static readonly string[] Settings =
-        ["TORCHSTAB_VECTORS", "TORCHSTAB_KERNELS", "TORCHSTAB_AUTOGRAD", "TORCHSTAB_THREADS", "TORCHSTAB_HUGEPAGES", "TORCHSTAB_MATRIX"];
+        ["TORCHSTAB_VECTORS", "TORCHSTAB_KERNELS", "TORCHSTAB_AUTOGRAD", "TORCHSTAB_THREADS", "TORCHSTAB_HUGEPAGES", "TORCHSTAB_OUTPUTPOOL",
+            "TORCHSTAB_MATRIX"];
 
     // What each form lacks by DOTNET_Enable…=0, and the bits that are left.
     private static readonly (string Lacking, int Width)[] Machines = [("nothing", 512), ("AVX512", 256), ("AVX2", 128), ("HWIntrinsic", 0)];

@@ -49,6 +49,9 @@ internal static unsafe class LibTorch
     public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long, long> Size =
         (delegate* unmanaged[SuppressGCTransition]<nint, long, long>)Export("THSTensor_size");
 
+    public static readonly delegate* unmanaged[SuppressGCTransition]<nint, long, long> Stride =
+        (delegate* unmanaged[SuppressGCTransition]<nint, long, long>)Export("THSTensor_stride");
+
     public static readonly delegate* unmanaged[SuppressGCTransition]<int> ThreadCount =
         (delegate* unmanaged[SuppressGCTransition]<int>)Export("THSTorch_get_num_threads");
 
@@ -58,6 +61,9 @@ internal static unsafe class LibTorch
     public static readonly delegate* unmanaged<nint, void> Dispose = (delegate* unmanaged<nint, void>)Export("THSTensor_dispose");
 
     // These return a new handle, or 0 and an error. Call them through the methods below, which check for errors.
+    private static readonly delegate* unmanaged<long*, int, sbyte, int, int, byte, nint> ExportedEmpty =
+        (delegate* unmanaged<long*, int, sbyte, int, int, byte, nint>)Export("THSTensor_empty");
+
     private static readonly delegate* unmanaged<nint, sbyte, int, int, byte, nint> ExportedEmptyLike =
         (delegate* unmanaged<nint, sbyte, int, int, byte, nint>)Export("THSTensor_empty_like");
 
@@ -76,12 +82,19 @@ internal static unsafe class LibTorch
         (delegate* unmanaged[SuppressGCTransition]<nint, long, long, void>)Export("THSTensor_transpose_");
 
     public static bool IsAvailable { get; } = Library != 0 && Data != null && Numel != null && Dtype != null && DeviceKind != null
-        && IsContiguous != null && IsSparse != null && RequiresGrad != null && Dimensions != null && Size != null && ThreadCount != null
-        && Grad != null && Dispose != null && ExportedEmptyLike != null && ExportedAlias != null && ExportedContiguous != null
-        && TransposeInPlace != null && IsNegative != null && ExportedToDense != null && ExportedClone != null && LastError != null;
+        && IsContiguous != null && IsSparse != null && RequiresGrad != null && Dimensions != null && Size != null && Stride != null
+        && ThreadCount != null && Grad != null && Dispose != null && ExportedEmpty != null && ExportedEmptyLike != null && ExportedAlias != null
+        && ExportedContiguous != null && TransposeInPlace != null && IsNegative != null && ExportedToDense != null && ExportedClone != null
+        && LastError != null;
 
     /// <summary>Returns a new handle to an uninitialized tensor on the CPU, with the dtype, shape and memory format of another tensor.</summary>
     public static nint EmptyLike(nint tensor) => Made(ExportedEmptyLike(tensor, Dtype(tensor), 0, -1, 0));
+
+    /// <summary>As <see cref="EmptyLike"/>, but on the meta device, without memory: for the sizes and strides alone.</summary>
+    public static nint ShapeLike(nint tensor) => Made(ExportedEmptyLike(tensor, Dtype(tensor), (int)TorchSharp.DeviceType.META, -1, 0));
+
+    /// <summary>Returns a new handle to an uninitialized tensor of one dimension on the CPU.</summary>
+    public static nint Empty(long elements, sbyte dtype) => Made(ExportedEmpty(&elements, 1, dtype, 0, -1, 0));
 
     /// <summary>Returns a second handle to the same tensor.</summary>
     public static nint Alias(nint tensor) => Made(ExportedAlias(tensor));

@@ -11,7 +11,8 @@ internal static class Setting
     /// TypeInitializationException. So <see cref="Refuse"/> throws it at every call instead.
     /// </summary>
     public static string? Fault { get; } = FaultOf<KernelMode>("Kernels") ?? FaultOf<VectorWidth>("Vectors") ?? FaultOf<TeamKind>("Threads")
-        ?? FaultOf<AutogradKind>("Autograd") ?? FaultOf<HugePagesMode>("HugePages") ?? FaultOf<SharedMemoryMode>("SharedMemory")
+        ?? FaultOf<AutogradKind>("Autograd") ?? FaultOf<HugePagesMode>("HugePages") ?? FaultOf<OutputPoolMode>("OutputPool")
+        ?? FaultOf<SharedMemoryMode>("SharedMemory")
         ?? (Read("Threads", TeamKind.Serial) == TeamKind.OpenMP && OpenMPTeam.Obstacle is { } obstacle
             ? $"{Place("Threads")} is 'openmp', but {obstacle}; expected threadpool or serial" : null);
 

@@ -69,6 +69,9 @@ internal static unsafe class TensorFields
     public static long Size(nint tensor, long dimension) =>
         IsProven && Dimensions(tensor) <= MostInside ? ((long*)(*(byte**)tensor + Sizes))[dimension] : LibTorch.Size(tensor, dimension);
 
+    /// <summary>The address of the storage object (c10::StorageImpl), which several tensors may share. Only if <see cref="IsProven"/>.</summary>
+    public static nint StorageOf(nint tensor) => *(nint*)(*(byte**)tensor + Storage);
+
     private static long Field(Tensor tensor, int offset)
     {
         long field = *(long*)(TensorMemory.NativeTensor(tensor) + offset);

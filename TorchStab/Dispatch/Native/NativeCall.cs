@@ -34,7 +34,7 @@ internal unsafe ref struct NativeCall
     public void Add(bool flag) => Push(flag ? 1u : 0u);
 
     /// <summary>Adds a list of integers.</summary>
-    public void Add(ReadOnlySpan<long> numbers) => Push(StableLibrary.List(MemoryMarshal.Cast<long, ulong>(numbers)));
+    public void Add(scoped ReadOnlySpan<long> numbers) => Push(StableLibrary.List(MemoryMarshal.Cast<long, ulong>(numbers)));
 
     /// <summary>Adds a list of tensors, which may be empty.</summary>
     public void Add(ReadOnlySpan<nint> tensors) => Push(StableLibrary.List(tensors));
