@@ -84,18 +84,25 @@ public partial class MachineFormTests(ITestOutputHelper log)
     }
 
     /// <summary>
-    /// All tests of the norms on the CPU in the form of other devices. What forces another form, and what runs for minutes, is left to this process and to the
-    /// matrix.
+    /// Tests of norms and steps on the CPU in the form of other devices: in a CI all of them, elsewhere the golden suites and those of the form itself. What
+    /// forces another form, and what runs for minutes, is left to this process and to the matrix.
     /// </summary>
     [Fact]
     public void Norms_hold_in_native_operations()
+    {
+        string golden = string.Join('|', new[] { typeof(GoldenChannelNormTests), typeof(GoldenRowNormTests), typeof(GoldenOptimTests), typeof(GoldenClipTests) }
+            .Select(type => $"FullyQualifiedName~{type.FullName}"));
+        Run("nothing", 512, KernelMode.Native, AutogradKind.Pooled, All || Environment.GetEnvironmentVariable("CI") == "true" ? EveryTest() : golden);
+    }
+
+    private static string EveryTest()
     {
         string[] repeated = ["InTensorOperations", "At256Bits", "At128Bits", "InScalars", .. All ? Array.Empty<string>()
             : [nameof(NormSoakTests), nameof(NormThreadsTests)]];
         string filter = string.Concat(NotNative.Select(entry => entry.Test).Concat(repeated).Select(Without));
         string steps = string.Concat(NotFused.Concat(["TensorFormTests", "SoakTests", "ThreadsTests"]).Select(Without));
-        Run("nothing", 512, KernelMode.Native, AutogradKind.Pooled, $"(FullyQualifiedName~{typeof(GoldenRowNormTests).Namespace}.{filter})"
-            + $"|(FullyQualifiedName~{typeof(GoldenOptimTests).Namespace}.{steps})|FullyQualifiedName~{typeof(GoldenClipTests).FullName}");
+        return $"(FullyQualifiedName~{typeof(GoldenRowNormTests).Namespace}.{filter})"
+            + $"|(FullyQualifiedName~{typeof(GoldenOptimTests).Namespace}.{steps})|FullyQualifiedName~{typeof(GoldenClipTests).FullName}";
 
         static string Without(string test) => test.Split(':') is [var name, var named] ? $"&(FullyQualifiedName!~{named}|DisplayName!~{name})"
             : $"&FullyQualifiedName!~{test}";

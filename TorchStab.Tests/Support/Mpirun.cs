@@ -39,6 +39,7 @@ internal static class Mpirun
         (start.RedirectStandardOutput, start.RedirectStandardError) = (true, true);
         // mpirun refuses root, and its ranks would fight libtorch's threads for two cores.
         foreach (string allow in new[] { "OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMP_NUM_THREADS" }) start.Environment[allow] = "1";
+        start.Environment["OMPI_MCA_mpi_yield_when_idle"] = "1"; // a rank that waits leaves its core to the other tests
         using var process = Process.Start(start)!;
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         if (!process.WaitForExit(Patience))
