@@ -19,9 +19,9 @@ public class NormRangeTests
     [MemberData(nameof(Orders))]
     public void A_norm_scales_with_its_tensor(double order)
     {
-        foreach (var form in new[] { KernelForm.Kernel(), KernelForm.TensorOps() })
+        foreach (var form in new Func<KernelForm>[] { () => KernelForm.Kernel(), KernelForm.TensorOps })
         {
-            using (form)
+            using (form())
             {
                 foreach (var (dtype, powers) in Scales)
                 {

@@ -27,7 +27,7 @@ internal sealed class KernelForm : IDisposable
     public static KernelForm TensorOps() => new(KernelMode.Off, AutogradPlug.Kind, Widest);
 
     /// <summary>libtorch's fused operations for the norms.</summary>
-    public static KernelForm Native() => new(KernelMode.Native, AutogradPlug.Kind, Widest);
+    public static KernelForm Native(AutogradKind? kind = null) => new(KernelMode.Native, kind ?? AutogradPlug.Kind, Widest);
 
     /// <summary>Kernels, of the widest vectors and with this process' autograd plug unless others are asked for.</summary>
     public static KernelForm Kernel(AutogradKind? kind = null, VectorWidth? width = null)
