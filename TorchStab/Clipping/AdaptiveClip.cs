@@ -49,12 +49,14 @@ internal sealed class AdaptiveClip(double clipping, double eps, Func<string?, Pa
     {
         var scales = RowScales(gradients, indices);
         double least = DeviceNumbers.Read([scales.min()])[0];
-        var rounded = least >= GradientCoefficient.LeastNormal ? scales.to(ScalarType.Float32) : scales;
+        bool isNormal = least >= GradientCoefficient.LeastNormal; // otherwise the factors need float64
+        var rounded = indices.Select(i => GradientNorms.Accumulator(gradients.Gradient(i))).Distinct()
+            .ToDictionary(dtype => dtype, dtype => isNormal ? scales.to(dtype) : scales);
         long at = 0;
         foreach (int i in indices)
         {
             long rows = gradients.Parameter(i).size(0);
-            var own = (GradientNorms.Accumulator(gradients.Gradient(i)) == ScalarType.Float64 ? scales : rounded).narrow(0, at, rows);
+            var own = rounded[GradientNorms.Accumulator(gradients.Gradient(i))].narrow(0, at, rows);
             coefficients[i] = new(1, UnitScale: own.view([rows, .. Enumerable.Repeat(1L, (int)gradients.Parameter(i).dim() - 1)]));
             at += rows;
         }
