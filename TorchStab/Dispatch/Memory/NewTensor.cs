@@ -42,7 +42,15 @@ internal static unsafe class NewTensor
         call.Add(0L); // the storage offset
         call.Add(sizes);
         call.Add(strides);
-        call.Run("aten::set_\0"u8, "source_Tensor_storage_offset\0"u8);
+        try
+        {
+            call.Run("aten::set_\0"u8, "source_Tensor_storage_offset\0"u8);
+        }
+        catch
+        {
+            LibTorch.Dispose(made);
+            throw;
+        }
         call.Take(0, wanted: false); // the same tensor
         return made;
     }
