@@ -28,6 +28,8 @@ public sealed class PooledNormTests
     [MemberData(nameof(Names))]
     public void Steps_in_memory_that_was_used_before_give_libtorchs_numbers(string norm)
     {
+        GC.Collect(); // outputs that earlier tests left to finalizers would end in between
+        GC.WaitForPendingFinalizers();
         TorchStab.Memory.EmptyOutputPool();
         var before = TorchStab.Memory.OutputPoolStatistics;
         for (int step = 0; step < 3; step++) AssertAgrees(norm);
@@ -54,7 +56,8 @@ public sealed class PooledNormTests
         using var scope = NewDisposeScope();
         var before = TorchStab.Memory.OutputPoolStatistics;
         stab.nn.functional.layer_norm(randn(32, 64), [64]);
-        Assert.Equal(before, TorchStab.Memory.OutputPoolStatistics);
+        var after = TorchStab.Memory.OutputPoolStatistics; // its bytes may change by the timer of the pool
+        Assert.Equal((before.Hits, before.Misses), (after.Hits, after.Misses));
     }
 
     private static Tensor Wide(Tensor x) => x.to(ScalarType.Float32);
