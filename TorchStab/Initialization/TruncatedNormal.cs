@@ -45,7 +45,7 @@ internal static class TruncatedNormal
         {
             Uniform.Draw(drawn, quantiles.low, quantiles.high, generator);
             drawn.erfinv_().mul_(Held(std * Math.Sqrt(2.0))).add_(Held(mean), One)
-            .clamp_(Held(Math.Max(least, mean - reach * std)), Held(Math.Min(most, mean + reach * std)));
+                .clamp_(Held(Math.Max(least, mean - reach * std)), Held(Math.Min(most, mean + reach * std)));
         }
         else
         {

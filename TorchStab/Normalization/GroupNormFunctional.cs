@@ -55,6 +55,7 @@ internal static class GroupNormFunctional
             throw new ArgumentOutOfRangeException(nameof(num_groups),
                 FormattableString.Invariant($"Expected num groups to be greater than 0, got {num_groups}"));
         long samples = input.size(0), channels = input.size(1);
+        // From two on for each group there is more than one value, whatever the positions.
         if (samples * channels < 2 * num_groups) RequireMoreThanOneValue(input, num_groups);
         if (channels % num_groups != 0)
             throw new ArgumentException($"Expected number of channels in input to be divisible by num_groups, but got input of shape {Repr.List(input.shape)} "
